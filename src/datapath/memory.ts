@@ -1,0 +1,177 @@
+import { SCRATCH_LENGTH } from '../crypto/transport-aead.ts';
+import { ENDPOINT } from '../wire/endpoint.ts';
+
+/**
+ * The one linear memory that the control thread and the two data workers share: keypair slots,
+ * peer slots, counters, and for each data thread its packet buffers and AEAD scratch.
+ *
+ * Fixed size, never grown, so addresses given to the kernel stay valid. Pages that are never
+ * touched cost no memory. Who writes what is stated at each field; fields written by two threads
+ * go through Atomics. f64 counters count bytes and packets exactly to 2^53 (9 PB); only the
+ * nonce counter needs all 64 bits and is two u32 halves.
+ */
+export interface MemoryLayout {
+  readonly maxPeers: number;
+  readonly maxKeypairs: number;
+  /** Data threads: 1 in userspace mode, 2 or more (outbound, inbound, ...) on Linux. */
+  readonly threads: number;
+}
+
+/** Fields of a keypair slot (byte offsets). Written by control at installation unless noted. */
+export const KEYPAIR = {
+  sendKey: 0,
+  receiveKey: 32,
+  /** u32 pair: next nonce counter to use. Written by outbound only after installation. */
+  sendCounterLow: 64,
+  sendCounterHigh: 68,
+  /** u32: the receiver index that goes into sent packets (chosen by the other side). */
+  remoteIndex: 72,
+  /** u32: our receiver index. */
+  localIndex: 76,
+  /** u32: slot of the peer it belongs to. */
+  peer: 80,
+  /** i32, atomic: set to 1 by inbound at the first authenticated packet. */
+  confirmed: 84,
+  /** f64, ms: no packet is sent or accepted on it from this time on (REJECT_AFTER_TIME). */
+  rejectAt: 88,
+  /** f64, ms: sending from this time on asks for a handshake (initiator's REKEY_AFTER_TIME; else Infinity). */
+  rekeyAt: 96,
+  /** f64, ms: last authenticated packet received on it. Written by inbound. */
+  lastReceivedAt: 104,
+  length: 128,
+} as const;
+
+/** Fields of a peer slot (byte offsets). Times are f64 ms of the monotonic clock, 0 = never. */
+export const PEER = {
+  /** i32, atomic: keypair slot to send on, or -1. Written by control. */
+  sendKeypair: 0,
+  /** i32, atomic: 1 while outbound has asked for a handshake and control has not looked yet. */
+  handshakeWanted: 4,
+  /** i32, atomic sequence lock of the endpoint: odd while being written. Control and inbound write. */
+  endpointSequence: 8,
+  endpoint: 16, // ENDPOINT.length bytes, ends at 64
+  /** f64 counters, UDP payload bytes incl. handshake messages. tx: outbound, rx: inbound. */
+  txBytes: 64,
+  rxBytes: 72,
+  txPackets: 80,
+  rxPackets: 88,
+  /** Last packet with inner data sealed (outbound). */
+  lastDataSentAt: 96,
+  /** Last authenticated packet of any kind sealed: data or keepalive (outbound). */
+  lastSentAt: 104,
+  /** Last authenticated packet with inner data (inbound). */
+  lastDataReceivedAt: 112,
+  /** Last authenticated packet of any kind (inbound). */
+  lastReceivedAt: 120,
+  length: 128,
+} as const;
+
+/** No keypair slot. */
+export const NONE = -1;
+
+/** Reasons for which the data path drops a packet; each has a counter per data thread. */
+export const DROP = {
+  // outbound
+  tunMalformed: 0,
+  noPeerForDestination: 1,
+  noEndpoint: 2,
+  stagedOverflow: 3,
+  tooLarge: 4,
+  udpSendFailed: 5,
+  // inbound
+  datagramTooShort: 6,
+  unknownMessageType: 7,
+  unknownReceiverIndex: 8,
+  keypairExpired: 9,
+  authenticationFailed: 10,
+  replayed: 11,
+  innerMalformed: 12,
+  innerSourceNotAllowed: 13,
+  handshakeQueueFull: 14,
+  tunWriteFailed: 15,
+  udpTruncated: 16,
+} as const;
+export type DropReason = keyof typeof DROP;
+export const DROP_REASONS = Object.keys(DROP) as DropReason[];
+
+const HEADER_LENGTH = 4096; // page 0 stays unused by data so that offset 0 is never a valid buffer
+const COUNTERS_LENGTH = 512; // 64 f64 counters per thread
+/** Read and write buffers of one data thread. */
+export const BUFFER_LENGTH = 1 << 20;
+const THREAD_LENGTH = SCRATCH_LENGTH + COUNTERS_LENGTH + BUFFER_LENGTH;
+const PAGE = 65536;
+
+const align = (offset: number, to: number): number => Math.ceil(offset / to) * to;
+
+/** Views and offsets over the shared memory. Construct it in each thread from the same memory. */
+export class PacketMemory {
+  readonly layout: MemoryLayout;
+  readonly memory: WebAssembly.Memory;
+  readonly u8: Uint8Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  readonly f64: Float64Array;
+  readonly view: DataView;
+
+  private readonly keypairs: number;
+  private readonly peers: number;
+  private readonly threads: number;
+
+  constructor(layout: MemoryLayout, memory?: WebAssembly.Memory) {
+    this.layout = layout;
+    this.keypairs = HEADER_LENGTH;
+    this.peers = align(this.keypairs + layout.maxKeypairs * KEYPAIR.length, 4096);
+    this.threads = align(this.peers + layout.maxPeers * PEER.length, 4096);
+    const pages = Math.ceil((this.threads + layout.threads * THREAD_LENGTH) / PAGE);
+    this.memory =
+      memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const { buffer } = this.memory;
+    if (buffer.byteLength < pages * PAGE) {
+      throw new RangeError(
+        `packet memory has ${buffer.byteLength} bytes, layout needs ${pages * PAGE}`,
+      );
+    }
+    this.u8 = new Uint8Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.f64 = new Float64Array(buffer);
+    this.view = new DataView(buffer);
+  }
+
+  /** Byte offset of a keypair slot. */
+  keypair(slot: number): number {
+    return this.keypairs + slot * KEYPAIR.length;
+  }
+
+  /** Byte offset of a peer slot. */
+  peer(slot: number): number {
+    return this.peers + slot * PEER.length;
+  }
+
+  /** Byte offset of a data thread's AEAD scratch (SCRATCH_LENGTH bytes). */
+  scratch(thread: number): number {
+    return this.threads + thread * THREAD_LENGTH;
+  }
+
+  /** Byte offset of a data thread's f64 counters, indexed by DROP. */
+  counters(thread: number): number {
+    return this.scratch(thread) + SCRATCH_LENGTH;
+  }
+
+  /** Byte offset of a data thread's packet buffers (BUFFER_LENGTH bytes). */
+  buffers(thread: number): number {
+    return this.counters(thread) + COUNTERS_LENGTH;
+  }
+
+  /** Sum of one drop counter over all data threads. */
+  drops(reason: DropReason): number {
+    let sum = 0;
+    for (let thread = 0; thread < this.layout.threads; thread++) {
+      sum += this.f64[(this.counters(thread) >> 3) + DROP[reason]]!;
+    }
+    return sum;
+  }
+}
+
+/** The size of an endpoint must fit between its offset and the first counter. */
+if (PEER.endpoint + ENDPOINT.length > PEER.txBytes) throw new Error('PEER layout overlaps');

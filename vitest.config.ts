@@ -1,0 +1,48 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * unit    one file, no network but loopback, no root: seconds
+ * system  real TUN devices, namespaces, processes, foreign implementations: one at a time
+ * long    soaks, real-time rekeys, hundreds of kills
+ */
+export default defineConfig({
+  test: {
+    pool: 'forks', // a worker thread that blocks in poll(2) hangs the thread pool
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/interop/**', 'test/e2e/**', '**/*.netns.test.ts', '**/*.long.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'system',
+          include: [
+            'test/interop/**/*.test.ts',
+            'test/e2e/**/*.test.ts',
+            'test/**/*.netns.test.ts',
+          ],
+          exclude: ['**/*.long.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'long',
+          include: ['test/**/*.long.test.ts'],
+          fileParallelism: false,
+          testTimeout: 1_800_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
