@@ -1,11 +1,5 @@
 import type { Endpoint } from '../wire/endpoint.ts';
-
-/** An allowed-ips entry: `address` is 4 or 16 bytes with the host bits zero. */
-export interface Prefix {
-  readonly address: Uint8Array;
-  /** Prefix length in bits. */
-  readonly length: number;
-}
+import type { Prefix } from '../wire/prefix.ts';
 
 /** What control hands to the data path when a handshake has derived transport keys. */
 export interface NewKeypair {
