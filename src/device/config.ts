@@ -1,0 +1,65 @@
+import type { Endpoint } from '../wire/endpoint.ts';
+import type { Prefix } from '../wire/prefix.ts';
+
+/** A change to one peer. Absent fields stay as they are. Applied as one operation. */
+export interface PeerChange {
+  /** X25519 public key, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly remove?: boolean;
+  /** Changes the peer only if it exists already. */
+  readonly updateOnly?: boolean;
+  /** 32 bytes; all zero clears it (as in WireGuard's own configuration protocol). */
+  readonly presharedKey?: Uint8Array;
+  /** Generation (epoch) of `presharedKey`; keypairs made with it carry this number. Default 0. */
+  readonly generation?: number;
+  /** Keypairs of an older generation are zeroed at once (the peer was out in between). */
+  readonly expireBefore?: number;
+  readonly endpoint?: Endpoint;
+  /** Seconds 1..65535, 0 = off. */
+  readonly persistentKeepalive?: number;
+  readonly replaceAllowedIps?: boolean;
+  readonly allowedIps?: readonly AllowedIpChange[];
+}
+
+export interface AllowedIpChange {
+  readonly prefix: Prefix;
+  readonly remove?: boolean;
+}
+
+/** A change to the device: everything in it is checked before anything is applied. */
+export interface DeviceChange {
+  /** 32 bytes; all zero removes the identity and stops handshakes. */
+  readonly privateKey?: Uint8Array;
+  /** UDP port, 0 = any. */
+  readonly listenPort?: number;
+  /** SO_MARK, 0 = none. */
+  readonly fwmark?: number;
+  readonly replacePeers?: boolean;
+  readonly peers?: readonly PeerChange[];
+}
+
+export interface PeerStatus {
+  readonly publicKey: Uint8Array;
+  /** Undefined if none is set. Secret. */
+  readonly presharedKey: Uint8Array | undefined;
+  readonly endpoint: Endpoint | undefined;
+  readonly persistentKeepalive: number;
+  readonly allowedIps: readonly Prefix[];
+  /** Wall clock, ms since 1970; undefined before the first handshake. */
+  readonly lastHandshakeAt: number | undefined;
+  readonly txBytes: number;
+  readonly rxBytes: number;
+  /** Generation of the keypair that packets are sent on now; undefined without one. */
+  readonly generation: number | undefined;
+}
+
+export interface DeviceStatus {
+  /** Undefined without an identity. Secret. */
+  readonly privateKey: Uint8Array | undefined;
+  readonly publicKey: Uint8Array | undefined;
+  readonly listenPort: number;
+  readonly fwmark: number;
+  readonly peers: readonly PeerStatus[];
+  /** Dropped packets and rejected messages by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,43 @@
+import type { DeviceChange, DeviceStatus } from '../device/config.ts';
+
+/** A running tunnel: a device with its data path and its I/O. `createTunnel` makes one. */
+export interface Tunnel {
+  /** Interface name, or the given label in userspace mode. */
+  readonly name: string;
+  /** 'linux': TUN device and data workers. 'userspace': inside this process, no root needed. */
+  readonly mode: 'linux' | 'userspace';
+  /**
+   * Checks the whole change, then applies it. Resolves when it is in force on every data thread:
+   * a removed peer can neither send nor receive from then on.
+   * Rejects with a `TunnelError` naming the field; nothing has changed then.
+   */
+  configure(change: DeviceChange): Promise<void>;
+  status(): DeviceStatus;
+  /** Zeroes keypairs of all peers made before generation `before`. Resolves as `configure`. */
+  expireKeypairs(before: number): Promise<void>;
+  /** Ends it and frees everything: threads, sockets, the interface if it was created here. */
+  close(): Promise<void>;
+  /** Settles when the tunnel has ended: undefined after `close` or interface deletion, else the error. */
+  readonly closed: Promise<Error | undefined>;
+}
+
+/** Stable error codes of the library. */
+export type TunnelErrorCode =
+  | 'invalid_argument'
+  | 'not_permitted'
+  | 'not_supported'
+  | 'address_in_use'
+  | 'name_in_use'
+  | 'psk_required'
+  | 'closed'
+  | 'system_call_failed';
+
+export class TunnelError extends Error {
+  readonly code: TunnelErrorCode;
+
+  constructor(code: TunnelErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TunnelError';
+    this.code = code;
+  }
+}
