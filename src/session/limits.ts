@@ -1,0 +1,38 @@
+/**
+ * Limits on keypairs and times. All times in ms.
+ *
+ * The message limits need all 64 bits, and a JS number is exact to 2^53 only. The data path
+ * compares u32 halves; since the reject limit is 2^64 - 2^13 - 1, "counter >= limit" is
+ * "high is all ones and low >= REJECT_AFTER_MESSAGES_LOW".
+ */
+
+// ---- Constants of the WireGuard paper, section 6 ----
+
+/** A sending keypair that has sealed this many messages asks for a new handshake: 2^60. */
+export const REKEY_AFTER_MESSAGES = 2n ** 60n;
+/** 2^60 is reached exactly when the high half reaches this. */
+export const REKEY_AFTER_MESSAGES_HIGH = 0x10000000;
+/** No message with this counter or a higher one is sent or accepted: 2^64 - 2^13 - 1. */
+export const REJECT_AFTER_MESSAGES = 2n ** 64n - 2n ** 13n - 1n;
+export const REJECT_AFTER_MESSAGES_HIGH = 0xffffffff;
+export const REJECT_AFTER_MESSAGES_LOW = 0xffffdfff;
+
+export const REKEY_AFTER_TIME = 120_000;
+export const REJECT_AFTER_TIME = 180_000;
+export const REKEY_ATTEMPT_TIME = 90_000;
+export const REKEY_TIMEOUT = 5_000;
+export const KEEPALIVE_TIMEOUT = 10_000;
+
+// ---- Also on the wire of every implementation, but not in the paper ----
+
+/** Upper bound of the random delay added to REKEY_TIMEOUT, so that two peers do not stay in step. */
+export const REKEY_TIMEOUT_JITTER = 334;
+/** Usable size of the replay window in messages: 8192 bits less one u64 word. */
+export const REPLAY_WINDOW = 8128;
+
+// ---- Our own tuning ----
+
+/** Packets staged per peer while there is no usable keypair; beyond it the oldest goes. */
+export const MAX_STAGED_PACKETS = 128;
+/** Bytes staged over all peers of one data thread; beyond it the peer's oldest goes. */
+export const MAX_STAGED_BYTES = 16 << 20;
