@@ -1,3 +1,11 @@
+/** A private key prepared for repeated use; implementations may keep it in native form. */
+export interface X25519PrivateKey {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Shared secret (32 bytes), or undefined if it is all zero (small-order point). */
+  agree(publicKey: Uint8Array): Uint8Array | undefined;
+}
+
 /** What handshakes, cookies and governance need of cryptography. Implementations: noble, node. */
 export interface CryptoProvider {
   readonly name: string;
@@ -6,6 +14,9 @@ export interface CryptoProvider {
   x25519Public(privateKey: Uint8Array): Uint8Array;
   /** Shared secret (32 bytes), or undefined if it is all zero (small-order point). */
   x25519(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined;
+
+  /** Prepares a private key (32 bytes, copied) for repeated agreement. */
+  x25519PrivateKey(privateKey: Uint8Array): X25519PrivateKey;
 
   /** BLAKE2s-256 of the concatenation of `parts` (RFC 7693). */
   hash(...parts: Uint8Array[]): Uint8Array;

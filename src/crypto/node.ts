@@ -1,0 +1,135 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  getHashes,
+  hash,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import { concatBytes, counterNonce, isZero } from './bytes.ts';
+import { isAcceptableEd25519Key, nobleProvider } from './noble.ts';
+import type { CryptoProvider, X25519PrivateKey } from './provider.ts';
+
+const NONE = new Uint8Array(0);
+
+const raw = (key: KeyObject): Uint8Array => {
+  const bytes = key.export({ format: 'raw-public' });
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+};
+
+const privateKeyOf = (type: 'x25519' | 'ed25519', bytes: Uint8Array): KeyObject =>
+  createPrivateKey({ key: bytes, format: 'raw-private', asymmetricKeyType: type });
+
+const publicKeyOf = (type: 'x25519' | 'ed25519', bytes: Uint8Array): KeyObject =>
+  createPublicKey({ key: bytes, format: 'raw-public', asymmetricKeyType: type });
+
+function agree(privateKey: KeyObject, publicKey: Uint8Array): Uint8Array | undefined {
+  try {
+    const shared = diffieHellman({ privateKey, publicKey: publicKeyOf('x25519', publicKey) });
+    return isZero(shared) ? undefined : shared;
+  } catch {
+    return undefined; // OpenSSL fails the derivation for small-order points
+  }
+}
+
+function seal(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plaintext: Uint8Array,
+  ad: Uint8Array,
+): Uint8Array {
+  const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: 16 });
+  cipher.setAAD(ad, { plaintextLength: plaintext.length });
+  const body = cipher.update(plaintext);
+  cipher.final();
+  return concatBytes(body, cipher.getAuthTag());
+}
+
+function open(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  ciphertext: Uint8Array,
+  ad: Uint8Array,
+): Uint8Array | undefined {
+  const length = ciphertext.length - 16;
+  if (length < 0) return undefined;
+  const decipher = createDecipheriv('chacha20-poly1305', key, nonce, { authTagLength: 16 });
+  decipher.setAAD(ad, { plaintextLength: length });
+  decipher.setAuthTag(ciphertext.subarray(length));
+  const plaintext = decipher.update(ciphertext.subarray(0, length));
+  try {
+    decipher.final();
+  } catch {
+    plaintext.fill(0);
+    return undefined;
+  }
+  return plaintext;
+}
+
+/**
+ * OpenSSL through node:crypto where it has the primitive and is faster; keyed 16-byte BLAKE2s and
+ * XChaCha20 exist only in noble and come from there.
+ */
+export const nodeProvider: CryptoProvider = {
+  name: 'node',
+
+  x25519Public: (privateKey) => raw(createPublicKey(privateKeyOf('x25519', privateKey))),
+  x25519: (privateKey, publicKey) => agree(privateKeyOf('x25519', privateKey), publicKey),
+  x25519PrivateKey(privateKey): X25519PrivateKey {
+    const own = privateKeyOf('x25519', privateKey);
+    return {
+      publicKey: raw(createPublicKey(own)),
+      agree: (publicKey) => agree(own, publicKey),
+    };
+  },
+
+  hash: (...parts) =>
+    hash('blake2s256', parts.length === 1 ? parts[0]! : concatBytes(...parts), 'buffer'),
+  hmac(key, ...parts) {
+    const state = createHmac('blake2s256', key);
+    for (const part of parts) state.update(part);
+    return state.digest();
+  },
+  mac: nobleProvider.mac,
+
+  aeadSeal: (key, counter, plaintext, ad) => seal(key, counterNonce(counter), plaintext, ad),
+  aeadOpen: (key, counter, ciphertext, ad) => open(key, counterNonce(counter), ciphertext, ad),
+  xaeadSeal: nobleProvider.xaeadSeal,
+  xaeadOpen: nobleProvider.xaeadOpen,
+
+  ed25519Public: (seed) => raw(createPublicKey(privateKeyOf('ed25519', seed))),
+  ed25519Sign: (seed, message) => sign(null, message, privateKeyOf('ed25519', seed)),
+  ed25519Verify(publicKey, message, signature) {
+    if (signature.length !== 64 || !isAcceptableEd25519Key(publicKey)) return false;
+    return verify(null, message, publicKeyOf('ed25519', publicKey), signature);
+  },
+
+  sha256(...parts) {
+    const state = createHash('sha256');
+    for (const part of parts) state.update(part);
+    return state.digest();
+  },
+  hmacSha256(key, ...parts) {
+    const state = createHmac('sha256', key);
+    for (const part of parts) state.update(part);
+    return state.digest();
+  },
+};
+
+/** Whether this Node's OpenSSL has all that the provider takes from it. */
+export function isNodeProviderAvailable(): boolean {
+  if (!getHashes().includes('blake2s256')) return false;
+  try {
+    seal(new Uint8Array(32), new Uint8Array(12), NONE, NONE);
+    nodeProvider.x25519Public(new Uint8Array(32).fill(1));
+    return true;
+  } catch {
+    return false;
+  }
+}
