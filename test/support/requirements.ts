@@ -1,0 +1,86 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { describe, test } from 'vitest';
+
+/** Absolute path of an executable in PATH (or /usr/sbin, /sbin, which a user's PATH may lack). */
+export function findExecutable(name: string): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter).concat('/usr/sbin', '/sbin');
+  for (const folder of folders) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {}
+  }
+  return undefined;
+}
+
+/** Named things a suite can need. Every other name is an executable that must be in PATH. */
+const CHECKS: Record<string, () => boolean> = {
+  linux: () => process.platform === 'linux',
+  root: () => process.getuid?.() === 0,
+  tun: () => existsSync('/dev/net/tun'),
+  netns: canCreateNamespaces,
+  'node:ffi': () => process.getBuiltinModule('node:ffi') !== undefined,
+  /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
+  'wireguard-go': () =>
+    [process.env.WIREGUARD_GO, findExecutable('wireguard-go'), findExecutable('go')].some(
+      (path) => path !== undefined && existsSync(path),
+    ),
+};
+
+const cache = new Map<string, boolean>();
+
+function isPresent(name: string): boolean {
+  let present = cache.get(name);
+  if (present === undefined) {
+    present = CHECKS[name]?.() ?? findExecutable(name) !== undefined;
+    cache.set(name, present);
+  }
+  return present;
+}
+
+function canCreateNamespaces(): boolean {
+  if (findExecutable('ip') === undefined) return false;
+  const name = `probe-${process.pid}`;
+  try {
+    execFileSync('ip', ['netns', 'add', name], { stdio: 'ignore' });
+    execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The given requirements that this machine does not meet. */
+export function missing(...names: string[]): string[] {
+  return names.filter((name) => !isPresent(name));
+}
+
+/** A suite: `describe`, or what takes its place where something is missing. */
+export type Suite = (name: string, body: () => void) => void;
+
+/**
+ * The `describe` of a suite that needs `names`. Where one is missing the suite is skipped and
+ * says why; in CI (environment CI is set) it fails instead, so nothing is skipped unnoticed.
+ *
+ *     requires('root', 'tun', 'netns')('moves packets', () => { test(...) });
+ */
+export function requires(...names: string[]): Suite {
+  const lacking = missing(...names);
+  if (lacking.length === 0) return (name, body) => void describe(name, body);
+  const reason = `needs ${lacking.join(', ')}`;
+  if (process.env.CI) {
+    return (name) =>
+      void describe(name, () => {
+        test(reason, () => {
+          throw new Error(`missing here: ${lacking.join(', ')}`);
+        });
+      });
+  }
+  return (name, body) => {
+    console.warn(`skipped: ${name}: ${reason}`);
+    describe.skip(`${name} (${reason})`, body);
+  };
+}
