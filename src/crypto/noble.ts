@@ -3,7 +3,7 @@ import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { blake2s } from '@noble/hashes/blake2.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { concatBytes, counterNonce, isZero } from './bytes.ts';
+import { concatBytes, copyBytes, counterNonce, isZero } from './bytes.ts';
 import type { CryptoProvider, X25519PrivateKey } from './provider.ts';
 
 type Cipher = { encrypt(data: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
@@ -43,7 +43,7 @@ export const nobleProvider: CryptoProvider = {
   x25519Public: (privateKey) => x25519.getPublicKey(privateKey),
   x25519: agree,
   x25519PrivateKey(privateKey): X25519PrivateKey {
-    const own = privateKey.slice();
+    const own = copyBytes(privateKey);
     return {
       publicKey: x25519.getPublicKey(own),
       agree: (publicKey) => agree(own, publicKey),

@@ -18,10 +18,11 @@ import type { CryptoProvider, X25519PrivateKey } from './provider.ts';
 
 const NONE = new Uint8Array(0);
 
-const raw = (key: KeyObject): Uint8Array => {
-  const bytes = key.export({ format: 'raw-public' });
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-};
+/** The same bytes as a plain Uint8Array: Buffer's `slice` shares memory where Uint8Array's copies. */
+const plain = (bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const raw = (key: KeyObject): Uint8Array => plain(key.export({ format: 'raw-public' }));
 
 const privateKeyOf = (type: 'x25519' | 'ed25519', bytes: Uint8Array): KeyObject =>
   createPrivateKey({ key: bytes, format: 'raw-private', asymmetricKeyType: type });
@@ -32,7 +33,7 @@ const publicKeyOf = (type: 'x25519' | 'ed25519', bytes: Uint8Array): KeyObject =
 function agree(privateKey: KeyObject, publicKey: Uint8Array): Uint8Array | undefined {
   try {
     const shared = diffieHellman({ privateKey, publicKey: publicKeyOf('x25519', publicKey) });
-    return isZero(shared) ? undefined : shared;
+    return isZero(shared) ? undefined : plain(shared);
   } catch {
     return undefined; // OpenSSL fails the derivation for small-order points
   }
@@ -69,7 +70,7 @@ function open(
     plaintext.fill(0);
     return undefined;
   }
-  return plaintext;
+  return plain(plaintext);
 }
 
 /**
@@ -90,11 +91,11 @@ export const nodeProvider: CryptoProvider = {
   },
 
   hash: (...parts) =>
-    hash('blake2s256', parts.length === 1 ? parts[0]! : concatBytes(...parts), 'buffer'),
+    plain(hash('blake2s256', parts.length === 1 ? parts[0]! : concatBytes(...parts), 'buffer')),
   hmac(key, ...parts) {
     const state = createHmac('blake2s256', key);
     for (const part of parts) state.update(part);
-    return state.digest();
+    return plain(state.digest());
   },
   mac: nobleProvider.mac,
 
@@ -104,7 +105,7 @@ export const nodeProvider: CryptoProvider = {
   xaeadOpen: nobleProvider.xaeadOpen,
 
   ed25519Public: (seed) => raw(createPublicKey(privateKeyOf('ed25519', seed))),
-  ed25519Sign: (seed, message) => sign(null, message, privateKeyOf('ed25519', seed)),
+  ed25519Sign: (seed, message) => plain(sign(null, message, privateKeyOf('ed25519', seed))),
   ed25519Verify(publicKey, message, signature) {
     if (signature.length !== 64 || !isAcceptableEd25519Key(publicKey)) return false;
     return verify(null, message, publicKeyOf('ed25519', publicKey), signature);
@@ -113,12 +114,12 @@ export const nodeProvider: CryptoProvider = {
   sha256(...parts) {
     const state = createHash('sha256');
     for (const part of parts) state.update(part);
-    return state.digest();
+    return plain(state.digest());
   },
   hmacSha256(key, ...parts) {
     const state = createHmac('sha256', key);
     for (const part of parts) state.update(part);
-    return state.digest();
+    return plain(state.digest());
   },
 };
 
