@@ -43,7 +43,7 @@ export const KEYPAIR = {
 
 /** Fields of a peer slot (byte offsets). Times are f64 ms of the monotonic clock, 0 = never. */
 export const PEER = {
-  /** i32, atomic: keypair slot to send on, or -1. Written by control. */
+  /** i32, atomic: keypair slot being sent on, or -1. Written by outbound, for others to read. */
   sendKeypair: 0,
   /** i32, atomic: 1 while outbound has asked for a handshake and control has not looked yet. */
   handshakeWanted: 4,
@@ -96,8 +96,39 @@ export const DROP_REASONS = Object.keys(DROP) as DropReason[];
 
 const HEADER_LENGTH = 4096; // page 0 stays unused by data so that offset 0 is never a valid buffer
 const COUNTERS_LENGTH = 512; // 64 f64 counters per thread
-/** Read and write buffers of one data thread. */
+/** Read and write buffers of one data thread; split up by {@link BUFFER}. */
 export const BUFFER_LENGTH = 1 << 20;
+
+/** Length of the virtio-net header that a TUN device opened with IFF_VNET_HDR puts before a packet. */
+export const VNET_HEADER_LENGTH = 10;
+
+/**
+ * Areas of a thread's packet buffers (byte offsets from `buffers(thread)`). The outbound and the
+ * inbound areas do not overlap, so one thread can run both directions.
+ */
+export const BUFFER = {
+  /** Outbound: the driver reads packets from the TUN device to here (64-byte aligned) ... */
+  packet: 64,
+  packetLength: 65536,
+  /** ... and the virtio-net header, if there is one, to the 10 bytes before. */
+  packetHeader: 64 - VNET_HEADER_LENGTH,
+  /** Outbound: sealed datagrams, at most 65,507 bytes and AEAD slack. */
+  batch: 0x11000,
+  /** Outbound: 16 KB that belong to the driver (message headers, addresses, control data). */
+  outboundDriver: 0x22000,
+  /** Inbound: the driver receives datagrams to here. */
+  datagrams: 0x28000,
+  datagramsLength: 65536,
+  /** Inbound: opened packets, until `flush`. */
+  opened: 0x39000,
+  openedLength: 0x40000,
+  /** Inbound: virtio-net headers and iovecs of the packets being coalesced. */
+  coalesce: 0x7a000,
+  coalesceLength: 0x8000,
+  /** Inbound: 16 KB that belong to the driver. */
+  inboundDriver: 0x82000,
+  driverLength: 0x4000,
+} as const;
 const THREAD_LENGTH = SCRATCH_LENGTH + COUNTERS_LENGTH + BUFFER_LENGTH;
 const PAGE = 65536;
 
@@ -161,6 +192,12 @@ export class PacketMemory {
   /** Byte offset of a data thread's packet buffers (BUFFER_LENGTH bytes). */
   buffers(thread: number): number {
     return this.counters(thread) + COUNTERS_LENGTH;
+  }
+
+  /** Counts dropped packets of one data thread. */
+  addDrops(thread: number, reason: number, count: number): void {
+    const index = (this.counters(thread) >> 3) + reason;
+    this.f64[index] = this.f64[index]! + count;
   }
 
   /** Sum of one drop counter over all data threads. */
