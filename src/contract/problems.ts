@@ -1,0 +1,102 @@
+/**
+ * Problem documents (RFC 9457). The codes are stable: programs may compare them, and nothing else
+ * in a problem is meant for programs. This is the only place that knows them.
+ */
+export const PROBLEMS = {
+  // The request itself.
+  malformed_json: { status: 400, title: 'The body is not JSON' },
+  invalid_field: { status: 422, title: 'A field has a value that is not accepted' },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body is not application/json' },
+  not_found: { status: 404, title: 'There is nothing at this path' },
+  method_not_allowed: { status: 405, title: 'This path does not know the method' },
+  too_many_requests: { status: 429, title: 'Too many requests' },
+  headers_too_large: { status: 431, title: 'The headers are too large' },
+
+  // Signed requests (RFC 9421).
+  signature_missing: { status: 401, title: 'The request is not signed' },
+  signature_malformed: { status: 401, title: 'The request signature cannot be read' },
+  signature_invalid: { status: 401, title: 'The request signature does not verify' },
+  signature_expired: { status: 401, title: 'The request was signed too long ago or in the future' },
+  nonce_reused: { status: 401, title: 'The nonce was used before' },
+  wrong_node: { status: 403, title: 'The signer may not do this for that node' },
+  not_authorized: { status: 403, title: 'This caller may not do this' },
+  unknown_node: { status: 404, title: 'No such node' },
+
+  // Envelopes.
+  envelope_malformed: { status: 422, title: 'The envelope is malformed' },
+  envelope_type: { status: 422, title: 'The envelope carries another kind of message' },
+  envelope_signature: { status: 401, title: 'No signature of an expected signer verifies' },
+  wrong_mesh: { status: 422, title: 'The message is for another mesh' },
+  wrong_audience: { status: 422, title: 'The message is for another audience' },
+
+  // Benchmarks.
+  unknown_suite: { status: 422, title: 'The policy does not know this suite' },
+  signer_not_accepted: { status: 403, title: 'The policy does not accept this signer' },
+  sequence_replayed: { status: 409, title: 'The sequence number is not above the last one' },
+  sequence_too_far: { status: 409, title: 'The sequence number is too far ahead of the last one' },
+  observed_in_future: { status: 422, title: 'The observation lies in the future' },
+  observed_decreasing: { status: 409, title: 'The observation is older than the last one' },
+
+  // Enrolment.
+  token_unknown: { status: 401, title: 'No such join token' },
+  token_invalid: { status: 401, title: 'The proof of the join token is wrong' },
+  token_expired: { status: 401, title: 'The join token has expired' },
+  token_used: { status: 409, title: 'The join token was used before' },
+  token_wrong_node: { status: 403, title: 'The join token is for another node' },
+  key_record_invalid: { status: 422, title: 'The key record is not valid' },
+  key_in_use: { status: 409, title: 'A key is in use in this mesh already' },
+  node_exists: { status: 409, title: 'A node of this name is enrolled already' },
+  node_id_reserved: { status: 409, title: 'The name was used until recently' },
+  addresses_exhausted: { status: 503, title: 'No tunnel address is free' },
+
+  // The controller.
+  epoch_conflict: { status: 409, title: 'Another rotation was committed at the same time' },
+  not_ready: { status: 503, title: 'The controller is not ready' },
+  overloaded: { status: 503, title: 'The controller is overloaded' },
+  internal_error: { status: 500, title: 'The controller failed' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** A problem document as it is sent (`application/problem+json`). */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ProblemCode;
+  /** A sentence for people: what was wrong and what is expected. Never contains a secret. */
+  readonly detail?: string;
+  /** JSON path of the field, e.g. `score` or `peers[3].endpoint`. */
+  readonly field?: string;
+  readonly expected?: string;
+  /** Server's wall clock, ms since 1970: with every 401 and with `observed_in_future`. */
+  readonly server_time?: number;
+  /** The last accepted sequence: with `sequence_replayed` and `sequence_too_far`. */
+  readonly last?: number;
+}
+
+export type ProblemDetails = Pick<
+  Problem,
+  'detail' | 'field' | 'expected' | 'server_time' | 'last'
+>;
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
+
+export function problem(code: ProblemCode, details: ProblemDetails = {}): Problem {
+  const { status, title } = PROBLEMS[code];
+  return { type: `urn:aligned-meshnet:problem:${code}`, title, status, code, ...details };
+}
+
+/** Either a value or the problem to answer with. Rejected input is a value, not an exception. */
+export type Checked<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem };
+
+export function accepted<T>(value: T): Checked<T> {
+  return { ok: true, value };
+}
+
+export function rejected<T = never>(code: ProblemCode, details?: ProblemDetails): Checked<T> {
+  return { ok: false, problem: problem(code, details) };
+}

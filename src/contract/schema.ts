@@ -1,0 +1,144 @@
+/**
+ * The part of JSON Schema (2020-12, also valid draft-07) that our documents use, and a checker for
+ * it. Fastify compiles the same objects for routes and OpenAPI; the checker here serves payloads
+ * inside envelopes, which Fastify does not see, and the agent, which does not load Fastify.
+ * For the two to agree, Fastify's ajv needs `coerceTypes: false` and `removeAdditional: false`.
+ */
+export interface Schema {
+  readonly type?: JsonType | readonly JsonType[];
+  readonly description?: string;
+  readonly const?: string | number | boolean;
+  readonly enum?: readonly (string | number)[];
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly items?: Schema;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: false;
+}
+
+export type JsonType = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null';
+
+export interface Violation {
+  /** JSON path of the field, `` for the document itself. */
+  readonly field: string;
+  /** What would have been accepted, e.g. `a number from 0 to 1`. */
+  readonly expected: string;
+}
+
+/** The first violation of `schema` by `value`, or undefined if it conforms. */
+export function violation(schema: Schema, value: unknown, field = ''): Violation | undefined {
+  const wrong = { field, expected: describe(schema) };
+  if (schema.type !== undefined) {
+    const types = typeof schema.type === 'string' ? [schema.type] : schema.type;
+    if (!types.some((type) => isType(type, value))) return wrong;
+  }
+  if (schema.const !== undefined && value !== schema.const) return wrong;
+  if (schema.enum !== undefined && !schema.enum.some((item) => item === value)) return wrong;
+  if (typeof value === 'string') {
+    if (schema.minLength !== undefined && value.length < schema.minLength) return wrong;
+    if (schema.maxLength !== undefined && value.length > schema.maxLength) return wrong;
+    if (schema.pattern !== undefined && !pattern(schema.pattern).test(value)) return wrong;
+  } else if (typeof value === 'number') {
+    if (schema.minimum !== undefined && value < schema.minimum) return wrong;
+    if (schema.maximum !== undefined && value > schema.maximum) return wrong;
+  } else if (Array.isArray(value)) {
+    return arrayViolation(schema, value, field);
+  } else if (value !== null && typeof value === 'object') {
+    return objectViolation(schema, value as Record<string, unknown>, field);
+  }
+  return undefined;
+}
+
+function arrayViolation(
+  schema: Schema,
+  value: readonly unknown[],
+  field: string,
+): Violation | undefined {
+  if (schema.minItems !== undefined && value.length < schema.minItems)
+    return { field, expected: `at least ${schema.minItems} items` };
+  if (schema.maxItems !== undefined && value.length > schema.maxItems)
+    return { field, expected: `at most ${schema.maxItems} items` };
+  if (schema.items === undefined) return undefined;
+  for (const [index, item] of value.entries()) {
+    const found = violation(schema.items, item, `${field}[${index}]`);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function objectViolation(
+  schema: Schema,
+  value: Record<string, unknown>,
+  field: string,
+): Violation | undefined {
+  const at = (name: string) => (field === '' ? name : `${field}.${name}`);
+  const properties = schema.properties ?? {};
+  for (const name of schema.required ?? []) {
+    if (!Object.hasOwn(value, name)) {
+      return { field: at(name), expected: describe(properties[name] ?? {}) };
+    }
+  }
+  for (const name of Object.keys(value)) {
+    const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    if (property === undefined) {
+      if (schema.additionalProperties !== false) continue;
+      return { field: at(shorten(name)), expected: 'no such field' };
+    }
+    const found = violation(property, value[name], at(name));
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function isType(type: JsonType, value: unknown): boolean {
+  switch (type) {
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    case 'array':
+      return Array.isArray(value);
+    case 'integer':
+      return Number.isSafeInteger(value);
+    case 'number':
+      return typeof value === 'number' && Number.isFinite(value);
+    case 'null':
+      return value === null;
+    default:
+      return typeof value === type;
+  }
+}
+
+const patterns = new Map<string, RegExp>();
+
+function pattern(source: string): RegExp {
+  let compiled = patterns.get(source);
+  if (!compiled) {
+    compiled = new RegExp(source, 'u');
+    patterns.set(source, compiled);
+  }
+  return compiled;
+}
+
+/** A field name that came from outside, safe to show. */
+function shorten(name: string): string {
+  return JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}...` : name);
+}
+
+function describe(schema: Schema): string {
+  if (schema.description !== undefined) return schema.description;
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`;
+  const types = typeof schema.type === 'string' ? [schema.type] : (schema.type ?? ['anything']);
+  let text = types.join(' or ');
+  if (schema.minimum !== undefined) text += ` from ${schema.minimum}`;
+  if (schema.maximum !== undefined) text += ` up to ${schema.maximum}`;
+  if (schema.minLength !== undefined) text += ` of at least ${schema.minLength} characters`;
+  if (schema.maxLength !== undefined) text += ` of at most ${schema.maxLength} characters`;
+  if (schema.pattern !== undefined) text += ` matching ${schema.pattern}`;
+  return text;
+}
