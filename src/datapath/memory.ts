@@ -1,5 +1,6 @@
 import { SCRATCH_LENGTH } from '../crypto/transport-aead.ts';
 import { ENDPOINT } from '../wire/endpoint.ts';
+import { VNET_HEADER } from '../wire/virtio-net.ts';
 
 /**
  * The one linear memory that the control thread and the two data workers share: keypair slots,
@@ -99,9 +100,6 @@ const COUNTERS_LENGTH = 512; // 64 f64 counters per thread
 /** Read and write buffers of one data thread; split up by {@link BUFFER}. */
 export const BUFFER_LENGTH = 1 << 20;
 
-/** Length of the virtio-net header that a TUN device opened with IFF_VNET_HDR puts before a packet. */
-export const VNET_HEADER_LENGTH = 10;
-
 /**
  * Areas of a thread's packet buffers (byte offsets from `buffers(thread)`). The outbound and the
  * inbound areas do not overlap, so one thread can run both directions.
@@ -111,7 +109,7 @@ export const BUFFER = {
   packet: 64,
   packetLength: 65536,
   /** ... and the virtio-net header, if there is one, to the 10 bytes before. */
-  packetHeader: 64 - VNET_HEADER_LENGTH,
+  packetHeader: 64 - VNET_HEADER.length,
   /** Outbound: sealed datagrams, at most 65,507 bytes and AEAD slack. */
   batch: 0x11000,
   /** Outbound: 16 KB that belong to the driver (message headers, addresses, control data). */
