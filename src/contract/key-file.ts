@@ -1,0 +1,92 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { fromBase64, toBase64 } from './encoding.ts';
+
+/** Elsewhere modes and owners are made up by Node, and directories cannot be synced. */
+const POSIX = process.platform !== 'win32';
+
+/** A key file that must not be used. The message says what to do and never shows the content. */
+export class KeyFileError extends Error {
+  readonly code: 'missing' | 'not_private' | 'malformed' | 'exists' | 'io';
+
+  constructor(code: KeyFileError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'KeyFileError';
+    this.code = code;
+  }
+}
+
+/**
+ * Reads a private key (32 bytes, base64 on one line, as `wg genkey` writes it). Refuses a file that
+ * anybody but its owner may read or write, that belongs to someone else, or that is not a plain
+ * file. Checked on the open descriptor, so nobody can swap the file in between.
+ */
+export function readKeyFile(path: string): Uint8Array {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') throw new KeyFileError('missing', `${path}: no such key file`);
+    throw new KeyFileError('io', `${path}: cannot be opened (${code})`, { cause: error });
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new KeyFileError('not_private', `${path}: is not a plain file`);
+    if (POSIX && (stat.mode & 0o077) !== 0) {
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+      throw new KeyFileError('not_private', `${path}: mode is ${mode}, run: chmod 600 ${path}`);
+    }
+    const uid = process.geteuid?.();
+    if (uid !== undefined && stat.uid !== uid) {
+      throw new KeyFileError('not_private', `${path}: belongs to user ${stat.uid}, not to ${uid}`);
+    }
+    const key = fromBase64(readFileSync(fd, 'latin1').trim(), 32);
+    if (!key) throw new KeyFileError('malformed', `${path}: is not 32 bytes in base64`);
+    return key;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes a new key file, mode 0600, on the disk when this returns. Never overwrites one. */
+export function writeKeyFile(path: string, key: Uint8Array): void {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST') {
+      throw new KeyFileError('exists', `${path}: exists and is not overwritten`);
+    }
+    throw new KeyFileError('io', `${path}: cannot be created (${code})`, { cause: error });
+  }
+  try {
+    fchmodSync(fd, 0o600); // an inherited umask can only have taken bits away; say it anyway
+    writeSync(fd, `${toBase64(key)}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  syncDirectory(dirname(path));
+}
+
+/** Makes a file's creation or rename last. */
+export function syncDirectory(path: string): void {
+  if (!POSIX) return;
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
