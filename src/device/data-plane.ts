@@ -1,6 +1,9 @@
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
 
+/** No keypair slot. */
+export const NO_KEYPAIR = -1;
+
 /** What control hands to the data path when a handshake has derived transport keys. */
 export interface NewKeypair {
   /** Free slot chosen by control. */
@@ -23,6 +26,17 @@ export interface PeerActivity {
   lastReceivedAt: number;
   txBytes: number;
   rxBytes: number;
+}
+
+export function newActivity(): PeerActivity {
+  return {
+    lastDataSentAt: 0,
+    lastSentAt: 0,
+    lastDataReceivedAt: 0,
+    lastReceivedAt: 0,
+    txBytes: 0,
+    rxBytes: 0,
+  };
 }
 
 /**
@@ -53,6 +67,9 @@ export interface DataPlane {
   /** Forgets the receiver index and zeroes the keys. */
   removeKeypair(slot: number, done: () => void): void;
 
+  /** Clears PEER.handshakeWanted: the data path may ask for a handshake with this peer again. */
+  acceptHandshakeRequests(peer: number): void;
+
   /** Seals an empty packet on the peer's sending keypair, if it has a live one. */
   sendKeepalive(peer: number): void;
   /** Drops the packets staged for a peer (a handshake was given up). */
@@ -66,10 +83,10 @@ export interface DataPlane {
   keypairLastReceivedAt(slot: number): number;
 }
 
-/** What the data path tells control. */
+/** What the data path tells control; `now` is ms of the monotonic clock. */
 export interface DataPlaneEvents {
   /** Packets are staged without a usable keypair, or the sending keypair is due for renewal. */
-  handshakeWanted(peer: number): void;
+  handshakeWanted(peer: number, now: number): void;
   /** First authenticated packet on this keypair (confirms a responder's `next`). */
-  keypairConfirmed(slot: number): void;
+  keypairConfirmed(slot: number, now: number): void;
 }

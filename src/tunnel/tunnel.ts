@@ -1,5 +1,7 @@
 import type { DeviceChange, DeviceStatus } from '../device/config.ts';
 
+export { TunnelError, type TunnelErrorCode } from '../device/tunnel-error.ts';
+
 /** A running tunnel: a device with its data path and its I/O. `createTunnel` makes one. */
 export interface Tunnel {
   /** Interface name, or the given label in userspace mode. */
@@ -19,25 +21,4 @@ export interface Tunnel {
   close(): Promise<void>;
   /** Settles when the tunnel has ended: undefined after `close` or interface deletion, else the error. */
   readonly closed: Promise<Error | undefined>;
-}
-
-/** Stable error codes of the library. */
-export type TunnelErrorCode =
-  | 'invalid_argument'
-  | 'not_permitted'
-  | 'not_supported'
-  | 'address_in_use'
-  | 'name_in_use'
-  | 'psk_required'
-  | 'closed'
-  | 'system_call_failed';
-
-export class TunnelError extends Error {
-  readonly code: TunnelErrorCode;
-
-  constructor(code: TunnelErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'TunnelError';
-    this.code = code;
-  }
 }

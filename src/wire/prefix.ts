@@ -4,3 +4,13 @@ export interface Prefix {
   /** Prefix length in bits. */
   readonly length: number;
 }
+
+/** The same prefix with its host bits cleared. */
+export function maskPrefix(prefix: Prefix): Prefix {
+  const address = new Uint8Array(prefix.address);
+  for (let i = 0; i < address.length; i++) {
+    const bits = Math.min(8, Math.max(0, prefix.length - i * 8));
+    address[i] = address[i]! & (0xff00 >> bits);
+  }
+  return { address, length: prefix.length };
+}

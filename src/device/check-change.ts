@@ -1,0 +1,94 @@
+import { isZero } from '../crypto/bytes.ts';
+import type { Endpoint } from '../wire/endpoint.ts';
+import type { Prefix } from '../wire/prefix.ts';
+import type { DeviceChange, PeerChange } from './config.ts';
+import { TunnelError } from './tunnel-error.ts';
+
+const MAX_U16 = 0xffff;
+const MAX_U32 = 0xffffffff;
+
+function invalid(field: string, expected: string): never {
+  throw new TunnelError('invalid_argument', `${field}: expected ${expected}`);
+}
+
+function checkKey(field: string, key: Uint8Array): void {
+  if (!(key instanceof Uint8Array) || key.length !== 32) invalid(field, 'a key of 32 bytes');
+}
+
+function checkInteger(field: string, value: number, max: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    invalid(field, `an integer from 0 to ${max}`);
+  }
+}
+
+function checkAddress(field: string, address: Uint8Array): void {
+  if (!(address instanceof Uint8Array) || (address.length !== 4 && address.length !== 16)) {
+    invalid(field, 'an address of 4 or 16 bytes');
+  }
+}
+
+function checkPrefix(field: string, prefix: Prefix): void {
+  checkAddress(`${field}.address`, prefix.address);
+  checkInteger(`${field}.length`, prefix.length, prefix.address.length * 8);
+}
+
+function checkEndpoint(field: string, endpoint: Endpoint): void {
+  checkAddress(`${field}.address`, endpoint.address);
+  if (endpoint.address.length !== (endpoint.family === 4 ? 4 : 16)) {
+    invalid(`${field}.family`, 'the family of its address');
+  }
+  checkInteger(`${field}.port`, endpoint.port, MAX_U16);
+}
+
+function checkPeer(field: string, peer: PeerChange): void {
+  checkKey(`${field}.publicKey`, peer.publicKey);
+  if (peer.presharedKey !== undefined) checkKey(`${field}.presharedKey`, peer.presharedKey);
+  if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint);
+  if (peer.persistentKeepalive !== undefined) {
+    checkInteger(`${field}.persistentKeepalive`, peer.persistentKeepalive, MAX_U16);
+  }
+  for (const name of ['generation', 'expireBefore'] as const) {
+    const value = peer[name];
+    if (value !== undefined) checkInteger(`${field}.${name}`, value, Number.MAX_SAFE_INTEGER);
+  }
+  peer.allowedIps?.forEach((change, i) => {
+    checkPrefix(`${field}.allowedIps[${i}]`, change.prefix);
+  });
+}
+
+/**
+ * Throws a `TunnelError` naming the first wrong field. Nothing has been applied yet.
+ * `peerOf` finds the device's present peer for a public key.
+ */
+export function checkChange(
+  change: DeviceChange,
+  limits: { requirePsk: boolean; freePeers: number },
+  peerOf: (publicKey: Uint8Array) => { generation: number; hasPresharedKey: boolean } | undefined,
+): void {
+  if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
+  if (change.listenPort !== undefined) checkInteger('listenPort', change.listenPort, MAX_U16);
+  if (change.fwmark !== undefined) checkInteger('fwmark', change.fwmark, MAX_U32);
+  let added = 0;
+  change.peers?.forEach((peer, i) => {
+    const field = `peers[${i}]`;
+    checkPeer(field, peer);
+    if (peer.remove) return;
+    const present = change.replacePeers ? undefined : peerOf(peer.publicKey);
+    if (present === undefined && peer.updateOnly) return;
+    if (present === undefined) added++;
+    if (present !== undefined && (peer.generation ?? present.generation) < present.generation) {
+      invalid(`${field}.generation`, `at least ${present.generation}, the one in use`);
+    }
+    const hasPsk =
+      peer.presharedKey === undefined
+        ? (present?.hasPresharedKey ?? false)
+        : !isZero(peer.presharedKey);
+    if (limits.requirePsk && !hasPsk) {
+      throw new TunnelError(
+        'psk_required',
+        `${field}.presharedKey: this device accepts peers with a pre-shared key only`,
+      );
+    }
+  });
+  if (added > limits.freePeers) invalid('peers', `room for at most ${limits.freePeers} more peers`);
+}

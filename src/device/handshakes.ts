@@ -1,0 +1,278 @@
+import { zeroize } from '../crypto/bytes.ts';
+import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { CookieChecker, cookieSource } from '../noise/cookie.ts';
+import { Initiator } from '../noise/initiator.ts';
+import { Responder } from '../noise/responder.ts';
+import { parseCookieReply } from '../wire/cookie-reply.ts';
+import type { Endpoint } from '../wire/endpoint.ts';
+import { encodeInitiation, INITIATION, parseInitiation } from '../wire/initiation.ts';
+import { MESSAGE_TYPE, messageType, readU32 } from '../wire/message-type.ts';
+import { encodeResponse, parseResponse } from '../wire/response.ts';
+import { encodeTai64n, isAfterTai64n, TAI64N_STEP_NANOSECONDS } from '../wire/tai64n.ts';
+import type { DataPlane } from './data-plane.ts';
+import type { Identity } from './identity.ts';
+import type { IndexTable } from './index-table.ts';
+import type { Peer } from './peer.ts';
+import { keyId, type PeerTable } from './peer-table.ts';
+import { RateLimiter } from './rate-limiter.ts';
+import type { RejectReason } from './rejects.ts';
+import type { IndexEntry, Sessions } from './sessions.ts';
+
+/** At most one initiation per peer in this time is answered, as in the official implementations. */
+const INITIATION_SPACING = 20;
+/** Own tuning: how many unknown initiators are remembered, and for how long (ms). */
+const MAX_UNKNOWN_INITIATORS = 1024;
+export const UNKNOWN_INITIATOR_TIME = 10_000;
+
+const NOTHING = new Uint8Array(0);
+
+export interface HandshakesOptions {
+  readonly crypto: CryptoProvider;
+  readonly random: RandomBytes;
+  readonly plane: DataPlane;
+  readonly peers: PeerTable;
+  readonly indexes: IndexTable<IndexEntry>;
+  readonly sessions: Sessions;
+  readonly requirePsk: boolean;
+  /** Wall clock, ms since 1970. */
+  readonly wallClock: () => number;
+  readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
+  readonly completed: (peer: Peer) => void;
+  readonly reject: (reason: RejectReason) => void;
+}
+
+/** Makes and consumes handshake messages. A rejected message has changed nothing. */
+export class Handshakes {
+  private readonly options: HandshakesOptions;
+  private readonly rateLimiter = new RateLimiter();
+  /** Initiators that were not (yet) configured, oldest first: key id -> when. */
+  private readonly unknownInitiators = new Map<string, number>();
+  private identity: Identity | undefined;
+  private checker: CookieChecker | undefined;
+
+  constructor(options: HandshakesOptions) {
+    this.options = options;
+  }
+
+  setIdentity(identity: Identity | undefined): void {
+    const { crypto, random } = this.options;
+    this.identity = identity;
+    this.checker = identity && new CookieChecker(crypto, identity.publicKey, random);
+  }
+
+  /** True, once, if this key tried to initiate in the last seconds while it was no peer. */
+  forgetUnknownInitiator(publicKey: Uint8Array, now: number): boolean {
+    const id = keyId(publicKey);
+    const at = this.unknownInitiators.get(id);
+    this.unknownInitiators.delete(id);
+    return at !== undefined && now - at < UNKNOWN_INITIATOR_TIME;
+  }
+
+  /**
+   * Sends an initiation (paper 5.4.2). False if that is not possible now: no identity, no
+   * endpoint, no pre-shared key where one is required.
+   */
+  initiate(peer: Peer, isRetry: boolean, now: number): boolean {
+    const { crypto, random, plane, indexes, send, requirePsk } = this.options;
+    const endpoint = plane.getEndpoint(peer.slot);
+    if (this.identity === undefined || peer.staticStatic === undefined) return false;
+    if (endpoint === undefined || (requirePsk && !peer.hasPresharedKey)) return false;
+    const ephemeralPrivate = random(32);
+    const noise = new Initiator({
+      crypto,
+      localStatic: this.identity.key,
+      remoteStatic: peer.publicKey,
+      staticStatic: peer.staticStatic,
+      ephemeral: crypto.x25519PrivateKey(ephemeralPrivate),
+    });
+    zeroize(ephemeralPrivate);
+    const first = noise.writeMessage(this.nextTimestamp(peer));
+    if (first === undefined) return false;
+    this.abandon(peer);
+    const localIndex = indexes.add({ peer });
+    peer.initiation = { localIndex, noise, sentAt: now };
+    const message = encodeInitiation({
+      sender: localIndex,
+      ephemeral: first.ephemeral,
+      encryptedStatic: first.encryptedStatic,
+      encryptedTimestamp: first.payload,
+    });
+    peer.cookies.addMacs(message, now);
+    peer.initiationSentAt = now;
+    peer.timers.authenticatedPacketSent(now);
+    peer.timers.initiationSent(now, isRetry);
+    plane.addTraffic(peer.slot, message.length, 0);
+    send(message, endpoint);
+    return true;
+  }
+
+  /** Gives up the initiation that waits for a response, if any. */
+  abandon(peer: Peer): void {
+    if (peer.initiation === undefined) return;
+    this.options.indexes.delete(peer.initiation.localIndex);
+    peer.initiation.noise.zeroize();
+    peer.initiation = undefined;
+  }
+
+  /** Acts on one handshake message. */
+  receive(message: Uint8Array, source: Endpoint, underLoad: boolean, now: number): void {
+    const reason = this.consume(message, source, underLoad, now);
+    if (reason !== undefined) this.options.reject(reason);
+  }
+
+  private consume(
+    message: Uint8Array,
+    source: Endpoint,
+    underLoad: boolean,
+    now: number,
+  ): RejectReason | undefined {
+    const type = messageType(message);
+    if (type === MESSAGE_TYPE.cookieReply) return this.consumeCookieReply(message, now);
+    if (this.identity === undefined || this.checker === undefined) return 'handshakeNoIdentity';
+    const isInitiation = type === MESSAGE_TYPE.initiation;
+    const parsed = isInitiation ? parseInitiation(message) : parseResponse(message);
+    if (parsed === undefined) return 'handshakeMalformed';
+    if (!this.checker.hasValidMac1(message)) return 'mac1Invalid';
+    if (underLoad) {
+      const sender = cookieSource(source.address, source.port);
+      if (!this.checker.hasValidMac2(message, sender, now)) {
+        const sentBy = readU32(message, INITIATION.sender); // same place in both messages
+        this.options.send(this.checker.createReply(message, sentBy, sender, now), source);
+        return 'underLoadCookieSent';
+      }
+      if (!this.rateLimiter.allow(source.address, now)) return 'rateLimited';
+    }
+    return isInitiation
+      ? this.consumeInitiation(this.identity, message, source, now)
+      : this.consumeResponse(message, source, now);
+  }
+
+  private consumeInitiation(
+    identity: Identity,
+    message: Uint8Array,
+    source: Endpoint,
+    now: number,
+  ): RejectReason | undefined {
+    const { crypto, peers, plane, requirePsk, sessions } = this.options;
+    const initiation = parseInitiation(message)!;
+    const noise = new Responder({ crypto, localStatic: identity.key });
+    const remoteStatic = noise.readStatic(initiation.ephemeral, initiation.encryptedStatic);
+    if (remoteStatic === undefined) return 'staticUndecryptable';
+    const peer = peers.get(remoteStatic);
+    if (peer?.staticStatic === undefined) {
+      this.rememberUnknown(remoteStatic, now);
+      return 'initiatorUnknown';
+    }
+    const timestamp = noise.readPayload(initiation.encryptedTimestamp, peer.staticStatic);
+    if (timestamp === undefined) return 'timestampUndecryptable';
+    if (!isAfterTai64n(timestamp, peer.memory.receivedTimestamp)) return 'timestampReplayed';
+    if (now - peer.initiationReceivedAt < INITIATION_SPACING) return 'initiationFlood';
+    if (requirePsk && !peer.hasPresharedKey) return 'presharedKeyMissing';
+    if (!sessions.hasRoom) return 'keypairTableFull';
+
+    peer.memory.receivedTimestamp.set(timestamp);
+    peer.initiationReceivedAt = now;
+    plane.setEndpoint(peer.slot, source);
+    plane.addTraffic(peer.slot, 0, message.length);
+    peer.timers.authenticatedPacketReceived(now);
+    this.respond(peer, noise, initiation.sender, source, now);
+    return undefined;
+  }
+
+  /** Paper 5.4.3. The response leaves only once the data path receives on the new keypair. */
+  private respond(
+    peer: Peer,
+    noise: Responder,
+    remoteIndex: number,
+    endpoint: Endpoint,
+    now: number,
+  ): void {
+    const { crypto, random, plane, indexes, sessions, send } = this.options;
+    const ephemeralPrivate = random(32);
+    const ephemeral = crypto.x25519PrivateKey(ephemeralPrivate);
+    zeroize(ephemeralPrivate);
+    const second = noise.writeMessage(ephemeral, NOTHING, peer.presharedKey);
+    if (second === undefined) return;
+    const localIndex = indexes.add({ peer });
+    const message = encodeResponse({
+      sender: localIndex,
+      receiver: remoteIndex,
+      ephemeral: second.ephemeral,
+      encryptedNothing: second.payload,
+    });
+    peer.cookies.addMacs(message, now);
+    peer.answeredAt = now;
+    peer.answeredGeneration = peer.generation;
+    const session = { localIndex, remoteIndex, initiation: undefined, now };
+    sessions.install(peer, second.keys, session, () => {
+      peer.timers.authenticatedPacketSent(now);
+      plane.addTraffic(peer.slot, message.length, 0);
+      send(message, endpoint);
+    });
+  }
+
+  private consumeResponse(
+    message: Uint8Array,
+    source: Endpoint,
+    now: number,
+  ): RejectReason | undefined {
+    const { plane, indexes, sessions, completed } = this.options;
+    const response = parseResponse(message)!;
+    const peer = indexes.get(response.receiver)?.peer;
+    const initiation = peer?.initiation;
+    if (peer === undefined || initiation?.localIndex !== response.receiver) {
+      return 'responseReceiverUnknown';
+    }
+    if (!sessions.hasRoom) return 'keypairTableFull';
+    const second = initiation.noise.readMessage(
+      response.ephemeral,
+      response.encryptedNothing,
+      peer.presharedKey,
+    );
+    if (second === undefined) return 'responseUnauthenticated';
+
+    peer.initiation = undefined; // its index goes on as the keypair's
+    initiation.noise.zeroize();
+    plane.setEndpoint(peer.slot, source);
+    plane.addTraffic(peer.slot, 0, message.length);
+    peer.timers.authenticatedPacketReceived(now);
+    peer.timers.handshakeComplete();
+    const session = {
+      localIndex: response.receiver,
+      remoteIndex: response.sender,
+      initiation,
+      now,
+    };
+    sessions.install(peer, second.keys, session, (keypair) => {
+      sessions.initiatorReady(peer, keypair, now);
+    });
+    completed(peer);
+    return undefined;
+  }
+
+  private consumeCookieReply(message: Uint8Array, now: number): RejectReason | undefined {
+    const reply = parseCookieReply(message);
+    if (reply === undefined) return 'handshakeMalformed';
+    const peer = this.options.indexes.get(reply.receiver)?.peer;
+    if (peer === undefined) return 'cookieReplyReceiverUnknown';
+    return peer.cookies.consumeReply(reply, now) ? undefined : 'cookieReplyInvalid';
+  }
+
+  /** Strictly increasing per peer, also if the wall clock steps back. */
+  private nextTimestamp(peer: Peer): Uint8Array {
+    const wall = BigInt(Math.floor(this.options.wallClock())) * 1_000_000n;
+    const earliest = peer.memory.sentTimestamp + TAI64N_STEP_NANOSECONDS;
+    const next = wall > earliest ? wall : earliest;
+    peer.memory.sentTimestamp = next;
+    return encodeTai64n(next);
+  }
+
+  private rememberUnknown(publicKey: Uint8Array, now: number): void {
+    const id = keyId(publicKey);
+    this.unknownInitiators.delete(id);
+    this.unknownInitiators.set(id, now);
+    if (this.unknownInitiators.size > MAX_UNKNOWN_INITIATORS) {
+      this.unknownInitiators.delete(this.unknownInitiators.keys().next().value!);
+    }
+  }
+}

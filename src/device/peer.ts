@@ -1,0 +1,103 @@
+import { copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import { CookieGenerator } from '../noise/cookie.ts';
+import type { Initiator } from '../noise/initiator.ts';
+import { Keypairs } from '../session/keypairs.ts';
+import { Timers } from '../session/timers.ts';
+import type { Prefix } from '../wire/prefix.ts';
+import { TAI64N_LENGTH } from '../wire/tai64n.ts';
+import type { PeerActivity } from './data-plane.ts';
+import type { Rotation } from './rotation.ts';
+
+/** An initiation that waits for its response. */
+export interface PendingInitiation {
+  readonly localIndex: number;
+  readonly noise: Initiator;
+  readonly sentAt: number;
+}
+
+/** Handshake times that must outlive the peer, so that what it sent before cannot be replayed. */
+export interface HandshakeMemory {
+  /** Greatest TAI64N label accepted from the peer. */
+  receivedTimestamp: Uint8Array;
+  /** Wall-clock ns of the newest label sent to the peer. */
+  sentTimestamp: bigint;
+}
+
+export const newHandshakeMemory = (): HandshakeMemory => ({
+  receivedTimestamp: new Uint8Array(TAI64N_LENGTH),
+  sentTimestamp: 0n,
+});
+
+/** Everything control knows of one peer. Initiator and responder state are separate. */
+export class Peer {
+  readonly slot: number;
+  readonly publicKey: Uint8Array;
+  readonly keypairs = new Keypairs();
+  readonly timers: Timers;
+  readonly cookies: CookieGenerator;
+  readonly memory: HandshakeMemory;
+  readonly allowedIps = new Map<string, Prefix>();
+
+  /** DH of both static keys; undefined without an identity or for a small-order key. */
+  staticStatic: Uint8Array | undefined;
+  /** All zero: none. */
+  readonly presharedKey = new Uint8Array(32);
+  /** Generation of `presharedKey`. */
+  generation = 0;
+  persistentKeepalive = 0;
+
+  initiation: PendingInitiation | undefined;
+  rotation: Rotation | undefined;
+  /** ms; -Infinity = never. */
+  initiationSentAt = Number.NEGATIVE_INFINITY;
+  initiationReceivedAt = Number.NEGATIVE_INFINITY;
+  /** When and under which generation we last answered an initiation of this peer. */
+  answeredAt = Number.NEGATIVE_INFINITY;
+  answeredGeneration = 0;
+  /** Times at which an unconfirmed initiator's keypair gets its confirming keepalive again. */
+  confirmAt: number[] = [];
+  /** A renewal because packets still arrive late in a session was already asked for. */
+  renewalAsked = false;
+  /** Wall clock, ms since 1970. */
+  lastHandshakeAt: number | undefined;
+  /** Set once it is taken out of the device; late acknowledgements then do nothing. */
+  removed = false;
+
+  /** Activity at the last sample. */
+  readonly seen: PeerActivity = {
+    lastDataSentAt: 0,
+    lastSentAt: 0,
+    lastDataReceivedAt: 0,
+    lastReceivedAt: 0,
+    txBytes: 0,
+    rxBytes: 0,
+  };
+
+  constructor(options: {
+    crypto: CryptoProvider;
+    slot: number;
+    publicKey: Uint8Array;
+    memory: HandshakeMemory;
+    random: () => number;
+  }) {
+    this.slot = options.slot;
+    this.publicKey = copyBytes(options.publicKey);
+    this.timers = new Timers(options.random);
+    this.cookies = new CookieGenerator(options.crypto, options.publicKey);
+    this.memory = options.memory;
+  }
+
+  get hasPresharedKey(): boolean {
+    return !isZero(this.presharedKey);
+  }
+
+  /** Zeroes every secret that control holds of this peer. */
+  zeroize(): void {
+    zeroize(this.presharedKey, this.staticStatic);
+    this.initiation?.noise.zeroize();
+    this.initiation = undefined;
+    this.cookies.zeroize();
+    this.timers.stop();
+  }
+}

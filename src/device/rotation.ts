@@ -1,0 +1,66 @@
+import { REKEY_TIMEOUT } from '../session/limits.ts';
+
+/** Own tuning (docs/PROTOCOL.md): attempts after the start of a rotation, ms; then every REKEY_TIMEOUT. */
+const ATTEMPT_OFFSETS = [0, 500, 1000, 2000, 4000];
+/** Initiations to one peer are never closer together than this: the responder's guard is 20 ms. */
+export const MIN_INITIATION_SPACING = 40;
+/** Start jitter per peer of the mesh, so that a rotation is no flood of handshakes. */
+const JITTER_PER_PEER = 20;
+/** The side that waits for the other one starts by itself after at most this. */
+const MAX_YIELD = 500;
+
+export interface RotationSettings {
+  /** ms that superseded keypairs are still received on. */
+  readonly grace: number;
+  /** ms of an epoch. */
+  readonly epoch: number;
+}
+
+/** DESIGN of a governed mesh: epochs of a minute, 20 s of grace. */
+export const DEFAULT_ROTATION: RotationSettings = { grace: 20_000, epoch: 60_000 };
+
+/**
+ * Schedule of the initiations that move one peer to a new generation. Exempt from REKEY_TIMEOUT:
+ * a fresh pre-shared key takes effect only through a handshake, and soon.
+ */
+export class Rotation {
+  readonly generation: number;
+  private readonly startAt: number;
+  private attempt = 0;
+
+  constructor(generation: number, startAt: number) {
+    this.generation = generation;
+    this.startAt = startAt;
+  }
+
+  nextAt(): number {
+    const offset = ATTEMPT_OFFSETS[this.attempt];
+    if (offset !== undefined) return this.startAt + offset;
+    const last = ATTEMPT_OFFSETS.length - 1;
+    return this.startAt + ATTEMPT_OFFSETS[last]! + (this.attempt - last) * REKEY_TIMEOUT;
+  }
+
+  /** Called after an attempt was made at `now`; attempts that were due before it are skipped. */
+  attempted(now: number): void {
+    do this.attempt++;
+    while (this.nextAt() <= now);
+  }
+}
+
+/**
+ * When this side starts. The smaller static public key goes first, the other one yields; it does
+ * not if it has reason to believe that the peer already tried (`peerTried`).
+ */
+export function rotationStart(
+  now: number,
+  settings: RotationSettings,
+  peers: number,
+  goesFirst: boolean,
+  peerTried: boolean,
+  random: () => number,
+): number {
+  if (peerTried) return now;
+  const jitter = random() * Math.min(settings.grace / 4, peers * JITTER_PER_PEER);
+  const yields = goesFirst ? 0 : Math.min(MAX_YIELD, settings.epoch / 30);
+  return now + jitter + yields;
+}

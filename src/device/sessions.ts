@@ -1,0 +1,161 @@
+import { zeroize } from '../crypto/bytes.ts';
+import type { TransportKeys } from '../noise/protocol.ts';
+import type { Keypair } from '../session/keypairs.ts';
+import { REJECT_AFTER_TIME, REKEY_AFTER_TIME } from '../session/limits.ts';
+import { type DataPlane, NO_KEYPAIR } from './data-plane.ts';
+import type { IndexTable } from './index-table.ts';
+import type { Peer, PendingInitiation } from './peer.ts';
+import { Slots } from './slots.ts';
+
+/** What a receiver index stands for. */
+export type IndexEntry = { readonly peer: Peer };
+
+/** The confirming keepalive of a rotation is repeated until the peer answers on the new keypair. */
+const CONFIRM_OFFSETS = [100, 300, 1000];
+
+/** Moves keypairs between control's rules (session/keypairs) and the data path. */
+export class Sessions {
+  private readonly plane: DataPlane;
+  private readonly indexes: IndexTable<IndexEntry>;
+  private readonly slots: Slots;
+  private readonly bySlot: ({ peer: Peer; keypair: Keypair } | undefined)[] = [];
+  private readonly grace: number;
+
+  constructor(
+    plane: DataPlane,
+    indexes: IndexTable<IndexEntry>,
+    capacity: number,
+    graceMs: number,
+  ) {
+    this.plane = plane;
+    this.indexes = indexes;
+    this.slots = new Slots(capacity);
+    this.grace = graceMs;
+  }
+
+  get hasRoom(): boolean {
+    return this.slots.available > 0;
+  }
+
+  /**
+   * Installs derived keys for receiving; zeroes `keys`. `installed` is called once the data path
+   * receives on them, unless the keypair was removed meanwhile. False if the table is full.
+   */
+  install(
+    peer: Peer,
+    keys: TransportKeys,
+    session: {
+      localIndex: number;
+      remoteIndex: number;
+      initiation: PendingInitiation | undefined;
+      now: number;
+    },
+    installed: (keypair: Keypair) => void,
+  ): boolean {
+    const slot = this.slots.take();
+    if (slot === undefined) {
+      zeroize(keys.sendKey, keys.receiveKey);
+      return false;
+    }
+    const { localIndex, remoteIndex, initiation, now } = session;
+    const isInitiator = initiation !== undefined;
+    const keypair: Keypair = {
+      slot,
+      localIndex,
+      generation: peer.generation,
+      isInitiator,
+      startedAt: initiation?.sentAt ?? now,
+      createdAt: now,
+      rejectAt: now + REJECT_AFTER_TIME,
+      confirmedAt: undefined,
+    };
+    this.bySlot[slot] = { peer, keypair };
+    this.discard(peer.keypairs.add(keypair));
+    peer.timers.sessionDerived(now);
+    this.plane.installKeypair(
+      {
+        slot,
+        peer: peer.slot,
+        sendKey: keys.sendKey,
+        receiveKey: keys.receiveKey,
+        localIndex,
+        remoteIndex,
+        rejectAt: keypair.rejectAt,
+        // Only the initiator renews by time, so that the two sides do not both do it (6.2).
+        rekeyAt: isInitiator ? now + REKEY_AFTER_TIME : Number.POSITIVE_INFINITY,
+      },
+      () => {
+        if (this.bySlot[slot]?.keypair === keypair) installed(keypair);
+      },
+    );
+    zeroize(keys.sendKey, keys.receiveKey);
+    return true;
+  }
+
+  /** The initiator's keypair is ready: send on it, which also confirms it to the responder. */
+  initiatorReady(peer: Peer, keypair: Keypair, now: number): void {
+    if (!peer.keypairs.promote(keypair)) return;
+    peer.renewalAsked = false;
+    this.plane.sendOn(peer.slot, keypair.slot, true);
+    peer.confirmAt = keypair.generation > 0 ? CONFIRM_OFFSETS.map((offset) => now + offset) : [];
+  }
+
+  /**
+   * First authenticated packet on a keypair. Returns the peer if this completed a responder's
+   * handshake.
+   */
+  confirmed(slot: number, now: number): { peer: Peer; keypair: Keypair } | undefined {
+    const entry = this.bySlot[slot];
+    if (entry === undefined || entry.keypair.confirmedAt !== undefined) return undefined;
+    const { peer, keypair } = entry;
+    keypair.confirmedAt = now;
+    if (peer.keypairs.sending === keypair) peer.confirmAt = [];
+    else if (peer.keypairs.promote(keypair)) {
+      peer.renewalAsked = false;
+      // In a rotation the initiator waits for a first packet before it retires older keypairs.
+      this.plane.sendOn(peer.slot, slot, keypair.generation > 0);
+      peer.confirmAt = [];
+    }
+    for (const older of peer.keypairs.all()) {
+      if (older.generation < keypair.generation) {
+        older.rejectAt = Math.min(older.rejectAt, now + this.grace);
+      }
+    }
+    return entry;
+  }
+
+  /** Zeroes the peer's keypairs that `matches`, without waiting. */
+  remove(peer: Peer, matches: (keypair: Keypair) => boolean, done?: () => void): void {
+    const removed = peer.keypairs.remove(matches);
+    if (removed.length > 0 && peer.keypairs.sending === undefined) {
+      this.plane.sendOn(peer.slot, NO_KEYPAIR, false);
+      peer.confirmAt = [];
+    }
+    this.discard(removed, done);
+  }
+
+  /** The data path drops a removed peer's keypairs by itself; this frees what control holds of them. */
+  forget(peer: Peer): () => void {
+    const keypairs = peer.keypairs.remove(() => true);
+    for (const { slot, localIndex } of keypairs) {
+      this.bySlot[slot] = undefined;
+      this.indexes.delete(localIndex);
+    }
+    return () => {
+      for (const { slot } of keypairs) this.slots.release(slot);
+    };
+  }
+
+  private discard(keypairs: Keypair[], done?: () => void): void {
+    let waiting = keypairs.length;
+    if (waiting === 0) done?.();
+    for (const { slot, localIndex } of keypairs) {
+      this.bySlot[slot] = undefined;
+      this.indexes.delete(localIndex);
+      this.plane.removeKeypair(slot, () => {
+        this.slots.release(slot);
+        if (--waiting === 0) done?.();
+      });
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/** One set of transport keys as control sees it; the keys themselves are in the data path's slot. */
+export interface Keypair {
+  /** Slot in the data path. */
+  readonly slot: number;
+  readonly localIndex: number;
+  /** Generation (epoch) of the pre-shared key that was mixed into it. */
+  readonly generation: number;
+  readonly isInitiator: boolean;
+  /** ms: when the initiation was sent (initiator) or received (responder). */
+  readonly startedAt: number;
+  /** ms: when the keys were derived. */
+  readonly createdAt: number;
+  /** ms: from here on nothing is sent or accepted on it. */
+  rejectAt: number;
+  /** ms: first authenticated packet received on it, undefined before. */
+  confirmedAt: number | undefined;
+}
+
+/** Receive-only keypairs kept per peer; they cost a slot and an index each. */
+export const MAX_RECEIVE_ONLY = 8;
+
+/**
+ * A peer's keypairs. One is sent on; all are received on until they expire.
+ *
+ * The paper's `next` (a responder's keypair before its first packet) is any unconfirmed entry of
+ * `receiveOnly` here. Unlike the official rule it displaces nothing: with frequent rotations a
+ * half-finished handshake of the old epoch would otherwise delete a keypair that is in use.
+ */
+export class Keypairs {
+  sending: Keypair | undefined;
+  /** Oldest first. */
+  receiveOnly: Keypair[] = [];
+
+  /** True if this side's static public key is bytewise smaller than the peer's. */
+  isSmaller = false;
+
+  /** Every live keypair. */
+  all(): Keypair[] {
+    return this.sending === undefined ? this.receiveOnly : [...this.receiveOnly, this.sending];
+  }
+
+  /** Adds a keypair that is not sent on yet. Returns the ones that had to make room. */
+  add(keypair: Keypair): Keypair[] {
+    this.receiveOnly.push(keypair);
+    const dropped: Keypair[] = [];
+    while (this.receiveOnly.length > MAX_RECEIVE_ONLY) {
+      // Unconfirmed ones go first: only the peer itself can make many of them.
+      const unconfirmed = this.receiveOnly.findIndex(
+        (k) => k.confirmedAt === undefined && k !== keypair,
+      );
+      dropped.push(...this.receiveOnly.splice(Math.max(unconfirmed, 0), 1));
+    }
+    return dropped;
+  }
+
+  /**
+   * Sends on `keypair` from now on, if it should be preferred to the present one. Called when an
+   * initiator has derived it, or when the first packet on a responder's keypair has come in.
+   */
+  promote(keypair: Keypair): boolean {
+    const at = this.receiveOnly.indexOf(keypair);
+    if (at < 0 || !this.prefers(keypair)) return false;
+    this.receiveOnly.splice(at, 1);
+    if (this.sending !== undefined) this.receiveOnly.push(this.sending);
+    this.sending = keypair;
+    return true;
+  }
+
+  /** Takes out every keypair that `matches`. Returns them. */
+  remove(matches: (keypair: Keypair) => boolean): Keypair[] {
+    const removed = this.receiveOnly.filter(matches);
+    this.receiveOnly = this.receiveOnly.filter((k) => !matches(k));
+    if (this.sending !== undefined && matches(this.sending)) {
+      removed.push(this.sending);
+      this.sending = undefined;
+    }
+    return removed;
+  }
+
+  private prefers(candidate: Keypair): boolean {
+    const present = this.sending;
+    if (present === undefined) return true;
+    // A keypair of an older generation never replaces a newer one for sending.
+    if (candidate.generation !== present.generation) {
+      return candidate.generation > present.generation;
+    }
+    // Crossing handshakes: both sides settle on the one that the smaller key initiated, so that
+    // exactly one side goes on to rekey it.
+    if (crossed(candidate, present)) return candidate.isInitiator === this.isSmaller;
+    return candidate.createdAt >= present.createdAt || present.confirmedAt === undefined;
+  }
+}
+
+/** True if one was initiated here and, before its response came, the other was answered. */
+function crossed(a: Keypair, b: Keypair): boolean {
+  if (a.isInitiator === b.isInitiator) return false;
+  const [initiated, responded] = a.isInitiator ? [a, b] : [b, a];
+  return responded.createdAt >= initiated.startedAt && responded.createdAt <= initiated.createdAt;
+}
