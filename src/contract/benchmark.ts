@@ -1,6 +1,9 @@
 import { bytes32Field, counterField, nodeIdField, suiteField, timeField } from './fields.ts';
 import type { Schema } from './schema.ts';
 
+/** The suite that a policy requires and a node reports if nobody says otherwise. */
+export const DEFAULT_SUITE = 'alignment';
+
 /**
  * One observation of a node, signed by the node or by an evaluator. Payload of
  * `POST /v1/benchmarks/{node_id}`.
