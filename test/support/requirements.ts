@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
+import { unsupported } from '../../src/io/linux/syscalls.ts';
 
 /** Absolute path of an executable in PATH (or /usr/sbin, /sbin, which a user's PATH may lack). */
 export function findExecutable(name: string): string | undefined {
@@ -22,7 +23,7 @@ const CHECKS: Record<string, () => boolean> = {
   root: () => process.getuid?.() === 0,
   tun: () => existsSync('/dev/net/tun'),
   netns: canCreateNamespaces,
-  'node:ffi': () => process.getBuiltinModule('node:ffi') !== undefined,
+  'node:ffi': () => unsupported() === undefined,
   /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
   'wireguard-go': () =>
     [process.env.WIREGUARD_GO, findExecutable('wireguard-go'), findExecutable('go')].some(

@@ -1,0 +1,174 @@
+import { fstatSync, statSync } from 'node:fs';
+import {
+  AF_INET,
+  AF_NETLINK,
+  IFF_UP,
+  IFNAMSIZ,
+  IFREQ_LENGTH,
+  NETLINK_ROUTE,
+  RTMGRP_LINK,
+  SIOCGIFFLAGS,
+  SIOCGIFMTU,
+  SIOCSIFFLAGS,
+  SIOCSIFMTU,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+} from './constants.ts';
+import { ERRNO, must, SystemCallError } from './errno.ts';
+import { inNamespace } from './namespace.ts';
+import { NativeBuffer, syscalls } from './syscalls.ts';
+import type { Tun } from './tun.ts';
+
+/** State of the interface as far as a tunnel follows it. */
+export interface LinkState {
+  readonly name: string;
+  readonly mtu: number;
+  readonly up: boolean;
+}
+
+/**
+ * Follows the interface of a TUN device: its name, MTU and up/down, wherever it is moved.
+ *
+ * Link events arrive on a netlink socket, which belongs to one namespace for good. The events are
+ * only a hint to look again: after each, `refresh` asks the TUN device which namespace its
+ * interface is in now, and moves over there if that has changed. The socket is opened in one
+ * synchronous step on the calling thread (setns there and back).
+ */
+export class Link {
+  /** Netlink socket to wait on for POLLIN; changes when the interface changes its namespace. */
+  eventFd = -1;
+  /** Why the interface cannot be followed into its present namespace, if so. */
+  blind: string | undefined;
+  private readonly tun: Tun;
+  private controlFd = -1;
+  private namespaceInode: bigint | undefined;
+  private readonly request = new NativeBuffer(IFREQ_LENGTH);
+  private readonly requestAt = this.request.at(0);
+  private last: LinkState | undefined;
+
+  constructor(tun: Tun) {
+    this.tun = tun;
+  }
+
+  /**
+   * The interface's state now, or undefined once it was deleted. Where its namespace cannot be
+   * entered, the last known state with `blind` set.
+   */
+  refresh(): LinkState | undefined {
+    // The interface may be moved or renamed between finding it and looking at it: look again.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const name = this.tun.name();
+      if (name === undefined) return undefined;
+      if (!this.follow()) return this.last;
+      if (this.ioctl(name, SIOCGIFMTU) >= 0) {
+        const mtu = this.request.view.getInt32(IFNAMSIZ, true);
+        if (this.ioctl(name, SIOCGIFFLAGS) >= 0) {
+          const up = (this.request.view.getUint16(IFNAMSIZ, true) & IFF_UP) !== 0;
+          this.last = { name, mtu, up };
+          return this.last;
+        }
+      }
+    }
+    return this.tun.name() === undefined ? undefined : this.last;
+  }
+
+  /** Sets the MTU (bytes of the inner packet). */
+  setMtu(mtu: number): void {
+    this.change(SIOCSIFMTU, 'SIOCSIFMTU', () => this.request.view.setInt32(IFNAMSIZ, mtu, true), {
+      EINVAL: `the kernel refuses an MTU of ${mtu}`,
+    });
+  }
+
+  setUp(up: boolean): void {
+    this.change(SIOCSIFFLAGS, 'SIOCSIFFLAGS', () => {
+      this.request.view.setUint16(IFNAMSIZ, up ? IFF_UP : 0, true);
+    });
+  }
+
+  private change(
+    request: number,
+    call: string,
+    fill: () => void,
+    advice?: Readonly<Record<string, string>>,
+  ): void {
+    const name = this.tun.name();
+    if (name === undefined || !this.follow()) throw new SystemCallError(call, ERRNO.ENODEV);
+    this.fillName(name);
+    fill();
+    must(syscalls().ioctl(this.controlFd, request, this.requestAt), call, {
+      EPERM: 'needs CAP_NET_ADMIN',
+      ...advice,
+    });
+  }
+
+  private fillName(name: string): void {
+    this.request.u8.fill(0);
+    new TextEncoder().encodeInto(name, this.request.u8);
+  }
+
+  private ioctl(name: string, request: number): number {
+    this.fillName(name);
+    return syscalls().ioctl(this.controlFd, request, this.requestAt);
+  }
+
+  /** Makes sure the sockets are in the interface's namespace. False if that cannot be. */
+  private follow(): boolean {
+    const descriptor = this.tun.namespace();
+    if (descriptor < 0) {
+      // Linux before 5.5, or no CAP_NET_ADMIN over the namespace: assume it never moved.
+      if (this.controlFd < 0) this.openSockets();
+      return true;
+    }
+    try {
+      const inode = fstatSync(descriptor, { bigint: true }).ino;
+      if (inode === this.namespaceInode) return true;
+      this.closeSockets();
+      if (inode === ownNamespace()) this.openSockets();
+      else inNamespace(descriptor, () => this.openSockets());
+      this.namespaceInode = inode;
+      this.blind = undefined;
+      return true;
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.blind = error.message;
+      return false;
+    } finally {
+      syscalls().close(descriptor);
+    }
+  }
+
+  private openSockets(): void {
+    const calls = syscalls();
+    const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+    this.controlFd = must(calls.socket(AF_INET, SOCK_DGRAM | flags, 0), 'socket');
+    const events = must(
+      calls.socket(AF_NETLINK, SOCK_RAW | flags, NETLINK_ROUTE),
+      'socket netlink',
+    );
+    this.eventFd = events;
+    // struct sockaddr_nl { u16 family; u16 pad; u32 pid; u32 groups }
+    const address = new NativeBuffer(12);
+    address.view.setUint16(0, AF_NETLINK, true);
+    address.view.setUint32(8, RTMGRP_LINK, true);
+    must(calls.bind(events, address.at(0), 12), 'bind netlink');
+  }
+
+  private closeSockets(): void {
+    const calls = syscalls();
+    if (this.eventFd >= 0) calls.close(this.eventFd);
+    if (this.controlFd >= 0) calls.close(this.controlFd);
+    this.eventFd = -1;
+    this.controlFd = -1;
+    this.namespaceInode = undefined;
+  }
+
+  close(): void {
+    this.closeSockets();
+  }
+}
+
+function ownNamespace(): bigint {
+  return statSync('/proc/thread-self/ns/net', { bigint: true }).ino;
+}

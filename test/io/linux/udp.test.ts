@@ -1,0 +1,182 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { afterEach, expect, test } from 'vitest';
+import {
+  DATAGRAM_AREA_LENGTH,
+  DatagramReceiver,
+  DatagramSender,
+} from '../../../src/io/linux/datagrams.ts';
+import { ERRNO } from '../../../src/io/linux/errno.ts';
+import { NativeBuffer } from '../../../src/io/linux/syscalls.ts';
+import { UdpSocket } from '../../../src/io/linux/udp.ts';
+import { ENDPOINT } from '../../../src/wire/endpoint.ts';
+import { requires } from '../../support/requirements.ts';
+
+const OUT = 0;
+const IN = DATAGRAM_AREA_LENGTH;
+const ENDPOINT_AT = 1024;
+const SENT = 4096;
+const RECEIVED = 1 << 17;
+
+/** A socket with its sender and receiver in a memory of its own. */
+function station(port = 0, gro = false) {
+  const socket = new UdpSocket({ port, fwmark: 0, gro });
+  open.push(socket);
+  const memory = new NativeBuffer(1 << 18);
+  const sender = new DatagramSender(socket.fd, socket.family, memory, OUT);
+  const receiver = new DatagramReceiver(socket.fd, socket.family, memory, IN, RECEIVED, 65536);
+  return { socket, memory, sender, receiver };
+}
+type Station = ReturnType<typeof station>;
+
+const open: UdpSocket[] = [];
+afterEach(() => {
+  for (const socket of open.splice(0)) socket.close();
+});
+
+function writeEndpoint(
+  { memory }: Station,
+  address: number[],
+  port: number,
+  source?: number[],
+): void {
+  const { u8, view } = memory;
+  u8.fill(0, ENDPOINT_AT, ENDPOINT_AT + ENDPOINT.length);
+  view.setUint16(ENDPOINT_AT + ENDPOINT.family, address.length === 4 ? 4 : 6, true);
+  view.setUint16(ENDPOINT_AT + ENDPOINT.port, port, true);
+  u8.set(address, ENDPOINT_AT + ENDPOINT.address);
+  if (source === undefined) return;
+  view.setUint16(ENDPOINT_AT + ENDPOINT.hasSource, 1, true);
+  u8.set(source, ENDPOINT_AT + ENDPOINT.source);
+}
+
+function send(from: Station, bytes: Uint8Array, segmentSize = bytes.length, sticky = true): number {
+  from.memory.u8.set(bytes, SENT);
+  return from.sender.send(ENDPOINT_AT, SENT, bytes.length, segmentSize, sticky);
+}
+
+function received({ memory, receiver }: Station) {
+  const length = receiver.receive();
+  const at = receiver.endpoint;
+  const v4 = memory.view.getUint16(at + ENDPOINT.family, true) === 4;
+  const address = (field: number) => [...memory.u8.slice(at + field, at + field + (v4 ? 4 : 16))];
+  return {
+    bytes: memory.u8.slice(RECEIVED, RECEIVED + Math.max(length, 0)),
+    length,
+    segmentSize: receiver.segmentSize,
+    port: memory.view.getUint16(at + ENDPOINT.port, true),
+    address: address(ENDPOINT.address),
+    source: address(ENDPOINT.source),
+    hasSource: memory.view.getUint16(at + ENDPOINT.hasSource, true),
+  };
+}
+
+const LOOPBACK6 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+const pattern = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7) & 0xff);
+
+requires('linux', 'node:ffi')('a UDP socket', () => {
+  test('carries a datagram over IPv4 and tells who sent it and to which address', () => {
+    const a = station();
+    const b = station();
+    writeEndpoint(a, [127, 0, 0, 5], b.socket.port);
+    expect(send(a, pattern(148))).toBe(148);
+    const got = received(b);
+    expect(got.bytes).toEqual(pattern(148));
+    expect(got).toMatchObject({ address: [127, 0, 0, 1], port: a.socket.port, segmentSize: 148 });
+    expect(got).toMatchObject({ hasSource: 1, source: [127, 0, 0, 5] });
+  });
+
+  test('carries a datagram over IPv6 on the same port', () => {
+    const a = station();
+    const b = station();
+    writeEndpoint(a, LOOPBACK6, b.socket.port);
+    expect(send(a, pattern(92))).toBe(92);
+    const got = received(b);
+    expect(got.bytes).toEqual(pattern(92));
+    expect(got).toMatchObject({ address: LOOPBACK6, source: LOOPBACK6, port: a.socket.port });
+  });
+
+  test('replies from the address that was spoken to', () => {
+    const a = station();
+    const b = station();
+    writeEndpoint(a, [127, 0, 0, 5], b.socket.port);
+    send(a, pattern(32));
+    const got = received(b);
+    writeEndpoint(b, got.address, got.port, got.source);
+    send(b, pattern(33));
+    expect(received(a)).toMatchObject({ length: 33, address: [127, 0, 0, 5] });
+    expect(send(b, pattern(34), 34, false)).toBe(34);
+    expect(received(a)).toMatchObject({ length: 34, address: [127, 0, 0, 1] });
+  });
+
+  test('gives an errno for a source address that is no longer ours', () => {
+    const a = station();
+    writeEndpoint(a, [127, 0, 0, 1], 9, [203, 0, 113, 7]);
+    expect([-ERRNO.EINVAL, -ERRNO.ENETUNREACH]).toContain(send(a, pattern(32)));
+  });
+
+  test('gives EAGAIN when nothing is there', () => {
+    expect(station().receiver.receive()).toBe(-ERRNO.EAGAIN);
+  });
+
+  test.each([
+    ['IPv4', [127, 0, 0, 1]],
+    ['IPv6', LOOPBACK6],
+  ])('sends and receives a batch of datagrams in one call each over %s', (_family, address) => {
+    const a = station();
+    const b = station(0, true);
+    expect(b.socket.gro).toBe(true);
+    writeEndpoint(a, address, b.socket.port);
+    const bytes = pattern(10 * 1452 + 100);
+    expect(send(a, bytes, 1452)).toBe(bytes.length);
+    const got = received(b);
+    expect(got.bytes).toEqual(bytes);
+    expect(got.segmentSize).toBe(1452);
+  });
+
+  test('a batch goes out as single datagrams to a socket without GRO', () => {
+    const a = station();
+    const b = station();
+    writeEndpoint(a, [127, 0, 0, 1], b.socket.port);
+    send(a, pattern(250), 100);
+    expect([received(b).length, received(b).length, received(b).length]).toEqual([100, 100, 50]);
+    expect(received(b).length).toBe(-ERRNO.EAGAIN);
+  });
+
+  test('keeps its descriptor when it moves to another port', async () => {
+    const a = station();
+    const b = station();
+    const before = b.socket.port;
+    const { fd } = b.socket;
+    b.socket.setPort(0);
+    expect(b.socket.port).not.toBe(before);
+    expect(b.socket.fd).toBe(fd);
+    writeEndpoint(a, [127, 0, 0, 1], b.socket.port);
+    send(a, pattern(40));
+    expect(received(b).length).toBe(40);
+    const free = createSocket('udp4').bind(before, '127.0.0.1');
+    await once(free, 'listening'); // the old port was given back
+    free.close();
+  });
+
+  test('says that a port is taken, and stays on the one it has', () => {
+    const a = station();
+    const b = station();
+    const { port } = b.socket;
+    expect(() => b.socket.setPort(a.socket.port)).toThrow(/bind port \d+: EADDRINUSE: .*in use/);
+    expect(b.socket.port).toBe(port);
+    expect(() => station(a.socket.port)).toThrow('EADDRINUSE');
+  });
+
+  test('reports a datagram that is larger than the buffer', () => {
+    const socket = new UdpSocket({ port: 0, fwmark: 0, gro: false });
+    open.push(socket);
+    const memory = new NativeBuffer(4096);
+    const receiver = new DatagramReceiver(socket.fd, socket.family, memory, 0, 1024, 100);
+    const a = station();
+    writeEndpoint(a, [127, 0, 0, 1], socket.port);
+    send(a, pattern(101));
+    expect(receiver.receive()).toBe(100);
+    expect(receiver.truncated).toBe(true);
+  });
+});
