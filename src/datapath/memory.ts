@@ -92,6 +92,8 @@ export const DROP = {
   tunWriteFailed: 15,
   udpTruncated: 16,
 } as const;
+/** In place of a DROP reason: the packet was sent, staged, kept or written. */
+export const NOT_DROPPED = -1;
 export type DropReason = keyof typeof DROP;
 export const DROP_REASONS = Object.keys(DROP) as DropReason[];
 

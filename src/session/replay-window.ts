@@ -10,7 +10,7 @@ const WORDS = 256;
  * allocated for every packet.
  */
 export class ReplayWindow {
-  private readonly seen = new Uint32Array(WORDS);
+  private readonly seen = new Int32Array(WORDS);
   private greatestLow = 0;
   private greatestHigh = 0;
 

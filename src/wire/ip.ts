@@ -40,6 +40,7 @@ export const TCP = {
   acknowledgement: 8,
   dataOffset: 12,
   flags: 13,
+  window: 14,
   checksum: 16,
   /** Without options. */
   headerLength: 20,

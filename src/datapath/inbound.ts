@@ -1,0 +1,221 @@
+import { SLACK } from '../crypto/transport-aead.ts';
+import { REJECT_AFTER_MESSAGES_HIGH, REJECT_AFTER_MESSAGES_LOW } from '../session/limits.ts';
+import { ReplayWindow } from '../session/replay-window.ts';
+import { COOKIE_REPLY } from '../wire/cookie-reply.ts';
+import { INITIATION } from '../wire/initiation.ts';
+import { IPV4, IPV6, ipTotalLength } from '../wire/ip.ts';
+import { MESSAGE_TYPE } from '../wire/message-type.ts';
+import { RESPONSE } from '../wire/response.ts';
+import { TRANSPORT_DATA } from '../wire/transport-data.ts';
+import { Coalescer } from './coalesce.ts';
+import { IndexTable } from './index-table.ts';
+import { BUFFER, DROP, KEYPAIR, NONE, NOT_DROPPED, PEER } from './memory.ts';
+import { clearEndpoint, endpointDiffers, writeEndpoint } from './peer-endpoint.ts';
+import type { InboundOptions, InboundPath } from './sinks.ts';
+
+/**
+ * Inbound flow:
+ * 1. A datagram, or several of one sender in one piece, comes from the UDP socket.
+ * 2. Handshake messages branch off; the receiver index of transport data chooses the keypair.
+ * 3. The packet is opened. Only then does it count: replay window, confirmation of the keypair,
+ *    roaming of the endpoint, counters.
+ * 4. The inner packet is cut to its own length; its source must be routed to this peer.
+ * 5. It is written to the TUN device, together with the segments of its flow that come with it.
+ */
+export class Inbound implements InboundPath {
+  private readonly options: InboundOptions;
+  private readonly coalescer: Coalescer;
+  private readonly keypairs: IndexTable;
+  /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
+  private readonly peerOfKeypair: Int32Array;
+  private readonly confirmed: Uint8Array;
+  /** One per slot, made when the slot is first used and kept for its next keypair. */
+  private readonly windows: (ReplayWindow | undefined)[];
+  private readonly openedStart: number;
+  private readonly openedEnd: number;
+  /** Where the next packet is opened to; what lies before it is kept by the coalescer. */
+  private opened: number;
+
+  constructor(options: InboundOptions) {
+    const { memory, thread } = options;
+    this.options = options;
+    this.coalescer = new Coalescer(options);
+    this.keypairs = new IndexTable(memory.layout.maxKeypairs);
+    this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
+    this.confirmed = new Uint8Array(memory.layout.maxKeypairs);
+    this.windows = new Array<ReplayWindow | undefined>(memory.layout.maxKeypairs).fill(undefined);
+    this.openedStart = memory.buffers(thread) + BUFFER.opened;
+    this.openedEnd = this.openedStart + BUFFER.openedLength;
+    this.opened = this.openedStart;
+  }
+
+  receive(
+    offset: number,
+    length: number,
+    segmentSize: number,
+    endpointOffset: number,
+    now: number,
+  ): void {
+    const { memory, thread } = this.options;
+    const end = offset + length;
+    const step = segmentSize > 0 ? segmentSize : length;
+    let at = offset;
+    // At least once: an empty datagram is one, too.
+    do {
+      const reason = this.datagram(at, Math.min(step, end - at), endpointOffset, now);
+      if (reason !== NOT_DROPPED) memory.addDrops(thread, reason, 1);
+      at += step;
+    } while (at < end);
+  }
+
+  flush(): void {
+    this.coalescer.flush();
+    this.opened = this.openedStart;
+  }
+
+  setCoalescing(tcp: boolean, udp: boolean): void {
+    this.flush();
+    this.coalescer.tcp = tcp;
+    this.coalescer.udp = udp;
+  }
+
+  addTraffic(peer: number, bytes: number): void {
+    this.add(peer, PEER.rxBytes, bytes);
+  }
+
+  addPeer(peer: number): void {
+    const { memory } = this.options;
+    for (const field of [
+      PEER.rxBytes,
+      PEER.rxPackets,
+      PEER.lastDataReceivedAt,
+      PEER.lastReceivedAt,
+    ] as const) {
+      memory.f64[(memory.peer(peer) + field) >> 3] = 0;
+    }
+  }
+
+  removePeer(peer: number): void {
+    this.flush();
+    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+      if (this.peerOfKeypair[slot] === peer) this.removeKeypair(slot);
+    }
+    this.options.allowedIps.removePeer(peer);
+    clearEndpoint(this.options.memory, peer);
+  }
+
+  installKeypair(slot: number): void {
+    const { memory } = this.options;
+    const keypair = memory.keypair(slot);
+    const window = this.windows[slot];
+    if (window === undefined) this.windows[slot] = new ReplayWindow();
+    else window.reset();
+    this.confirmed[slot] = 0;
+    this.peerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]!;
+    this.keypairs.set(memory.u32[(keypair + KEYPAIR.localIndex) >> 2]!, slot);
+  }
+
+  removeKeypair(slot: number): void {
+    const { memory } = this.options;
+    const keypair = memory.keypair(slot);
+    if (this.peerOfKeypair[slot] !== NONE) {
+      this.peerOfKeypair[slot] = NONE;
+      this.keypairs.delete(memory.u32[(keypair + KEYPAIR.localIndex) >> 2]!);
+    }
+    const key = keypair + KEYPAIR.receiveKey;
+    memory.u8.fill(0, key, key + 32);
+  }
+
+  /** Steps 2 to 5; a DROP reason or NOT_DROPPED. */
+  private datagram(offset: number, length: number, endpointOffset: number, now: number): number {
+    if (length < TRANSPORT_DATA.overhead) return DROP.datagramTooShort;
+    const type = this.options.memory.view.getUint32(offset, true);
+    if (type === MESSAGE_TYPE.transportData) {
+      return this.transportData(offset, length, endpointOffset, now);
+    }
+    const expected =
+      type === MESSAGE_TYPE.initiation
+        ? INITIATION.length
+        : type === MESSAGE_TYPE.response
+          ? RESPONSE.length
+          : type === MESSAGE_TYPE.cookieReply
+            ? COOKIE_REPLY.length
+            : 0;
+    if (length !== expected) return DROP.unknownMessageType;
+    this.options.sink.handshake(offset, length, endpointOffset);
+    return NOT_DROPPED;
+  }
+
+  private transportData(
+    offset: number,
+    length: number,
+    endpointOffset: number,
+    now: number,
+  ): number {
+    const { memory, aead, sink } = this.options;
+    const { view, f64 } = memory;
+    const slot = this.keypairs.get(view.getUint32(offset + TRANSPORT_DATA.receiver, true));
+    if (slot === NONE) return DROP.unknownReceiverIndex;
+    const low = view.getUint32(offset + TRANSPORT_DATA.counterLow, true);
+    const high = view.getUint32(offset + TRANSPORT_DATA.counterHigh, true);
+    const keypair = memory.keypair(slot);
+    if (
+      now >= f64[(keypair + KEYPAIR.rejectAt) >> 3]! ||
+      (high === REJECT_AFTER_MESSAGES_HIGH && low >= REJECT_AFTER_MESSAGES_LOW)
+    ) {
+      return DROP.keypairExpired;
+    }
+
+    const padded = length - TRANSPORT_DATA.overhead;
+    if (this.opened + padded + SLACK > this.openedEnd) this.flush();
+    const packet = this.opened;
+    const key = keypair + KEYPAIR.receiveKey;
+    const source = offset + TRANSPORT_DATA.encryptedPacket;
+    if (!aead.open(key, low, high, packet, source, padded)) {
+      return DROP.authenticationFailed;
+    }
+    if (!this.windows[slot]!.accept(low, high)) return DROP.replayed;
+
+    const peer = this.peerOfKeypair[slot]!;
+    this.received(peer, keypair, length, padded > 0, now);
+    if (endpointDiffers(memory, peer, endpointOffset)) writeEndpoint(memory, peer, endpointOffset);
+    if (this.confirmed[slot] === 0) {
+      this.confirmed[slot] = 1;
+      Atomics.store(memory.i32, (keypair + KEYPAIR.confirmed) >> 2, 1);
+      sink.keypairConfirmed(slot);
+    }
+    if (padded === 0) return NOT_DROPPED; // keepalive
+
+    const total = ipTotalLength(view, packet, padded);
+    if (total === 0) return DROP.innerMalformed;
+    if (this.peerOfSource(packet) !== peer) return DROP.innerSourceNotAllowed;
+    const kept = this.coalescer.write(packet, total);
+    if (this.coalescer.isEmpty) this.opened = this.openedStart;
+    // The next one goes behind it, aligned so that its header fields are.
+    else if (kept) this.opened = (packet + total + 63) & ~63;
+    return NOT_DROPPED;
+  }
+
+  private peerOfSource(packet: number): number {
+    const { memory, allowedIps } = this.options;
+    return memory.u8[packet]! >>> 4 === 4
+      ? allowedIps.lookup4(memory.view, packet + IPV4.source)
+      : allowedIps.lookup6(memory.view, packet + IPV6.source);
+  }
+
+  private received(peer: number, keypair: number, bytes: number, data: boolean, now: number): void {
+    const { f64 } = this.options.memory;
+    const at = this.options.memory.peer(peer);
+    this.add(peer, PEER.rxBytes, bytes);
+    this.add(peer, PEER.rxPackets, 1);
+    f64[(keypair + KEYPAIR.lastReceivedAt) >> 3] = now;
+    f64[(at + PEER.lastReceivedAt) >> 3] = now;
+    if (data) f64[(at + PEER.lastDataReceivedAt) >> 3] = now;
+  }
+
+  private add(peer: number, field: number, count: number): void {
+    const { memory } = this.options;
+    const index = (memory.peer(peer) + field) >> 3;
+    memory.f64[index] = memory.f64[index]! + count;
+  }
+}
