@@ -79,8 +79,6 @@ export interface DataPlane {
   addTraffic(peer: number, txBytes: number, rxBytes: number): void;
   /** Reads a peer's activity into `into`. */
   activity(peer: number, into: PeerActivity): void;
-  /** ms, monotonic: last authenticated packet received on this keypair, 0 = never. */
-  keypairLastReceivedAt(slot: number): number;
 }
 
 /** What the data path tells control; `now` is ms of the monotonic clock. */

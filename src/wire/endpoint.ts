@@ -33,3 +33,39 @@ export const ENDPOINT = {
   source: 32,
   length: 48,
 } as const;
+
+/** Writes `endpoint` to byte `offset` of the memory; unused bytes become zero. */
+export function encodeEndpoint(memory: Uint8Array, offset: number, endpoint: Endpoint): void {
+  const view = new DataView(memory.buffer, memory.byteOffset + offset, ENDPOINT.length);
+  memory.fill(0, offset, offset + ENDPOINT.length);
+  view.setUint16(ENDPOINT.family, endpoint.family, true);
+  view.setUint16(ENDPOINT.port, endpoint.port, true);
+  view.setUint32(ENDPOINT.scope, endpoint.scope, true);
+  memory.set(endpoint.address, offset + ENDPOINT.address);
+  if (endpoint.source === undefined) return;
+  view.setUint16(ENDPOINT.hasSource, 1, true);
+  view.setUint32(ENDPOINT.sourceInterface, endpoint.sourceInterface ?? 0, true);
+  memory.set(endpoint.source, offset + ENDPOINT.source);
+}
+
+/** Reads the endpoint at byte `offset` of the memory; undefined if there is none. */
+export function decodeEndpoint(memory: Uint8Array, offset: number): Endpoint | undefined {
+  const view = new DataView(memory.buffer, memory.byteOffset + offset, ENDPOINT.length);
+  const family = view.getUint16(ENDPOINT.family, true);
+  if (family !== 4 && family !== 6) return undefined;
+  const length = family === 4 ? 4 : 16;
+  const bytes = (at: number): Uint8Array =>
+    new Uint8Array(memory.subarray(offset + at, offset + at + length));
+  const endpoint = {
+    family,
+    port: view.getUint16(ENDPOINT.port, true),
+    scope: view.getUint32(ENDPOINT.scope, true),
+    address: bytes(ENDPOINT.address),
+  } as const;
+  if (view.getUint16(ENDPOINT.hasSource, true) === 0) return endpoint;
+  return {
+    ...endpoint,
+    source: bytes(ENDPOINT.source),
+    sourceInterface: view.getUint32(ENDPOINT.sourceInterface, true),
+  };
+}

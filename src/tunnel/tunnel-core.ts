@@ -1,0 +1,217 @@
+import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import type { TransportAeadFactory } from '../crypto/transport-aead.ts';
+import { AllowedIps } from '../datapath/allowedips.ts';
+import type { MemoryKernelFactory } from '../datapath/checksum.ts';
+import { Inbound } from '../datapath/inbound.ts';
+import { BUFFER, DROP, DROP_REASONS, type MemoryLayout, PacketMemory } from '../datapath/memory.ts';
+import { Outbound } from '../datapath/outbound.ts';
+import { readEndpoint } from '../datapath/peer-endpoint.ts';
+import type { InboundSink, OutboundSink } from '../datapath/sinks.ts';
+import type { DeviceChange } from '../device/config.ts';
+import { Device } from '../device/device.ts';
+import type { RotationSettings } from '../device/rotation.ts';
+import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
+import { SameThreadPlane } from './same-thread-plane.ts';
+
+/** The outside of a tunnel core. Arrays are views, valid until the call returns. */
+export interface TunnelCoreOutput {
+  sendDatagram(datagram: Uint8Array, endpoint: Endpoint): void;
+  /** A decrypted IP packet from a peer. */
+  deliver(packet: Uint8Array): void;
+}
+
+export interface TunnelCoreOptions {
+  readonly crypto: CryptoProvider;
+  readonly random: RandomBytes;
+  readonly aead: TransportAeadFactory;
+  readonly kernel: MemoryKernelFactory;
+  readonly output: TunnelCoreOutput;
+  /** Wall clock, ms since 1970. */
+  readonly wallClock: () => number;
+  readonly mtu: number;
+  readonly maxPeers?: number;
+  readonly requirePsk?: boolean;
+  readonly rotation?: RotationSettings;
+  readonly onHandshake?: (publicKey: Uint8Array, generation: number) => void;
+}
+
+/** Own tuning: the sending keypair, eight received on, and room for changes under way. */
+const KEYPAIRS_PER_PEER = 10;
+
+/**
+ * Device and data path in one thread, still without I/O: datagrams, packets and time in,
+ * datagrams and packets out. What userspace mode runs on, and what simulations run.
+ */
+export class TunnelCore {
+  readonly device: Device;
+
+  private readonly options: TunnelCoreOptions;
+  private readonly memory: PacketMemory;
+  private readonly outbound: Outbound;
+  private readonly inbound: Inbound;
+  private readonly plane: SameThreadPlane;
+  /** The data path must not be called from within its own events: they wait here. */
+  private readonly events: (() => void)[] = [];
+  private readonly packetAt: number;
+  private readonly datagramAt: number;
+  private readonly endpointAt: number;
+  private now = 0;
+
+  constructor(options: TunnelCoreOptions) {
+    this.options = options;
+    const maxPeers = options.maxPeers ?? 1024;
+    const layout: MemoryLayout = {
+      maxPeers,
+      maxKeypairs: maxPeers * KEYPAIRS_PER_PEER,
+      threads: 1,
+    };
+    this.memory = new PacketMemory(layout);
+    const allowedIps = new AllowedIps();
+    const parts = {
+      memory: this.memory,
+      thread: 0,
+      aead: options.aead(this.memory.memory, this.memory.scratch(0)),
+      kernel: options.kernel(this.memory.memory),
+      allowedIps,
+    };
+    this.outbound = new Outbound({ ...parts, mtu: options.mtu, sink: this.outboundSink() });
+    this.inbound = new Inbound({
+      ...parts,
+      sink: this.inboundSink(),
+      memoryAddress: 0,
+      vnetHeader: false,
+      coalesceTcp: false,
+      coalesceUdp: false,
+    });
+    this.plane = new SameThreadPlane(this.memory, this.outbound, this.inbound, allowedIps);
+    this.device = new Device({
+      ...options,
+      plane: this.plane,
+      maxPeers,
+      maxKeypairs: layout.maxKeypairs,
+      send: (message, endpoint) => options.output.sendDatagram(message, endpoint),
+    });
+    this.packetAt = this.memory.buffers(0) + BUFFER.packet;
+    this.datagramAt = this.memory.buffers(0) + BUFFER.datagrams;
+    this.endpointAt = this.memory.buffers(0) + BUFFER.inboundDriver;
+  }
+
+  /** Throws a `TunnelError` if the change is invalid; it is in force when this returns. */
+  configure(change: DeviceChange, now: number): void {
+    this.enter(now);
+    this.device.configure(change, now);
+    this.settle();
+  }
+
+  expireKeypairs(before: number, now: number): void {
+    this.enter(now);
+    this.device.expireKeypairs(before, () => {});
+    this.settle();
+  }
+
+  expireAllSessions(now: number): void {
+    this.enter(now);
+    this.device.expireAllSessions();
+    this.settle();
+  }
+
+  /** Sends an IP packet into the tunnel. Longer than 65,535 bytes: dropped and counted. */
+  sendPacket(packet: Uint8Array, now: number): void {
+    this.enter(now);
+    if (packet.length <= BUFFER.packetLength - 1) {
+      this.memory.u8.set(packet, this.packetAt);
+      this.outbound.send(this.packetAt, packet.length, false, now);
+      this.outbound.flush();
+    }
+    this.settle();
+  }
+
+  /** A datagram that came in over UDP. */
+  receiveDatagram(datagram: Uint8Array, source: Endpoint, now: number): void {
+    if (datagram.length > BUFFER.datagramsLength) return;
+    this.enter(now);
+    this.memory.u8.set(datagram, this.datagramAt);
+    encodeEndpoint(this.memory.u8, this.endpointAt, source);
+    this.inbound.receive(this.datagramAt, datagram.length, datagram.length, this.endpointAt, now);
+    this.inbound.flush();
+    this.settle();
+  }
+
+  /** Acts on handshakes and timers. Call it after input and at `nextPoll`. */
+  poll(now: number): void {
+    this.enter(now);
+    this.device.poll(now);
+    this.settle();
+  }
+
+  nextPoll(now: number): number {
+    return this.device.nextPoll(now);
+  }
+
+  set mtu(mtu: number) {
+    this.outbound.mtu = mtu;
+  }
+
+  /** Packets and messages not acted on, by reason; reasons that never occurred are left out. */
+  drops(): Record<string, number> {
+    const drops: Record<string, number> = {};
+    for (const reason of DROP_REASONS) {
+      const count = this.memory.drops(reason);
+      if (count > 0) drops[reason] = count;
+    }
+    for (const [reason, count] of Object.entries(this.device.rejects)) {
+      if (count > 0) drops[reason] = count;
+    }
+    return drops;
+  }
+
+  private enter(now: number): void {
+    this.now = now;
+    this.plane.now = now;
+  }
+
+  private settle(): void {
+    for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) {
+      event();
+    }
+  }
+
+  private outboundSink(): OutboundSink {
+    return {
+      sendDatagrams: (peer, offset, length, segmentSize) => {
+        const { u8 } = this.memory;
+        // Not the plane's place: it may be in use while a staged packet leaves.
+        const at = this.memory.buffers(0) + BUFFER.outboundDriver + 64;
+        if (!readEndpoint(this.memory, peer, at)) {
+          this.memory.addDrops(0, DROP.noEndpoint, Math.ceil(length / segmentSize));
+          return;
+        }
+        const endpoint = decodeEndpoint(u8, at)!;
+        for (let sent = 0; sent < length; sent += segmentSize) {
+          const size = Math.min(segmentSize, length - sent);
+          const from = offset + sent;
+          this.options.output.sendDatagram(u8.subarray(from, from + size), endpoint);
+        }
+      },
+      handshakeWanted: (peer) => {
+        this.events.push(() => this.device.handshakeWanted(peer, this.now));
+      },
+    };
+  }
+
+  private inboundSink(): InboundSink {
+    return {
+      handshake: (offset, length, endpointOffset) => {
+        const message = new Uint8Array(this.memory.u8.subarray(offset, offset + length));
+        this.device.receive(message, decodeEndpoint(this.memory.u8, endpointOffset)!);
+      },
+      writePacket: (iovecs, _count, length) => {
+        const offset = Number(this.memory.view.getBigUint64(iovecs, true));
+        this.options.output.deliver(this.memory.u8.subarray(offset, offset + length));
+      },
+      keypairConfirmed: (slot) => {
+        this.events.push(() => this.device.keypairConfirmed(slot, this.now));
+      },
+    };
+  }
+}
