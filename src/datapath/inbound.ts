@@ -28,6 +28,8 @@ export class Inbound implements InboundPath {
   private readonly keypairs: IndexTable;
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
+  /** Receiver index of each slot in the table. */
+  private readonly indexOfKeypair: Uint32Array;
   private readonly confirmed: Uint8Array;
   /** One per slot, made when the slot is first used and kept for its next keypair. */
   private readonly windows: (ReplayWindow | undefined)[];
@@ -42,6 +44,7 @@ export class Inbound implements InboundPath {
     this.coalescer = new Coalescer(options);
     this.keypairs = new IndexTable(memory.layout.maxKeypairs);
     this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
+    this.indexOfKeypair = new Uint32Array(memory.layout.maxKeypairs);
     this.confirmed = new Uint8Array(memory.layout.maxKeypairs);
     this.windows = new Array<ReplayWindow | undefined>(memory.layout.maxKeypairs).fill(undefined);
     this.openedStart = memory.buffers(thread) + BUFFER.opened;
@@ -112,17 +115,18 @@ export class Inbound implements InboundPath {
     else window.reset();
     this.confirmed[slot] = 0;
     this.peerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]!;
-    this.keypairs.set(memory.u32[(keypair + KEYPAIR.localIndex) >> 2]!, slot);
+    const index = memory.u32[(keypair + KEYPAIR.localIndex) >> 2]!;
+    this.indexOfKeypair[slot] = index;
+    this.keypairs.set(index, slot);
   }
 
   removeKeypair(slot: number): void {
     const { memory } = this.options;
-    const keypair = memory.keypair(slot);
     if (this.peerOfKeypair[slot] !== NONE) {
       this.peerOfKeypair[slot] = NONE;
-      this.keypairs.delete(memory.u32[(keypair + KEYPAIR.localIndex) >> 2]!);
+      this.keypairs.delete(this.indexOfKeypair[slot]!);
     }
-    const key = keypair + KEYPAIR.receiveKey;
+    const key = memory.keypair(slot) + KEYPAIR.receiveKey;
     memory.u8.fill(0, key, key + 32);
   }
 

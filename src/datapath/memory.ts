@@ -91,6 +91,8 @@ export const DROP = {
   handshakeQueueFull: 14,
   tunWriteFailed: 15,
   udpTruncated: 16,
+  // outbound: a handshake was given up while packets waited for it
+  stagedGivenUp: 17,
 } as const;
 /** In place of a DROP reason: the packet was sent, staged, kept or written. */
 export const NOT_DROPPED = -1;

@@ -97,7 +97,8 @@ export class Outbound implements OutboundPath {
   }
 
   dropStaged(peer: number): void {
-    this.staging.clear(peer);
+    const { memory, thread } = this.options;
+    memory.addDrops(thread, DROP.stagedGivenUp, this.staging.clear(peer));
   }
 
   addTraffic(peer: number, bytes: number): void {
@@ -124,7 +125,7 @@ export class Outbound implements OutboundPath {
       if (this.peerOfKeypair[slot] === peer) this.removeKeypair(slot);
     }
     this.setSendingKeypair(peer, NONE);
-    this.staging.clear(peer);
+    this.dropStaged(peer);
     this.options.allowedIps.removePeer(peer);
   }
 
