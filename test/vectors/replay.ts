@@ -18,24 +18,18 @@ const ZERO_PSK = '00'.repeat(32);
  * messages, accept and reject what the recorded one did, and derive the same transport keys.
  */
 export function replay(crypto: CryptoProvider, scenario: Scenario, name: Name): void {
-  const standIn = new StandIn(crypto, scenario, name);
-  for (const step of scenario.steps) {
-    if (step.type === 'transport') takeTransport(standIn, scenario, step);
-    else if (step.from === name) sendStep(standIn, scenario, step);
-    else receiveStep(standIn, scenario, step);
-  }
-  expect(standIn.takeSent()).toEqual([]);
+  replayUntil(crypto, scenario, name, scenario.steps.length);
 }
 
-/** Plays until just before `step` is received. */
+/** Plays the steps before `until` only. */
 export function replayUntil(
   crypto: CryptoProvider,
   scenario: Scenario,
   name: Name,
-  until: Step,
+  until: number,
 ): StandIn {
   const standIn = new StandIn(crypto, scenario, name);
-  for (const step of scenario.steps.slice(0, until.step)) {
+  for (const step of scenario.steps.slice(0, until)) {
     if (step.type === 'transport') takeTransport(standIn, scenario, step);
     else if (step.from === name) sendStep(standIn, scenario, step);
     else receiveStep(standIn, scenario, step);
