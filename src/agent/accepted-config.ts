@@ -1,0 +1,220 @@
+import {
+  type ConfigDocument,
+  type ConfigPeer,
+  compareVersions,
+  configSchema,
+  peerListHash,
+  type RosterEntry,
+} from '../contract/config.ts';
+import { equalBytes, fromBase64, toBase64 } from '../contract/encoding.ts';
+import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
+import { type KeyRecord, openKeyRecord } from '../contract/key-record.ts';
+import { openPsks } from '../contract/sealed-psks.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { ConfigAnswer } from './controller-client.ts';
+import type { Mark } from './node-state.ts';
+import type { PinCheck } from './pins.ts';
+
+/** A config that is the controller's, for us, fresh, newest, and complete. */
+export interface AcceptedConfig {
+  readonly document: ConfigDocument;
+  /** In byte order of their ids; peers whose keys contradict a pin are not among them. */
+  readonly peers: readonly AcceptedPeer[];
+  readonly roster: readonly RosterEntry[];
+  /** Boot clock, seconds: past this the config is worth nothing. */
+  readonly expiresAt: number;
+  readonly etag: string | undefined;
+}
+
+export interface AcceptedPeer {
+  readonly nodeId: string;
+  readonly record: KeyRecord;
+  readonly tunnelAddress: string;
+  readonly endpoint: string | null;
+  readonly sinceEpoch: number;
+  /** 32 bytes, secret. */
+  readonly psk: Uint8Array;
+}
+
+/** Why an answer is not acted upon; each is a counter. */
+export type IgnoredReason =
+  | 'malformed'
+  | 'bad_signature'
+  | 'wrong_mesh'
+  | 'wrong_audience'
+  | 'wrong_nonce'
+  | 'older'
+  | 'expired'
+  | 'inconsistent'
+  | 'bad_key_record'
+  | 'bad_seal'
+  | 'zero_psk';
+
+export interface OwnIdentity {
+  readonly meshId: Uint8Array;
+  readonly nodeId: string;
+  readonly controllerKey: Uint8Array;
+  readonly wireguardPublic: Uint8Array;
+  readonly sealing: Uint8Array;
+}
+
+export type Judgement =
+  | { readonly config: AcceptedConfig; readonly refusedPeers: readonly string[] }
+  | { readonly ignored: IgnoredReason; readonly detail: string };
+
+/**
+ * Judges the answer to one config request. Nothing is applied or remembered here, so an answer
+ * that is ignored leaves no trace. `mark` is the highest (epoch, version) seen before.
+ */
+export async function judgeConfig(
+  crypto: CryptoProvider,
+  own: OwnIdentity,
+  answer: ConfigAnswer,
+  mark: Mark,
+  bootNow: number,
+  pins: PinCheck,
+): Promise<Judgement> {
+  const opened = openEnvelope<ConfigDocument>(
+    crypto,
+    answer.body,
+    PAYLOAD_TYPES.config,
+    configSchema,
+    [own.controllerKey],
+  );
+  if (!opened.ok) {
+    const { code, field, expected } = opened.problem;
+    const reason = code === 'envelope_signature' ? 'bad_signature' : 'malformed';
+    return ignore(reason, `${field ?? 'envelope'}: expected ${expected ?? 'a valid signature'}`);
+  }
+  const { document } = opened.value;
+  if (document.mesh_id !== toBase64(own.meshId)) return ignore('wrong_mesh', document.mesh_id);
+  if (document.audience !== own.nodeId) return ignore('wrong_audience', document.audience);
+  if (document.nonce !== answer.nonce) return ignore('wrong_nonce', 'answers another request');
+  if (compareVersions(document, mark) < 0) {
+    const seen = `${mark.epoch}.${mark.version}`;
+    return ignore('older', `${document.epoch}.${document.version} is older than ${seen}`);
+  }
+  const expiresAt = answer.sentAt + document.lifetime_s;
+  if (bootNow >= expiresAt) return ignore('expired', 'arrived after its lifetime');
+
+  const contradiction = contradictionIn(document);
+  if (contradiction !== undefined) return ignore('inconsistent', contradiction);
+  const records: KeyRecord[] = [];
+  for (const peer of document.peers) {
+    const record = openKeyRecord(crypto, peer.record);
+    if (!record.ok) return ignore('bad_key_record', `${peer.node_id}: ${record.problem.title}`);
+    if (record.value.nodeId !== peer.node_id || !equalBytes(record.value.meshId, own.meshId)) {
+      return ignore('bad_key_record', `${peer.node_id}: is the record of another node or mesh`);
+    }
+    records.push(record.value);
+  }
+  if (!distinctKeys(own, records)) {
+    return ignore('bad_key_record', 'two nodes have the same key');
+  }
+
+  const psks = await openedPsks(crypto, own, document, records);
+  if (!psks) return ignore('bad_seal', 'the sealed PSKs do not open');
+  if (psks.some((psk) => psk.every((byte) => byte === 0))) {
+    return ignore('zero_psk', 'a PSK is all zero');
+  }
+
+  const refusedPeers: string[] = [];
+  const peers: AcceptedPeer[] = [];
+  for (const [i, peer] of document.peers.entries()) {
+    const record = records[i]!;
+    if (pins(record)) peers.push(acceptedPeer(peer, record, psks[i]!));
+    else refusedPeers.push(peer.node_id);
+  }
+  const { roster } = document;
+  return { config: { document, peers, roster, expiresAt, etag: answer.etag }, refusedPeers };
+}
+
+function ignore(ignored: IgnoredReason, detail: string): Judgement {
+  return { ignored, detail };
+}
+
+function acceptedPeer(peer: ConfigPeer, record: KeyRecord, psk: Uint8Array): AcceptedPeer {
+  return {
+    nodeId: peer.node_id,
+    record,
+    tunnelAddress: peer.tunnel_address,
+    endpoint: peer.endpoint,
+    sinceEpoch: peer.since_epoch,
+    psk,
+  };
+}
+
+/** What a config of an honest controller never has. */
+function contradictionIn(document: ConfigDocument): string | undefined {
+  const { peers, audience } = document;
+  if (!document.allowed && peers.length > 0) return 'peers for a denied node';
+  if ((document.sealed_psks !== null) !== peers.length > 0) return 'PSKs do not match the peers';
+  const addresses = new Set([document.tunnel_address]);
+  for (const [i, peer] of peers.entries()) {
+    if (peer.node_id === audience) return 'the node is its own peer';
+    if (i > 0 && peers[i - 1]!.node_id >= peer.node_id) return 'peers are not in byte order';
+    if (peer.since_epoch > document.epoch) return `${peer.node_id}: member since a later epoch`;
+    if (addresses.has(peer.tunnel_address)) return `${peer.node_id}: tunnel address given twice`;
+    addresses.add(peer.tunnel_address);
+    if (!inPrefix(peer.tunnel_address, document.tunnel_prefix)) {
+      return `${peer.node_id}: tunnel address outside ${document.tunnel_prefix}`;
+    }
+  }
+  return undefined;
+}
+
+function inPrefix(address: string, prefix: string): boolean {
+  const [network, length] = prefix.split('/') as [string, string];
+  const shift = 32 - Number(length);
+  if (shift === 32) return true;
+  return ipv4Number(address) >>> shift === ipv4Number(network) >>> shift;
+}
+
+function ipv4Number(address: string): number {
+  return address.split('.').reduce((value, octet) => ((value << 8) | Number(octet)) >>> 0, 0);
+}
+
+function distinctKeys(own: OwnIdentity, records: readonly KeyRecord[]): boolean {
+  const keys = [own.wireguardPublic, ...records.map((record) => record.wireguard)];
+  return new Set(keys.map(toBase64)).size === keys.length;
+}
+
+async function openedPsks(
+  crypto: CryptoProvider,
+  own: OwnIdentity,
+  document: ConfigDocument,
+  records: readonly KeyRecord[],
+): Promise<Uint8Array[] | undefined> {
+  if (document.sealed_psks === null) return [];
+  const peers = records.map((record, i) => ({
+    nodeId: record.nodeId,
+    wireguard: record.wireguard,
+    sinceEpoch: document.peers[i]!.since_epoch,
+  }));
+  return openPsks(own.sealing, document.sealed_psks, peers.length, {
+    meshId: own.meshId,
+    nodeId: own.nodeId,
+    epoch: document.epoch,
+    version: document.version,
+    peerList: peerListHash(crypto, peers),
+  });
+}
+
+/** The enrolment's fields as bytes. */
+export function ownIdentity(
+  crypto: CryptoProvider,
+  enrolment: {
+    readonly mesh_id: string;
+    readonly node_id: string;
+    readonly controller_key: string;
+  },
+  keys: { readonly wireguard: Uint8Array; readonly sealing: Uint8Array },
+): OwnIdentity {
+  return {
+    meshId: fromBase64(enrolment.mesh_id, 32)!,
+    nodeId: enrolment.node_id,
+    controllerKey: fromBase64(enrolment.controller_key, 32)!,
+    wireguardPublic: crypto.x25519Public(keys.wireguard),
+    sealing: keys.sealing,
+  };
+}

@@ -1,0 +1,267 @@
+import { toBase64 } from '../contract/encoding.ts';
+import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
+import {
+  STREAM_EVENT_NAME,
+  STREAM_HEARTBEAT_S,
+  type StreamEvent,
+  streamEventSchema,
+} from '../contract/stream-event.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import { judgeConfig, type OwnIdentity } from './accepted-config.ts';
+import { Backoff } from './backoff.ts';
+import type { AgentClock, RandomNumber } from './clock.ts';
+import { CallError, type ControllerClient } from './controller-client.ts';
+import type { Counters } from './counters.ts';
+import type { EmitEvent } from './events.ts';
+import type { Membership } from './membership.ts';
+import type { NodeState } from './node-state.ts';
+import { pinCheck } from './pins.ts';
+import { SseParser } from './sse.ts';
+
+export interface ConfigAgentOptions {
+  readonly client: ControllerClient;
+  readonly membership: Membership;
+  readonly state: NodeState;
+  readonly identity: OwnIdentity;
+  readonly signingSeed: Uint8Array;
+  readonly clock: AgentClock;
+  readonly crypto: CryptoProvider;
+  readonly random: RandomNumber;
+  readonly counters: Counters;
+  readonly emit: EmitEvent;
+  /** ms between polls; production: 10 s. Also the longest wait after failures. */
+  readonly pollMs: number;
+  /** False: polling alone. */
+  readonly push: boolean;
+}
+
+/** A stream is given up after this many heartbeats have been missed (it may be half-open). */
+const MISSED_HEARTBEATS = 3;
+const FIRST_RETRY_MS = 250;
+/** After a push every node fetches its config: spread over this much per node of the mesh. */
+const FETCH_JITTER_PER_NODE_MS = 2;
+const MAX_FETCH_JITTER_MS = 2000;
+/** How often lifetime and suspend are looked at. */
+const WATCH_MS = 250;
+/** Boot clock running ahead of the monotonic one by this much (s) means that we were suspended. */
+const SUSPEND_S = 1.5;
+
+/** Keeps the device's configuration that of the controller: push, poll, lifetime, suspend. */
+export class ConfigAgent {
+  private readonly options: ConfigAgentOptions;
+  private wakePoll = new AbortController();
+  /** Calls that failed last time, so that a change is reported once. */
+  private readonly failing = new Set<string>();
+  private connected = false;
+
+  constructor(options: ConfigAgentOptions) {
+    this.options = options;
+  }
+
+  /** True while an event stream is open and not silent. */
+  get streaming(): boolean {
+    return this.connected;
+  }
+
+  /** Runs until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const loops = [this.pollLoop(signal), this.watchLoop(signal)];
+    if (this.options.push) loops.push(this.streamLoop(signal));
+    await Promise.all(loops);
+  }
+
+  /** Fetches the config now instead of at the next poll. */
+  pollNow(): void {
+    this.wakePoll.abort();
+  }
+
+  private async pollLoop(signal: AbortSignal): Promise<void> {
+    const { clock, random, pollMs } = this.options;
+    const backoff = new Backoff(FIRST_RETRY_MS, pollMs, random);
+    while (!signal.aborted) {
+      this.wakePoll = new AbortController(); // a wish that comes during the fetch counts
+      const ok = await this.fetchConfig(signal).catch((error: unknown) => {
+        this.failed('config', error); // e.g. the disk is full: what is in force stays, and expires
+        return false;
+      });
+      if (ok) backoff.reset();
+      const wait = ok ? pollMs * (0.9 + 0.2 * random()) : backoff.next();
+      await clock.sleep(wait, AbortSignal.any([signal, this.wakePoll.signal]));
+    }
+  }
+
+  private async fetchConfig(signal: AbortSignal): Promise<boolean> {
+    const { client, identity, signingSeed, membership, crypto, clock, state, emit, counters } =
+      this.options;
+    let answer: Awaited<ReturnType<ControllerClient['getConfig']>>;
+    try {
+      answer = await client.getConfig(identity.nodeId, signingSeed, this.etag(), signal);
+    } catch (error) {
+      if (!signal.aborted) this.failed('config', error);
+      return false;
+    }
+    this.succeeded('config');
+    counters.add('config_answers');
+    if (answer.body === undefined) {
+      counters.add('config_unchanged');
+      return true;
+    }
+    const pins = pinCheck(state.readPins());
+    const judged = await judgeConfig(crypto, identity, answer, membership.mark, clock.boot(), pins);
+    if ('ignored' in judged) {
+      counters.add(`config_ignored_${judged.ignored}`);
+      emit({ event: 'ignored', what: 'config', reason: judged.ignored, detail: judged.detail });
+      return false;
+    }
+    client.learnTime(judged.config.document.issued_at, answer.sentAtWall);
+    for (const node of judged.refusedPeers) {
+      counters.add('peers_refused_key_changed');
+      emit({ event: 'key_changed', node });
+    }
+    return membership.apply(judged.config);
+  }
+
+  /** A 304 does not extend the lifetime, so it is asked for only while most of that is left. */
+  private etag(): string | undefined {
+    const config = this.options.membership.inForce;
+    if (!config) return undefined;
+    const { mark } = this.options.membership;
+    const { epoch, version, lifetime_s } = config.document;
+    if (epoch !== mark.epoch || version !== mark.version) return undefined;
+    const left = config.expiresAt - this.options.clock.boot();
+    return left > (2 / 3) * lifetime_s ? config.etag : undefined;
+  }
+
+  private async streamLoop(signal: AbortSignal): Promise<void> {
+    const { clock, random, pollMs } = this.options;
+    const backoff = new Backoff(FIRST_RETRY_MS, pollMs, random);
+    while (!signal.aborted) {
+      const openedAt = clock.monotonic();
+      await this.oneStream(signal);
+      this.connected = false;
+      if (clock.monotonic() - openedAt > pollMs) backoff.reset();
+      await clock.sleep(backoff.next(), signal);
+    }
+  }
+
+  /** One stream from opening to its end; returns, never throws. */
+  private async oneStream(signal: AbortSignal): Promise<void> {
+    const { client, identity, signingSeed } = this.options;
+    const silence = new AbortController();
+    const ended = AbortSignal.any([signal, silence.signal]);
+    try {
+      const stream = await client.openStream(identity.nodeId, signingSeed, ended);
+      this.succeeded('stream');
+      this.connected = true;
+      this.pollNow(); // what happened while no stream was open was not pushed
+      await this.readStream(stream, silence, signal);
+      if (signal.aborted) return;
+      throw new CallError(0, 'stream_ended', 'the controller ended the stream');
+    } catch (error) {
+      if (signal.aborted) return;
+      const silent = new CallError(0, 'stream_silent', 'the stream carries no heartbeats any more');
+      this.failed('stream', silence.signal.aborted ? silent : error);
+    }
+  }
+
+  private async readStream(
+    stream: ReadableStream<Uint8Array>,
+    silence: AbortController,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock } = this.options;
+    const parser = new SseParser();
+    const decoder = new TextDecoder();
+    let heard = new AbortController();
+    const listen = () => {
+      heard.abort();
+      const mine = new AbortController();
+      heard = mine;
+      void clock.sleep(STREAM_HEARTBEAT_S * MISSED_HEARTBEATS * 1000, mine.signal).then(() => {
+        if (!mine.signal.aborted) silence.abort();
+      });
+    };
+    listen();
+    try {
+      for await (const chunk of stream) {
+        listen();
+        const items = parser.push(decoder.decode(chunk, { stream: true }));
+        if (!items)
+          throw new CallError(0, 'unexpected_answer', 'the stream is not an event stream');
+        for (const item of items) {
+          if (item.kind === 'event' && item.name === STREAM_EVENT_NAME)
+            await this.pushed(item.data, signal);
+        }
+      }
+    } finally {
+      heard.abort();
+    }
+  }
+
+  private async pushed(data: string, signal: AbortSignal): Promise<void> {
+    const { crypto, identity, membership, counters, emit, clock, random } = this.options;
+    const ignore = (reason: string, detail: string) => {
+      counters.add(`push_ignored_${reason}`);
+      emit({ event: 'ignored', what: 'push', reason, detail });
+    };
+    let value: unknown;
+    try {
+      value = JSON.parse(data);
+    } catch {
+      return ignore('malformed', 'is not JSON');
+    }
+    const opened = openEnvelope<StreamEvent>(
+      crypto,
+      value,
+      PAYLOAD_TYPES.streamEvent,
+      streamEventSchema,
+      [identity.controllerKey],
+    );
+    if (!opened.ok) {
+      const bad = opened.problem.code === 'envelope_signature' ? 'bad_signature' : 'malformed';
+      return ignore(bad, opened.problem.title);
+    }
+    const { mesh_id, epoch, version, removed } = opened.value.document;
+    if (mesh_id !== toBase64(identity.meshId)) return ignore('wrong_mesh', mesh_id);
+    const isNew = await membership.removeAtOnce({ epoch, version }, removed, identity.nodeId);
+    if (!isNew) {
+      counters.add('push_ignored_old'); // also the greeting of a new stream: nothing to say
+      return;
+    }
+    const nodes = membership.inForce?.roster.length ?? 0;
+    const jitter = random() * Math.min(MAX_FETCH_JITTER_MS, nodes * FETCH_JITTER_PER_NODE_MS);
+    void clock.sleep(jitter, signal).then(() => this.pollNow());
+  }
+
+  private async watchLoop(signal: AbortSignal): Promise<void> {
+    const { clock, membership, emit, counters } = this.options;
+    let boot = clock.boot();
+    let monotonic = clock.monotonic();
+    while (!signal.aborted) {
+      await clock.sleep(WATCH_MS, signal);
+      if (signal.aborted) return;
+      const suspended = clock.boot() - boot - (clock.monotonic() - monotonic) / 1000;
+      boot = clock.boot();
+      monotonic = clock.monotonic();
+      await membership.checkLifetime();
+      if (suspended < SUSPEND_S) continue;
+      counters.add('resumes');
+      emit({ event: 'resumed', suspended_s: Math.round(suspended) });
+      await membership.expireSessions();
+      this.pollNow();
+    }
+  }
+
+  private failed(call: string, error: unknown): void {
+    const code = error instanceof CallError ? error.code : 'failed';
+    this.options.counters.add(`controller_${call}_failures`);
+    if (this.failing.has(call)) return;
+    this.failing.add(call);
+    const detail = error instanceof Error ? error.message : String(error);
+    this.options.emit({ event: 'controller', call, ok: false, code, detail });
+  }
+
+  private succeeded(call: string): void {
+    if (this.failing.delete(call)) this.options.emit({ event: 'controller', call, ok: true });
+  }
+}

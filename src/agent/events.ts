@@ -1,0 +1,67 @@
+/** What an agent reports. One event is one line of `meshnet node --json`. */
+export type AgentEvent =
+  | { readonly event: 'enrolled'; readonly node: string; readonly address: string }
+  | {
+      readonly event: 'started';
+      readonly node: string;
+      readonly backend: string;
+      readonly address: string;
+      readonly endpoint: string | null;
+    }
+  | {
+      readonly event: 'config';
+      readonly epoch: number;
+      readonly version: number;
+      readonly allowed: boolean;
+      readonly reason: string;
+      readonly explanation: string;
+      readonly members: readonly string[];
+      readonly removed: readonly string[];
+    }
+  | {
+      readonly event: 'removed';
+      readonly epoch: number;
+      readonly version: number;
+      readonly nodes: readonly string[];
+      /** ms from receiving the push until no data thread can use the keys any more. */
+      readonly took_ms: number;
+    }
+  | {
+      readonly event: 'ignored';
+      readonly what: 'config' | 'push';
+      readonly reason: string;
+      readonly detail: string;
+    }
+  | { readonly event: 'key_changed'; readonly node: string }
+  | { readonly event: 'fail_closed'; readonly epoch: number; readonly silent_s: number }
+  | { readonly event: 'recovered'; readonly epoch: number }
+  | { readonly event: 'resumed'; readonly suspended_s: number }
+  | {
+      readonly event: 'controller';
+      readonly call: string;
+      readonly ok: false;
+      readonly code: string;
+      readonly detail: string;
+    }
+  | { readonly event: 'controller'; readonly call: string; readonly ok: true }
+  | { readonly event: 'device_error'; readonly detail: string }
+  | {
+      readonly event: 'score';
+      readonly suite: string;
+      readonly score: number;
+      readonly sequence: number;
+    }
+  | { readonly event: 'score_failed'; readonly code: string; readonly detail: string }
+  | {
+      readonly event: 'probe';
+      readonly node: string;
+      readonly address: string;
+      readonly ok: boolean;
+      readonly rtt_ms: number | null;
+      /** Whether the roster lists the node as a member. */
+      readonly allowed: boolean;
+    }
+  | { readonly event: 'ready'; readonly ready: boolean; readonly reason: string }
+  | { readonly event: 'stopped' };
+
+export type EmitEvent = (event: AgentEvent) => void;

@@ -1,0 +1,243 @@
+import { compareVersions } from '../contract/config.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { AcceptedConfig } from './accepted-config.ts';
+import type { AgentClock } from './clock.ts';
+import type { Counters } from './counters.ts';
+import type { EmitEvent } from './events.ts';
+import type { Mark, NodeState } from './node-state.ts';
+import { updatePins } from './pins.ts';
+import { type DesiredPeer, type DesiredPeers, reconcile, removalsOf } from './reconcile.ts';
+
+/**
+ * `starting`   no config yet: the device has no peers
+ * `member`     a config that allows us is in force
+ * `denied`     the newest config says that we are out
+ * `expired`    the lifetime of the last config is over: failed closed, credentials kept
+ */
+export type MembershipState = 'starting' | 'member' | 'denied' | 'expired';
+
+export interface MembershipOptions {
+  readonly tunnel: Pick<Tunnel, 'configure' | 'expireKeypairs'>;
+  readonly state: NodeState;
+  readonly clock: AgentClock;
+  readonly counters: Counters;
+  readonly emit: EmitEvent;
+}
+
+const NO_PEERS: DesiredPeers = new Map();
+
+/**
+ * What is in force on the device, and the rules about time and order of DESIGN section 4. Every
+ * change goes through one queue, so that no two of them interleave and the newest wins.
+ */
+export class Membership {
+  private readonly options: MembershipOptions;
+  private queue: Promise<unknown> = Promise.resolve();
+  private highest: Mark;
+  /** Undefined while the device's content is unknown (before the start, after a failed change). */
+  private applied: DesiredPeers | undefined;
+  private config: AcceptedConfig | undefined;
+  private current: MembershipState = 'starting';
+  /** Boot clock, seconds, when the peers of the present generation were handed to the device. */
+  private appliedAt = 0;
+
+  constructor(options: MembershipOptions) {
+    this.options = options;
+    this.highest = options.state.readMark();
+  }
+
+  get state(): MembershipState {
+    return this.current;
+  }
+
+  get mark(): Mark {
+    return this.highest;
+  }
+
+  /** The config in force; undefined before the first one and after its lifetime. */
+  get inForce(): AcceptedConfig | undefined {
+    return this.current === 'expired' ? undefined : this.config;
+  }
+
+  get peers(): DesiredPeers {
+    return this.applied ?? NO_PEERS;
+  }
+
+  get peersSince(): number {
+    return this.appliedAt;
+  }
+
+  /** Empties the device: whatever it held before this agent started is not ours to trust. */
+  start(): Promise<void> {
+    return this.inTurn(async () => {
+      await this.options.tunnel.configure({ replacePeers: true, peers: [] });
+      this.applied = NO_PEERS;
+    });
+  }
+
+  /** Puts an accepted config in force. False if something newer came meanwhile or it failed. */
+  apply(config: AcceptedConfig): Promise<boolean> {
+    return this.inTurn(async () => {
+      const { state, clock, counters } = this.options;
+      const { document } = config;
+      if (compareVersions(document, this.highest) < 0 || clock.boot() >= config.expiresAt) {
+        counters.add('config_ignored_overtaken');
+        return false;
+      }
+      this.raiseMark(document);
+      const pins = state.readPins();
+      const records = config.peers.map((peer) => peer.record);
+      const newPins = updatePins(pins, document, records);
+      if (newPins !== pins) state.writePins(newPins);
+
+      const before = this.applied;
+      const desired = desiredPeers(config);
+      const change = reconcile(before, desired);
+      if (change && !(await this.change(change, desired))) return false;
+      if (change) this.appliedAt = clock.boot();
+      this.inForceNow(config, before ?? NO_PEERS);
+      return true;
+    });
+  }
+
+  /** A signed push newer than everything seen: its removals hold before any config is fetched. */
+  removeAtOnce(mark: Mark, nodes: readonly string[], ownId: string): Promise<boolean> {
+    const receivedAt = this.options.clock.monotonic();
+    return this.inTurn(async () => {
+      if (compareVersions(mark, this.highest) <= 0) return false;
+      const { clock, counters, emit } = this.options;
+      const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;
+      const left = new Map(this.peers);
+      for (const nodeId of gone) left.delete(nodeId);
+      // Shutting out comes before the disk: the mark keeps older configs from letting somebody in,
+      // and in this process it counts from here on.
+      this.highest = mark;
+      const change = reconcile(this.applied, left);
+      const done = change ? this.change(change, left) : Promise.resolve(true);
+      let applied: boolean;
+      try {
+        this.options.state.writeMark(mark);
+      } finally {
+        applied = await done;
+      }
+      counters.add('pushes');
+      if (change && applied) {
+        const took_ms = Math.round((clock.monotonic() - receivedAt) * 1000) / 1000;
+        const removed = nodes.filter((nodeId) => nodeId !== ownId);
+        emit({ event: 'removed', ...mark, nodes: removed, took_ms });
+      }
+      return true;
+    });
+  }
+
+  /** Fails closed if the lifetime is over. To be called often; cheap when it is not. */
+  async checkLifetime(): Promise<void> {
+    const expiresAt = this.config?.expiresAt;
+    if (expiresAt === undefined || this.current === 'expired') return;
+    if (this.options.clock.boot() < expiresAt) return;
+    await this.inTurn(async () => {
+      const { clock, counters, emit } = this.options;
+      const config = this.config;
+      if (!config || this.current === 'expired' || clock.boot() < config.expiresAt) return;
+      const silent = clock.boot() - (config.expiresAt - config.document.lifetime_s);
+      this.current = 'expired';
+      counters.add('fail_closed');
+      emit({ event: 'fail_closed', epoch: config.document.epoch, silent_s: Math.round(silent) });
+      await this.change({ replacePeers: true, peers: [] }, NO_PEERS);
+    });
+  }
+
+  /** After a suspend: whatever sessions there were, their other ends have gone on without us. */
+  expireSessions(): Promise<void> {
+    return this.inTurn(() => this.options.tunnel.expireKeypairs(this.highest.epoch + 1));
+  }
+
+  /** Empties the device at the end. */
+  stop(): Promise<void> {
+    return this.inTurn(async () => {
+      await this.change({ replacePeers: true, peers: [] }, NO_PEERS);
+    });
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.queue.then(work);
+    this.queue = turn.catch(() => {});
+    return turn;
+  }
+
+  private raiseMark(mark: Mark): void {
+    if (compareVersions(mark, this.highest) <= 0) return;
+    const { epoch, version } = mark;
+    this.options.state.writeMark({ epoch, version }); // on the disk before it has any effect
+    this.highest = { epoch, version };
+  }
+
+  /** Changes the device. If it refuses, at least whoever must go goes, or everybody. */
+  private async change(
+    change: Parameters<Tunnel['configure']>[0],
+    result: DesiredPeers,
+  ): Promise<boolean> {
+    const { tunnel, counters, emit } = this.options;
+    try {
+      await tunnel.configure(change);
+      this.applied = result;
+      return true;
+    } catch (error) {
+      counters.add('device_errors');
+      emit({ event: 'device_error', detail: messageOf(error) });
+    }
+    try {
+      await tunnel.configure(removalsOf(change));
+    } catch {
+      await tunnel.configure({ replacePeers: true, peers: [] }).catch(() => {});
+    }
+    this.applied = undefined; // the next config replaces everything
+    return false;
+  }
+
+  private inForceNow(config: AcceptedConfig, before: DesiredPeers): void {
+    const { emit, counters } = this.options;
+    const { document } = config;
+    const previous = this.config?.document;
+    const recovered = this.current === 'expired';
+    this.config = config;
+    this.current = document.allowed ? 'member' : 'denied';
+    counters.add('configs_applied');
+    if (recovered) emit({ event: 'recovered', epoch: document.epoch });
+    const same =
+      previous?.epoch === document.epoch && previous.version === document.version && !recovered;
+    if (same) return;
+    emit({
+      event: 'config',
+      epoch: document.epoch,
+      version: document.version,
+      allowed: document.allowed,
+      reason: document.reason,
+      explanation: document.explanation,
+      members: [...this.peers.keys()],
+      removed: [...before.keys()].filter((nodeId) => !this.peers.has(nodeId)),
+    });
+  }
+}
+
+function desiredPeers(config: AcceptedConfig): DesiredPeers {
+  const { epoch } = config.document;
+  return new Map(
+    config.peers.map((peer): [string, DesiredPeer] => [
+      peer.nodeId,
+      {
+        nodeId: peer.nodeId,
+        publicKey: peer.record.wireguard,
+        psk: peer.psk,
+        generation: epoch,
+        sinceEpoch: peer.sinceEpoch,
+        tunnelAddress: peer.tunnelAddress,
+        endpoint: peer.endpoint,
+      },
+    ]),
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,127 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  bytes32Field,
+  counterField,
+  nodeIdField,
+  tunnelAddressField,
+  tunnelPrefixField,
+} from '../contract/fields.ts';
+import { type Schema, violation } from '../contract/schema.ts';
+import { readJsonFile, writeDurably } from './durable-file.ts';
+
+/** What an enrolled node knows for good. Nothing in it is secret; keys are files of their own. */
+export interface Enrolment {
+  readonly mesh_id: string;
+  readonly node_id: string;
+  /** Pinned: the Ed25519 key that signs this mesh's configs and events. */
+  readonly controller_key: string;
+  readonly tunnel_address: string;
+  readonly tunnel_prefix: string;
+}
+
+export interface Mark {
+  readonly epoch: number;
+  readonly version: number;
+}
+
+/** Pinned key record of another member. */
+export interface Pin {
+  readonly wireguard: string;
+  readonly signing: string;
+  readonly sealing: string;
+  /** Epoch in which the node was first missing from the roster; null while it is there. */
+  readonly missing_since: number | null;
+}
+
+export interface EmitterState {
+  /** Last sequence that may have been sent, per suite. */
+  readonly sequences: Readonly<Record<string, number>>;
+  /** Last `observed_at`: observations never step back in time, whatever the wall clock does. */
+  readonly observed_at: number;
+}
+
+/** Durable memory of a node: what it must not forget over restarts, each in its own file. */
+export interface NodeState {
+  readEnrolment(): Enrolment | undefined;
+  writeEnrolment(value: Enrolment): void;
+  /** Highest (epoch, version) seen. */
+  readMark(): Mark;
+  writeMark(value: Mark): void;
+  readPins(): Readonly<Record<string, Pin>>;
+  writePins(value: Readonly<Record<string, Pin>>): void;
+  readEmitter(): EmitterState;
+  writeEmitter(value: EmitterState): void;
+}
+
+const enrolmentFile: Schema = {
+  type: 'object',
+  required: ['mesh_id', 'node_id', 'controller_key', 'tunnel_address', 'tunnel_prefix'],
+  additionalProperties: false,
+  properties: {
+    mesh_id: bytes32Field,
+    node_id: nodeIdField,
+    controller_key: bytes32Field,
+    tunnel_address: tunnelAddressField,
+    tunnel_prefix: tunnelPrefixField,
+  },
+};
+
+const markFile: Schema = {
+  type: 'object',
+  required: ['epoch', 'version'],
+  additionalProperties: false,
+  properties: { epoch: counterField, version: counterField },
+};
+
+const pin: Schema = {
+  type: 'object',
+  required: ['wireguard', 'signing', 'sealing', 'missing_since'],
+  additionalProperties: false,
+  properties: {
+    wireguard: bytes32Field,
+    signing: bytes32Field,
+    sealing: bytes32Field,
+    missing_since: { ...counterField, type: ['integer', 'null'] },
+  },
+};
+
+const emitterFile: Schema = {
+  type: 'object',
+  required: ['sequences', 'observed_at'],
+  additionalProperties: false,
+  properties: { sequences: { type: 'object' }, observed_at: counterField },
+};
+
+/** A directory of files, made with mode 0700. */
+export function openNodeState(directory: string): NodeState {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const path = (name: string) => join(directory, name);
+
+  function read<T>(name: string, schema: Schema): T | undefined {
+    const value = readJsonFile(path(name));
+    if (value === undefined) return undefined;
+    const bad = violation(schema, value);
+    if (bad) throw new Error(`${path(name)}: ${bad.field || 'content'} is not ${bad.expected}`);
+    return value as T;
+  }
+
+  return {
+    readEnrolment: () => read<Enrolment>('enrolment.json', enrolmentFile),
+    writeEnrolment: (value) => writeDurably(path('enrolment.json'), value),
+    readMark: () => read<Mark>('mark.json', markFile) ?? { epoch: 0, version: 0 },
+    writeMark: (value) => writeDurably(path('mark.json'), value),
+    readPins() {
+      const pins = read<Record<string, Pin>>('pins.json', { type: 'object' }) ?? {};
+      for (const [nodeId, value] of Object.entries(pins)) {
+        const bad = violation(pin, value, nodeId);
+        if (bad) throw new Error(`${path('pins.json')}: ${bad.field} is not ${bad.expected}`);
+      }
+      return pins;
+    },
+    writePins: (value) => writeDurably(path('pins.json'), value),
+    readEmitter: () =>
+      read<EmitterState>('emitter.json', emitterFile) ?? { sequences: {}, observed_at: 0 },
+    writeEmitter: (value) => writeDurably(path('emitter.json'), value),
+  };
+}

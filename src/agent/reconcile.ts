@@ -1,0 +1,77 @@
+import { equalBytes } from '../contract/encoding.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { parseEndpoint, parseIpv4 } from './address.ts';
+
+export type DeviceChange = Parameters<Tunnel['configure']>[0];
+export type PeerChange = NonNullable<DeviceChange['peers']>[number];
+
+/** What is in force for one peer. */
+export interface DesiredPeer {
+  readonly nodeId: string;
+  /** X25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** 32 bytes, secret. */
+  readonly psk: Uint8Array;
+  readonly generation: number;
+  readonly sinceEpoch: number;
+  readonly tunnelAddress: string;
+  readonly endpoint: string | null;
+}
+
+/** The peers of a device, by node id. `undefined` where the device's content is unknown. */
+export type DesiredPeers = ReadonlyMap<string, DesiredPeer>;
+
+/**
+ * The one change that takes the device from `before` to `after`, or undefined if there is none.
+ * Pure. A peer's key, PSK and allowed-ips go in one operation, so no moment exists in which it has
+ * the one without the other.
+ */
+export function reconcile(
+  before: DesiredPeers | undefined,
+  after: DesiredPeers,
+): DeviceChange | undefined {
+  const peers: PeerChange[] = [];
+  for (const old of before?.values() ?? []) {
+    const now = after.get(old.nodeId);
+    if (now && equalBytes(now.publicKey, old.publicKey)) continue;
+    peers.push({ publicKey: old.publicKey, remove: true });
+  }
+  for (const peer of after.values()) {
+    const change = peerChange(before?.get(peer.nodeId), peer);
+    if (change) peers.push(change);
+  }
+  if (before === undefined) return { replacePeers: true, peers };
+  return peers.length === 0 ? undefined : { peers };
+}
+
+/** Only the removals of a change: what must hold even if the rest is refused. */
+export function removalsOf(change: DeviceChange): DeviceChange {
+  const peers = (change.peers ?? []).filter((peer) => peer.remove === true);
+  return change.replacePeers === true ? { replacePeers: true, peers: [] } : { peers };
+}
+
+function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange | undefined {
+  const known = old && equalBytes(old.publicKey, peer.publicKey) ? old : undefined;
+  if (known && samePeer(known, peer)) return undefined;
+  const change: PeerChange = {
+    publicKey: peer.publicKey,
+    presharedKey: peer.psk,
+    generation: peer.generation,
+    expireBefore: peer.sinceEpoch,
+    replaceAllowedIps: true,
+    allowedIps: [{ prefix: { address: parseIpv4(peer.tunnelAddress)!, length: 32 } }],
+  };
+  // An endpoint that the config merely repeats must not undo roaming.
+  if (peer.endpoint === null || peer.endpoint === known?.endpoint) return change;
+  return { ...change, endpoint: parseEndpoint(peer.endpoint)! };
+}
+
+function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {
+  return (
+    a.generation === b.generation &&
+    a.sinceEpoch === b.sinceEpoch &&
+    a.tunnelAddress === b.tunnelAddress &&
+    a.endpoint === b.endpoint &&
+    equalBytes(a.psk, b.psk)
+  );
+}
