@@ -4,6 +4,7 @@ import {
   bytes32Field,
   counterField,
   nodeIdField,
+  secondsField,
   tunnelAddressField,
   tunnelPrefixField,
 } from '../contract/fields.ts';
@@ -18,6 +19,11 @@ export interface Enrolment {
   readonly controller_key: string;
   readonly tunnel_address: string;
   readonly tunnel_prefix: string;
+  /** Length of an epoch and of the grace for its keypairs, seconds. */
+  readonly epoch_s: number;
+  readonly grace_s: number;
+  /** UDP port that the mesh was told, so that a restart can be found there again. */
+  readonly listen_port: number;
 }
 
 export interface Mark {
@@ -56,7 +62,16 @@ export interface NodeState {
 
 const enrolmentFile: Schema = {
   type: 'object',
-  required: ['mesh_id', 'node_id', 'controller_key', 'tunnel_address', 'tunnel_prefix'],
+  required: [
+    'mesh_id',
+    'node_id',
+    'controller_key',
+    'tunnel_address',
+    'tunnel_prefix',
+    'epoch_s',
+    'grace_s',
+    'listen_port',
+  ],
   additionalProperties: false,
   properties: {
     mesh_id: bytes32Field,
@@ -64,6 +79,9 @@ const enrolmentFile: Schema = {
     controller_key: bytes32Field,
     tunnel_address: tunnelAddressField,
     tunnel_prefix: tunnelPrefixField,
+    epoch_s: secondsField,
+    grace_s: secondsField,
+    listen_port: { type: 'integer', minimum: 1, maximum: 65_535 },
   },
 };
 

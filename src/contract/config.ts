@@ -8,6 +8,7 @@ import {
   nodeIdField,
   nonceField,
   reasonField,
+  secondsField,
   sentenceField,
   timeField,
   tunnelAddressField,
@@ -76,13 +77,6 @@ export interface SealedPsks {
 
 /** Bounds every document; DESIGN's advice is to stop at a thousand. */
 export const MAX_PEERS = 10_000;
-
-const secondsField = {
-  type: 'number',
-  minimum: 0.1,
-  maximum: 86_400,
-  description: 'seconds, from 0.1 to 86400',
-} as const satisfies Schema;
 
 export const configSchema = {
   type: 'object',

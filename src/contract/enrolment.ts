@@ -17,6 +17,7 @@ import {
   endpointField,
   nodeIdField,
   nonceField,
+  secondsField,
   tunnelAddressField,
   tunnelPrefixField,
 } from './fields.ts';
@@ -58,6 +59,9 @@ export interface EnrolmentAnswer {
   readonly tunnel_prefix: string;
   readonly epoch: number;
   readonly version: number;
+  /** As in configs: the device must know how long keypairs of an old epoch are kept. */
+  readonly epoch_s: number;
+  readonly grace_s: number;
 }
 
 export const enrolmentRequestSchema = {
@@ -94,6 +98,8 @@ export const enrolmentAnswerSchema = {
     'tunnel_prefix',
     'epoch',
     'version',
+    'epoch_s',
+    'grace_s',
   ],
   additionalProperties: false,
   properties: {
@@ -106,6 +112,8 @@ export const enrolmentAnswerSchema = {
     tunnel_prefix: tunnelPrefixField,
     epoch: counterField,
     version: counterField,
+    epoch_s: secondsField,
+    grace_s: secondsField,
   },
 } as const satisfies Schema;
 

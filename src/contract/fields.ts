@@ -38,6 +38,14 @@ export const timeField = {
   description: 'milliseconds since 1970, an integer',
 } as const satisfies Schema;
 
+/** A length of time. */
+export const secondsField = {
+  type: 'number',
+  minimum: 0.1,
+  maximum: 86_400,
+  description: 'seconds, from 0.1 to 86400',
+} as const satisfies Schema;
+
 export const nonceField = {
   type: 'string',
   pattern: '^[A-Za-z0-9_-]{22}$',

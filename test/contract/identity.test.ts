@@ -147,6 +147,8 @@ test('enrolment proves token and key, and the answer proves the controller', () 
       tunnel_prefix: '10.10.0.0/24',
       epoch: 0,
       version: 0,
+      epoch_s: 60,
+      grace_s: 20,
       ...change,
     });
   const check = (value: unknown) => {
