@@ -37,12 +37,17 @@ export interface LinkState {
  * synchronous step on the calling thread (setns there and back).
  */
 export class Link {
-  /** Netlink socket to wait on for POLLIN; changes when the interface changes its namespace. */
+  /**
+   * Netlink socket to wait on for POLLIN. Another one when the interface has changed its namespace;
+   * the earlier one then stays open until `releaseRetired`.
+   */
   eventFd = -1;
   /** Why the interface cannot be followed into its present namespace, if so. */
   blind: string | undefined;
   private readonly tun: Tun;
   private controlFd = -1;
+  /** Event sockets of namespaces that were left; somebody may still be waiting on them. */
+  private readonly retired: number[] = [];
   private namespaceInode: bigint | undefined;
   private readonly request = new NativeBuffer(IFREQ_LENGTH);
   private readonly requestAt = this.request.at(0);
@@ -124,7 +129,7 @@ export class Link {
     try {
       const inode = fstatSync(descriptor, { bigint: true }).ino;
       if (inode === this.namespaceInode) return true;
-      this.closeSockets();
+      this.leaveSockets();
       if (inode === ownNamespace()) this.openSockets();
       else inNamespace(descriptor, () => this.openSockets());
       this.namespaceInode = inode;
@@ -155,17 +160,22 @@ export class Link {
     must(calls.bind(events, address.at(0), 12), 'bind netlink');
   }
 
-  private closeSockets(): void {
-    const calls = syscalls();
-    if (this.eventFd >= 0) calls.close(this.eventFd);
-    if (this.controlFd >= 0) calls.close(this.controlFd);
+  private leaveSockets(): void {
+    if (this.eventFd >= 0) this.retired.push(this.eventFd);
+    if (this.controlFd >= 0) syscalls().close(this.controlFd);
     this.eventFd = -1;
     this.controlFd = -1;
     this.namespaceInode = undefined;
   }
 
+  /** Nobody waits on an earlier `eventFd` any more: closes those. */
+  releaseRetired(): void {
+    for (const fd of this.retired.splice(0)) syscalls().close(fd);
+  }
+
   close(): void {
-    this.closeSockets();
+    this.leaveSockets();
+    this.releaseRetired();
   }
 }
 

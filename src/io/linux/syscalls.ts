@@ -196,6 +196,8 @@ export function syscalls(): Syscalls {
 export class NativeBuffer {
   readonly u8: Uint8Array;
   readonly view: DataView;
+  /** Address of the first byte (user addresses are below 2^53). */
+  readonly address: number;
   private readonly base: bigint;
   private readonly baseLow: number;
   private readonly baseHigh: number;
@@ -206,6 +208,7 @@ export class NativeBuffer {
     this.u8 = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.base = load().ffi.getRawPointer(buffer as unknown as ArrayBuffer);
+    this.address = Number(this.base);
     this.baseLow = Number(this.base & 0xffffffffn);
     this.baseHigh = Number(this.base >> 32n);
   }

@@ -71,16 +71,23 @@ export class UdpSocket {
     return this.mark;
   }
 
-  /** Moves to another port (0: one the kernel chooses). Throws and changes nothing if it is taken. */
-  setPort(port: number): void {
+  /**
+   * Opens another port (0: one the kernel chooses) beside the present one. Throws if it is taken.
+   * Exactly one of `commit`, which moves over and cannot fail, and `cancel` is to be called.
+   */
+  preparePort(port: number): { commit(): void; cancel(): void } {
     const made = openSocket(this.family, { port, fwmark: this.mark, gro: this.gro });
     if (made === undefined) throw new Error('the address family has gone away');
-    try {
-      must(syscalls().dup3(made.fd, this.fd, O_CLOEXEC), 'dup3');
-    } finally {
-      syscalls().close(made.fd);
-    }
-    this.boundPort = made.port;
+    return {
+      commit: () => {
+        must(syscalls().dup3(made.fd, this.fd, O_CLOEXEC), 'dup3');
+        syscalls().close(made.fd);
+        this.boundPort = made.port;
+      },
+      cancel: () => {
+        syscalls().close(made.fd);
+      },
+    };
   }
 
   setFwmark(mark: number): void {

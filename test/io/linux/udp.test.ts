@@ -148,7 +148,7 @@ requires('linux', 'node:ffi')('a UDP socket', () => {
     const b = station();
     const before = b.socket.port;
     const { fd } = b.socket;
-    b.socket.setPort(0);
+    b.socket.preparePort(0).commit();
     expect(b.socket.port).not.toBe(before);
     expect(b.socket.fd).toBe(fd);
     writeEndpoint(a, [127, 0, 0, 1], b.socket.port);
@@ -163,7 +163,10 @@ requires('linux', 'node:ffi')('a UDP socket', () => {
     const a = station();
     const b = station();
     const { port } = b.socket;
-    expect(() => b.socket.setPort(a.socket.port)).toThrow(/bind port \d+: EADDRINUSE: .*in use/);
+    expect(() => b.socket.preparePort(a.socket.port)).toThrow(
+      /bind port \d+: EADDRINUSE: .*in use/,
+    );
+    b.socket.preparePort(0).cancel();
     expect(b.socket.port).toBe(port);
     expect(() => station(a.socket.port)).toThrow('EADDRINUSE');
   });

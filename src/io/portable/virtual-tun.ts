@@ -1,0 +1,167 @@
+import { monotonicNow } from '../clock.ts';
+import { buildEcho, buildUdp, destinationOf, type Echo, parseEcho, parseUdp } from './packets.ts';
+
+/** Own tuning: payload of a ping as ping(8) sends it, and how long it is waited for. */
+const PING_BYTES = 56;
+const PING_TIMEOUT = 5000;
+
+export interface VirtualTunOptions {
+  /** Addresses of this end, 4 or 16 bytes each: it answers ICMP echo requests to them. */
+  readonly addresses: readonly Uint8Array[];
+  /** Takes an IP packet that goes into the tunnel. */
+  readonly transmit: (packet: Uint8Array) => void;
+  /** ms, monotonic. */
+  readonly now?: () => number;
+}
+
+export interface PingOptions {
+  /** One of this end's addresses; by default the first of the destination's family. */
+  readonly source?: Uint8Array;
+  /** Bytes of payload, default 56. */
+  readonly size?: number;
+  /** ms, default 5000. */
+  readonly timeout?: number;
+}
+
+export type PacketListener = (packet: Uint8Array) => void;
+
+interface Waiting {
+  readonly destination: Uint8Array;
+  readonly sentAt: number;
+  readonly done: (roundTrip: number | undefined) => void;
+}
+
+/**
+ * The inner end of a tunnel without a TUN device: IP packets in and out as callbacks. It answers
+ * ICMP echo requests to its addresses, and UDP datagrams to the ports that shall echo.
+ */
+export class VirtualTun {
+  private readonly options: VirtualTunOptions;
+  private readonly now: () => number;
+  private readonly listeners = new Set<PacketListener>();
+  private readonly echoPorts = new Set<number>();
+  private readonly waiting = new Map<number, Waiting>();
+  private pings = 0;
+
+  constructor(options: VirtualTunOptions) {
+    this.options = options;
+    this.now = options.now ?? monotonicNow;
+  }
+
+  /** Sends an IP packet into the tunnel. */
+  send(packet: Uint8Array): void {
+    this.options.transmit(packet);
+  }
+
+  /**
+   * Called with every IP packet that came out of the tunnel and was not answered here. The packet
+   * is a view that is valid during the call. Returns a function that stops it.
+   */
+  onPacket(listener: PacketListener): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** Answers UDP datagrams to `port` with what they carry. Returns a function that stops it. */
+  echoUdp(port: number): () => void {
+    this.echoPorts.add(port);
+    return () => void this.echoPorts.delete(port);
+  }
+
+  /** Called by the tunnel with a packet that came out of it; a view valid during the call. */
+  receive(packet: Uint8Array): void {
+    if (this.isForUs(packet) && (this.answerEcho(packet) || this.answerUdp(packet))) return;
+    for (const listener of this.listeners) listener(packet);
+  }
+
+  /**
+   * Sends an ICMP echo request through the tunnel. Resolves with the round trip in ms, or with
+   * undefined if no answer came in time.
+   */
+  ping(destination: Uint8Array, options: PingOptions = {}): Promise<number | undefined> {
+    const source = options.source ?? this.sourceFor(destination);
+    const number = this.pings++ % 2 ** 32;
+    const payload = new Uint8Array(options.size ?? PING_BYTES);
+    const packet = buildEcho({
+      kind: 'request',
+      source,
+      destination,
+      identifier: number >>> 16,
+      sequence: number & 0xffff,
+      payload: payload.map((_, at) => at & 0xff),
+    });
+    return new Promise((resolve) => {
+      const done = (roundTrip: number | undefined) => {
+        this.waiting.delete(number);
+        clearTimeout(timer);
+        resolve(roundTrip);
+      };
+      const timer = setTimeout(done, options.timeout ?? PING_TIMEOUT, undefined);
+      this.waiting.set(number, { destination, sentAt: this.now(), done });
+      this.send(packet);
+    });
+  }
+
+  /** Ends the pings that wait for an answer. */
+  close(): void {
+    for (const { done } of this.waiting.values()) done(undefined);
+    this.listeners.clear();
+  }
+
+  private sourceFor(destination: Uint8Array): Uint8Array {
+    const source = this.options.addresses.find((own) => own.length === destination.length);
+    if (source === undefined)
+      throw new TypeError('no own address of the family of the destination');
+    return source;
+  }
+
+  private isForUs(packet: Uint8Array): boolean {
+    const destination = destinationOf(packet);
+    return (
+      destination !== undefined && this.options.addresses.some((own) => isEqual(own, destination))
+    );
+  }
+
+  private answerEcho(packet: Uint8Array): boolean {
+    const echo = parseEcho(packet);
+    if (echo === undefined) return false;
+    if (echo.kind === 'reply') return this.finishPing(echo);
+    this.send(
+      buildEcho({
+        ...echo,
+        kind: 'reply',
+        source: echo.destination,
+        destination: echo.source,
+      }),
+    );
+    return true;
+  }
+
+  private finishPing(reply: Echo): boolean {
+    const ping = this.waiting.get(((reply.identifier << 16) | reply.sequence) >>> 0);
+    if (ping === undefined || !isEqual(ping.destination, reply.source)) return false;
+    ping.done(this.now() - ping.sentAt);
+    return true;
+  }
+
+  private answerUdp(packet: Uint8Array): boolean {
+    if (this.echoPorts.size === 0) return false;
+    const datagram = parseUdp(packet);
+    if (datagram === undefined || !this.echoPorts.has(datagram.destinationPort)) return false;
+    this.send(
+      buildUdp({
+        source: datagram.destination,
+        destination: datagram.source,
+        sourcePort: datagram.destinationPort,
+        destinationPort: datagram.sourcePort,
+        payload: datagram.payload,
+      }),
+    );
+    return true;
+  }
+}
+
+/** Of public addresses: no need for constant time. */
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}

@@ -1,0 +1,119 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { O_CLOEXEC, O_NONBLOCK } from '../../io/linux/constants.ts';
+import { must } from '../../io/linux/errno.ts';
+import { syscalls } from '../../io/linux/syscalls.ts';
+import {
+  type Batch,
+  type InboundOperation,
+  type OutboundOperation,
+  type Report,
+  THREAD,
+  type WorkerSetup,
+} from './messages.ts';
+import { Signals } from './signals.ts';
+
+export interface DataWorkersOptions {
+  /** What both workers get; `signals` and `wakeFd` are added here. */
+  readonly setup: Omit<WorkerSetup, 'signals' | 'wakeFd'>;
+  readonly onReport: (thread: number, report: Report) => void;
+  /** A worker ended without having been stopped. Called at most once. */
+  readonly onCrash: (error: Error) => void;
+}
+
+/**
+ * The two data worker threads: start, wake, stop.
+ *
+ * A worker blocks in poll, where neither `terminate()` nor the end of the process reaches it. So
+ * it is always asked: stop flag, then eventfd; also from the process's 'exit' event, which comes
+ * before Node waits for its threads.
+ */
+export class DataWorkers {
+  readonly signals = new Signals();
+  private readonly workers: Worker[] = [];
+  private readonly wakeFds: number[] = [];
+  private readonly ended: Promise<unknown>[] = [];
+  private readonly options: DataWorkersOptions;
+  private readonly raiseAtExit = () => this.raiseStop();
+  private started = false;
+
+  constructor(options: DataWorkersOptions) {
+    this.options = options;
+  }
+
+  /** Resolves when both workers wait for packets. Rejects, with both ended, if one fails to start. */
+  async start(): Promise<void> {
+    process.on('exit', this.raiseAtExit);
+    try {
+      await Promise.all([
+        this.startWorker(THREAD.outbound, 'outbound-worker'),
+        this.startWorker(THREAD.inbound, 'inbound-worker'),
+      ]);
+      this.started = true;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  private startWorker(thread: number, module: string): Promise<void> {
+    const wakeFd = must(syscalls().eventfd(0, O_NONBLOCK | O_CLOEXEC), 'eventfd');
+    this.wakeFds[thread] = wakeFd;
+    const { setup, onReport } = this.options;
+    const workerData: WorkerSetup = { ...setup, signals: this.signals.buffer, wakeFd };
+    // Published builds have .js files, sources .ts: the neighbour has this module's own ending.
+    const url = new URL(`./${module}${extname(import.meta.url)}`, import.meta.url);
+    const worker = new Worker(url, { workerData, name: `meshtun-${module}`, execArgv: [] });
+    this.workers[thread] = worker;
+    return new Promise((resolve, reject) => {
+      worker.on('message', (report: Report) => {
+        if (report.report === 'ready') resolve();
+        onReport(thread, report);
+      });
+      worker.on('error', (error: unknown) => {
+        const cause = error instanceof Error ? error : new Error(String(error));
+        reject(cause);
+        this.crash(new Error(`${module} failed: ${cause.message}`, { cause }));
+      });
+      this.ended[thread] = new Promise<void>((end) => {
+        worker.on('exit', (code) => {
+          end();
+          const error = new Error(`${module} ended with code ${code}`);
+          reject(error);
+          this.crash(error);
+        });
+      });
+    });
+  }
+
+  private crash(error: Error): void {
+    if (!this.started || this.signals.stopped) return; // `start` or `stop` deals with it
+    this.started = false;
+    this.options.onCrash(error);
+  }
+
+  post(thread: number, batch: Batch<OutboundOperation> | Batch<InboundOperation>): void {
+    this.workers[thread]?.postMessage(batch);
+    this.signals.countBatch(thread);
+    this.wake(thread);
+  }
+
+  private wake(thread: number): void {
+    const fd = this.wakeFds[thread];
+    if (fd !== undefined) syscalls().eventfdWrite(fd, 1n);
+  }
+
+  private raiseStop(): void {
+    this.signals.raiseStop();
+    this.wake(THREAD.outbound);
+    this.wake(THREAD.inbound);
+  }
+
+  /** Resolves when both threads are gone. */
+  async stop(): Promise<void> {
+    this.raiseStop();
+    await Promise.all(this.ended);
+    process.off('exit', this.raiseAtExit);
+    for (const fd of this.wakeFds.splice(0)) syscalls().close(fd);
+  }
+}

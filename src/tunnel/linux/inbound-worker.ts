@@ -1,0 +1,91 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Inbound } from '../../datapath/inbound.ts';
+import { BUFFER, DROP } from '../../datapath/memory.ts';
+import { monotonicNow } from '../../io/clock.ts';
+import { DatagramReceiver } from '../../io/linux/datagrams.ts';
+import { ERRNO } from '../../io/linux/errno.ts';
+import { NativeBuffer } from '../../io/linux/syscalls.ts';
+import { dataParts } from './data-parts.ts';
+import { TunSink } from './inbound-sink.ts';
+import { Mailbox } from './mailbox.ts';
+import { type InboundOperation, THREAD, type WorkerSetup } from './messages.ts';
+import { applyShared } from './operations.ts';
+import { Signals } from './signals.ts';
+
+/**
+ * The inbound data worker: UDP socket -> data path -> TUN device, run to completion. Waits only in
+ * poll, for datagrams or control.
+ */
+
+/** Receive calls (each up to 64 KB) before what is kept for coalescing is written. */
+const RECEIVES_PER_ROUND = 8;
+
+function run(setup: WorkerSetup): void {
+  const { udpFd, tunFd, vnetHeader } = setup;
+  const parts = dataParts(setup, THREAD.inbound);
+  const { memory, thread } = parts;
+  const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
+  const buffers = memory.buffers(thread);
+  const datagrams = buffers + BUFFER.datagrams;
+  const receiver = new DatagramReceiver(
+    udpFd,
+    setup.udpFamily,
+    native,
+    buffers + BUFFER.inboundDriver,
+    datagrams,
+    BUFFER.datagramsLength,
+  );
+  const signals = new Signals(setup.signals);
+  const sink = new TunSink({
+    memory,
+    native,
+    thread,
+    tunFd,
+    vnetHeader,
+    signals,
+    report: (report) => mailbox.report(report),
+  });
+  const path = new Inbound({
+    ...parts,
+    sink,
+    memoryAddress: native.address,
+    vnetHeader,
+    coalesceTcp: setup.coalesceTcp,
+    coalesceUdp: setup.coalesceUdp,
+  });
+  const mailbox = new Mailbox<InboundOperation>(
+    parentPort!,
+    signals,
+    thread,
+    setup.wakeFd,
+    [udpFd],
+    (operation) => applyShared(path, parts.allowedIps, operation),
+  );
+
+  /** Receives until there is nothing left or the round is over. True if there may be more. */
+  function receiveRound(): boolean {
+    for (let receives = 0; receives < RECEIVES_PER_ROUND; receives++) {
+      const length = receiver.receive();
+      if (length === -ERRNO.EAGAIN) return false;
+      if (length < 0) continue; // an ICMP error of an earlier datagram, or EINTR
+      if (receiver.truncated) memory.addDrops(thread, DROP.udpTruncated, 1);
+      else {
+        path.receive(datagrams, length, receiver.segmentSize, receiver.endpoint, monotonicNow());
+      }
+    }
+    return true;
+  }
+
+  mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
+  while (mailbox.process()) {
+    const more = receiveRound();
+    path.flush();
+    if (sink.coalescingRefused) {
+      sink.coalescingRefused = false;
+      path.setCoalescing(false, false);
+    }
+    if (!more) mailbox.wait();
+  }
+}
+
+run(workerData as WorkerSetup);

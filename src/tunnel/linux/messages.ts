@@ -1,0 +1,79 @@
+import type { MemoryLayout } from '../../datapath/memory.ts';
+import type { Prefix } from '../../wire/prefix.ts';
+
+/** What control and the data workers say to each other. No secret is ever in a message. */
+
+/** A change that both workers carry out, each on its half of the state. */
+export type SharedOperation =
+  | { readonly op: 'addPeer'; readonly peer: number }
+  | { readonly op: 'removePeer'; readonly peer: number }
+  | { readonly op: 'installKeypair'; readonly slot: number }
+  | { readonly op: 'removeKeypair'; readonly slot: number }
+  | { readonly op: 'allow'; readonly prefix: Prefix; readonly peer: number }
+  | { readonly op: 'disallow'; readonly prefix: Prefix }
+  /** Nothing but an acknowledgement: the worker has left whatever it was waiting in. */
+  | { readonly op: 'pass' };
+
+export type OutboundOperation =
+  | SharedOperation
+  | {
+      readonly op: 'sendOn';
+      readonly peer: number;
+      readonly slot: number;
+      readonly confirm: boolean;
+    }
+  | { readonly op: 'keepalive'; readonly peer: number }
+  | { readonly op: 'dropStaged'; readonly peer: number }
+  | { readonly op: 'addTraffic'; readonly peer: number; readonly bytes: number }
+  | { readonly op: 'mtu'; readonly mtu: number }
+  /** Netlink socket to watch for link events, -1 for none. */
+  | { readonly op: 'watchLink'; readonly fd: number };
+
+export type InboundOperation =
+  | SharedOperation
+  | { readonly op: 'addTraffic'; readonly peer: number; readonly bytes: number };
+
+/** Carried out in order; the last one is acknowledged with its number if `acknowledge`. */
+export interface Batch<Operation> {
+  readonly number: number;
+  readonly acknowledge: boolean;
+  readonly operations: readonly Operation[];
+}
+
+export type Report =
+  /** The worker is set up and about to wait for packets. */
+  | { readonly report: 'ready'; readonly aead: string; readonly kernel: string }
+  /** Every batch up to this number has been carried out. */
+  | { readonly report: 'done'; readonly number: number }
+  | { readonly report: 'handshakeWanted'; readonly peer: number }
+  | { readonly report: 'keypairConfirmed'; readonly slot: number }
+  /** `endpoint`: the sender in its ENDPOINT form. */
+  | { readonly report: 'handshake'; readonly message: Uint8Array; readonly endpoint: Uint8Array }
+  /** The interface may have changed its name, MTU, state or namespace. */
+  | { readonly report: 'linkEvent' }
+  /** The interface was deleted; the worker goes on serving control until it is stopped. */
+  | { readonly report: 'linkGone' }
+  /** The kernel refused an offload, which is off from now on. */
+  | { readonly report: 'offloadRefused'; readonly offload: string; readonly error: string };
+
+/** Data thread numbers in the packet memory. Control has one too, for what it sends itself. */
+export const THREAD = { outbound: 0, inbound: 1, control: 2, count: 3 } as const;
+
+/** What a worker is started with. */
+export interface WorkerSetup {
+  readonly layout: MemoryLayout;
+  readonly memory: WebAssembly.Memory;
+  /** See signals.ts. */
+  readonly signals: SharedArrayBuffer;
+  readonly wakeFd: number;
+  readonly tunFd: number;
+  readonly udpFd: number;
+  readonly udpFamily: number;
+  readonly mtu: number;
+  /** Packets to and from the TUN device have a virtio-net header. */
+  readonly vnetHeader: boolean;
+  readonly coalesceTcp: boolean;
+  readonly coalesceUdp: boolean;
+  /** Batches of datagrams leave in one call (UDP_SEGMENT). */
+  readonly udpSegmentation: boolean;
+}

@@ -1,0 +1,50 @@
+import type { AllowedIps } from '../../datapath/allowedips.ts';
+import type { DataPathControl } from '../../datapath/sinks.ts';
+import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
+import type { InboundOperation } from './messages.ts';
+
+/** A worker's half of the data path, as far as both halves are alike. */
+export interface DataPathHalf extends DataPathControl {
+  addTraffic(peer: number, bytes: number): void;
+}
+
+/** Carries out an operation that both workers know. */
+export function applyShared(
+  path: DataPathHalf,
+  allowedIps: AllowedIps,
+  operation: InboundOperation,
+): void {
+  switch (operation.op) {
+    case 'addPeer':
+      path.addPeer(operation.peer);
+      break;
+    case 'removePeer':
+      path.removePeer(operation.peer);
+      break;
+    case 'installKeypair':
+      path.installKeypair(operation.slot);
+      break;
+    case 'removeKeypair':
+      path.removeKeypair(operation.slot);
+      break;
+    case 'allow':
+      allowedIps.insert(operation.prefix, operation.peer);
+      break;
+    case 'disallow':
+      allowedIps.remove(operation.prefix);
+      break;
+    case 'addTraffic':
+      path.addTraffic(operation.peer, operation.bytes);
+      break;
+    case 'pass':
+      break;
+  }
+}
+
+/** Takes and discards what is queued on a non-blocking socket. */
+export function drain(fd: number): void {
+  const buffer = new NativeBuffer(16 + 8192);
+  buffer.storeAddress(buffer.view, 0, 16);
+  buffer.view.setUint32(8, 8192, true);
+  while (syscalls().readv(fd, buffer.at(0), 1) > 0);
+}

@@ -1,0 +1,121 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { BUFFER } from '../../datapath/memory.ts';
+import { Outbound } from '../../datapath/outbound.ts';
+import { monotonicNow } from '../../io/clock.ts';
+import { VNET_HEADER_LENGTH } from '../../io/linux/constants.ts';
+import { DatagramSender } from '../../io/linux/datagrams.ts';
+import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';
+import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
+import { dataParts } from './data-parts.ts';
+import { Mailbox } from './mailbox.ts';
+import { type OutboundOperation, THREAD, type WorkerSetup } from './messages.ts';
+import { applyShared, drain } from './operations.ts';
+import { UdpSink } from './outbound-sink.ts';
+import { Signals } from './signals.ts';
+
+/**
+ * The outbound data worker: TUN device -> data path -> UDP socket, run to completion. Waits only
+ * in poll, for packets, link events or control.
+ */
+
+/** Packets read in one go before control is looked at again and what is kept back is sent. */
+const READS_PER_ROUND = 64;
+
+/** Places in the poll set. */
+const TUN = 0;
+const LINK = 1;
+
+function run(setup: WorkerSetup): void {
+  const calls = syscalls();
+  const { tunFd, udpFd, vnetHeader } = setup;
+  const parts = dataParts(setup, THREAD.outbound);
+  const { memory, thread } = parts;
+  const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
+  const buffers = memory.buffers(thread);
+  const driver = buffers + BUFFER.outboundDriver;
+  const sender = new DatagramSender(udpFd, setup.udpFamily, native, driver);
+  const signals = new Signals(setup.signals);
+  let linkFd = -1;
+
+  const sink = new UdpSink({
+    memory,
+    thread,
+    sender,
+    udpFd,
+    segmentation: setup.udpSegmentation,
+    stopped: () => signals.stopped,
+    report: (report) => mailbox.report(report),
+  });
+  const path = new Outbound({ ...parts, sink, mtu: setup.mtu });
+  const fds = [tunFd, linkFd];
+  const mailbox = new Mailbox<OutboundOperation>(
+    parentPort!,
+    signals,
+    thread,
+    setup.wakeFd,
+    fds,
+    apply,
+  );
+
+  function apply(operation: OutboundOperation): void {
+    switch (operation.op) {
+      case 'sendOn':
+        path.sendOn(operation.peer, operation.slot, operation.confirm, monotonicNow());
+        break;
+      case 'keepalive':
+        path.keepalive(operation.peer, monotonicNow());
+        break;
+      case 'dropStaged':
+        path.dropStaged(operation.peer);
+        break;
+      case 'mtu':
+        path.mtu = operation.mtu;
+        break;
+      case 'watchLink':
+        linkFd = operation.fd;
+        mailbox.watch(LINK, linkFd);
+        break;
+      default:
+        applyShared(path, parts.allowedIps, operation);
+    }
+  }
+
+  const packet = buffers + BUFFER.packet;
+  const headerLength = vnetHeader ? VNET_HEADER_LENGTH : 0;
+  const iovec = new NativeBuffer(16);
+  native.storeAddress(iovec.view, 0, packet - headerLength);
+  iovec.view.setUint32(8, headerLength + BUFFER.packetLength, true);
+  const iovecAt = iovec.at(0);
+
+  /** Reads packets until there is none left or the round is over. True if there may be more. */
+  function readRound(): boolean {
+    const now = monotonicNow();
+    for (let reads = 0; reads < READS_PER_ROUND; reads++) {
+      const length = calls.readv(tunFd, iovecAt, 1);
+      if (length > headerLength) path.send(packet, length - headerLength, vnetHeader, now);
+      else if (length === -ERRNO.EAGAIN) return false;
+      else if (length === -ERRNO.EBADFD) {
+        mailbox.watch(TUN, -1);
+        mailbox.report({ report: 'linkGone' });
+        return false;
+      } else if (length < 0 && length !== -ERRNO.EINTR && length !== -ERRNO.EIO) {
+        throw new SystemCallError('read from the TUN device', -length);
+      }
+    }
+    return true;
+  }
+
+  mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
+  while (mailbox.process()) {
+    const more = readRound();
+    path.flush();
+    if (more) continue;
+    mailbox.wait();
+    if (linkFd >= 0 && mailbox.ready(LINK) !== 0) {
+      drain(linkFd);
+      mailbox.report({ report: 'linkEvent' });
+    }
+  }
+}
+
+run(workerData as WorkerSetup);

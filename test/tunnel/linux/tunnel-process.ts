@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { nodeProvider } from '../../../src/crypto/node.ts';
+import {
+  type LinuxTunnel,
+  type LinuxTunnelOptions,
+  openLinuxTunnel,
+} from '../../../src/tunnel/linux/open.ts';
+
+/**
+ * A process of its own with one tunnel in it, so that a test can put it into a namespace and see
+ * how it ends. Talks to the test over the IPC channel; see remote-tunnel.ts.
+ */
+export type OpenOptions = Omit<LinuxTunnelOptions, 'crypto' | 'random' | 'log' | 'onHandshake'>;
+
+export interface Request {
+  readonly id: number;
+  readonly method: keyof typeof METHODS;
+  readonly argument?: unknown;
+}
+
+let tunnel: LinuxTunnel;
+const logs: string[] = [];
+const handshakes: number[] = [];
+
+const METHODS = {
+  async open(options: OpenOptions) {
+    tunnel = await openLinuxTunnel({
+      ...options,
+      crypto: nodeProvider,
+      random: (length) => new Uint8Array(randomBytes(length)),
+      log: (message) => void logs.push(message),
+      onHandshake: (_publicKey, generation) => void handshakes.push(generation),
+    });
+    void tunnel.closed.then((error) => {
+      process.send?.({ closed: error?.message ?? null });
+    });
+  },
+  configure: (change: Parameters<LinuxTunnel['configure']>[0]) => tunnel.configure(change),
+  expireKeypairs: (before: number) => tunnel.expireKeypairs(before),
+  async state() {
+    const { name, mtu, isUp } = tunnel;
+    return {
+      name,
+      mtu,
+      isUp,
+      ...tunnel.describe(),
+      logs,
+      handshakes,
+      status: tunnel.status(),
+      memory: process.memoryUsage(),
+      cpu: process.cpuUsage(),
+    };
+  },
+  close: () => tunnel.close(),
+  async exit(code: number) {
+    process.exit(code);
+  },
+  async throw() {
+    setImmediate(() => {
+      throw new Error('thrown in main');
+    });
+  },
+  /** Makes a worker fail as a bug in it would: an operation on a peer that cannot exist. */
+  async crashWorker(thread: number) {
+    const workers = Reflect.get(tunnel, 'workers') as {
+      post(thread: number, batch: unknown): void;
+    };
+    workers.post(thread, { number: 0, acknowledge: false, operations: [undefined] });
+  },
+  async disconnect() {
+    setImmediate(() => process.disconnect());
+  },
+};
+export type State = Awaited<ReturnType<typeof METHODS.state>>;
+
+process.on('message', ({ id, method, argument }: Request) => {
+  (METHODS[method] as (argument: unknown) => Promise<unknown>)(argument).then(
+    (value) => process.send?.({ id, value }),
+    (error: Error) =>
+      process.send?.({ id, error: error.message, code: Reflect.get(error, 'code') }),
+  );
+});
