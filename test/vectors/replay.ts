@@ -57,7 +57,7 @@ export function receiveStep(
   if (answer?.type === 'cookie-reply' || (step.type !== 'cookie-reply' && step.cookie)) {
     standIn.putUnderLoad();
   }
-  if (answer !== undefined) standIn.willDraw(answer);
+  if (answer !== undefined) standIn.secrets.use(answer);
   const rejectsBefore = { ...standIn.device.rejects };
   const installedBefore = standIn.plane.installed.length;
 
@@ -105,7 +105,7 @@ function expectSendsOnNewest(standIn: StandIn): void {
   expect(standIn.plane.sentOn.at(-1)).toBe(standIn.plane.installed.at(-1)!.slot);
 }
 
-function answerTo(scenario: Scenario, step: Step) {
+export function answerTo(scenario: Scenario, step: Step) {
   return scenario.steps.find(
     (s): s is ResponseStep | Extract<Step, { type: 'cookie-reply' }> =>
       (s.type === 'response' || s.type === 'cookie-reply') && s.answers_step === step.step,

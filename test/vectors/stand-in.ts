@@ -1,4 +1,3 @@
-import { expect } from 'vitest';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import {
   type DataPlane,
@@ -11,21 +10,19 @@ import type { Endpoint } from '../../src/wire/endpoint.ts';
 import { INITIATION } from '../../src/wire/initiation.ts';
 import { MESSAGE_TYPE, writeU32 } from '../../src/wire/message-type.ts';
 import { fromHex, toHex } from './files.ts';
+import { RecordedSecrets } from './recorded-secrets.ts';
 import {
-  type CookieReplyStep,
   type InitiationStep,
   type Name,
   other,
   type RecordedDevice,
-  type ResponseStep,
   type Scenario,
 } from './recording.ts';
 
 /** Enough unread handshake messages to put a device under load. */
-const FLOOD = 200;
+export const FLOOD = 200;
 /** More than REKEY_TIMEOUT and its jitter, less than the life of a cookie. */
-const BETWEEN_HANDSHAKES = 6_000;
-const TAI64_BASE = 0x400000000000000an;
+export const BETWEEN_HANDSHAKES = 6_000;
 
 /** A keypair that control has handed over, its keys copied as hex before control wipes them. */
 interface InstalledKeypair extends Omit<NewKeypair, 'sendKey' | 'receiveKey'> {
@@ -98,7 +95,7 @@ export class RememberingPlane implements DataPlane {
 }
 
 /** The address and port in a recorded cookie source. */
-function endpointOf(device: RecordedDevice): Endpoint {
+export function endpointOf(device: RecordedDevice): Endpoint {
   const source = fromHex(device.cookie_source);
   const address = source.subarray(0, -2);
   return {
@@ -114,6 +111,7 @@ function endpointOf(device: RecordedDevice): Endpoint {
  * draws that one's randomness, and its wall clock shows what that one's showed.
  */
 export class StandIn {
+  readonly secrets = new RecordedSecrets();
   readonly plane = new RememberingPlane();
   readonly device: Device;
   readonly name: Name;
@@ -124,9 +122,6 @@ export class StandIn {
   private readonly peerEndpoint: Endpoint;
   private readonly crypto: CryptoProvider;
   private now = 1_000_000;
-  private wallClock = 0;
-  private draws: Uint8Array[] = [];
-  private anyDraw = false;
 
   constructor(crypto: CryptoProvider, scenario: Scenario, name: Name) {
     const own = scenario.devices[name];
@@ -139,8 +134,8 @@ export class StandIn {
       plane: this.plane,
       maxPeers: 4,
       maxKeypairs: 16,
-      random: (length) => this.draw(length),
-      wallClock: () => this.wallClock,
+      random: this.secrets.random,
+      wallClock: this.secrets.wallClock,
       send: (message) => this.sent.push(toHex(message)),
     });
     this.device.configure(
@@ -167,31 +162,10 @@ export class StandIn {
 
   /** Starts a handshake with the secrets of a recorded one. */
   initiate(step: InitiationStep): void {
-    const timestamp = new DataView(fromHex(step.timestamp).buffer);
-    const nanoseconds =
-      (timestamp.getBigUint64(0) - TAI64_BASE) * 1_000_000_000n + BigInt(timestamp.getUint32(8));
-    // A whole millisecond that whitening takes back to the label: it clears 16.8 ms.
-    this.wallClock = Number((nanoseconds + 999_999n) / 1_000_000n);
     this.now += BETWEEN_HANDSHAKES;
-    this.willDraw(step);
+    this.secrets.use(step);
     this.device.poll(this.now); // retries by itself if an initiation went unanswered
     if (this.sent.length === 0) this.device.handshakeWanted(0, this.now);
-  }
-
-  /** Lets the next answer be made of the secrets of a recorded one. */
-  willDraw(step: InitiationStep | ResponseStep | CookieReplyStep): void {
-    if (step.type === 'cookie-reply') {
-      this.draws = [fromHex(step.cookie_secret), fromHex(step.cookie_nonce)];
-      return;
-    }
-    const index = new Uint8Array(4);
-    writeU32(index, 0, step.sender_index);
-    this.draws = [fromHex(step.ephemeral_private), index];
-  }
-
-  /** From here on what is drawn is not compared with anything. */
-  allowAnyDraw(): void {
-    this.anyDraw = true;
   }
 
   /** A handshake message from the peer, `elapsed` ms after whatever came before. */
@@ -235,12 +209,5 @@ export class StandIn {
     // Only handshake messages: time stands still, so no timer of importance is due.
     do this.device.poll(this.now);
     while (this.device.nextPoll(this.now) <= this.now);
-  }
-
-  /** The scripted secret of that length if it is next, else (timer jitter) zeros. */
-  private draw(length: number): Uint8Array {
-    if (this.draws[0]?.length === length) return this.draws.shift()!;
-    if (!this.anyDraw) expect(length, 'drawn, but not in the recording').toBe(4);
-    return new Uint8Array(length);
   }
 }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
+import { obviousAead } from '../support/aead.ts';
+import { replayWhole } from './core-replay.ts';
 import { readVectors } from './files.ts';
 import type { Recording } from './recording.ts';
 import { replay } from './replay.ts';
@@ -27,13 +29,16 @@ test('the recording is whole', () => {
   expect(rekey.sessions.map(({ initiator }) => initiator)).toEqual(['a', 'a', 'b']);
 });
 
+const roles = ['a', 'b'] as const;
+
 describe.each([nobleProvider, nodeProvider])('$name', (crypto) => {
   describe.each(recording.scenarios)('$name', (scenario) => {
-    test.each(['a', 'b'] as const)(
-      'a device in the place of %s sends the recorded bytes and takes the recorded ones',
-      (name) => {
-        replay(crypto, scenario, name);
-      },
-    );
+    test.each(roles)('in the place of %s, sends and takes the recorded handshakes', (name) => {
+      replay(crypto, scenario, name);
+    });
+
+    test.each(roles)('in the place of %s, a whole tunnel sends and takes every byte', (name) => {
+      replayWhole(crypto, obviousAead(crypto), scenario, name);
+    });
   });
 });
