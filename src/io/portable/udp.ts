@@ -20,6 +20,7 @@ export class PortableUdp {
   private readonly v4: Socket;
   private readonly v6: Socket | undefined;
   private unsent = 0;
+  private closed = false;
 
   private constructor(v4: Socket, v6: Socket | undefined) {
     this.v4 = v4;
@@ -55,7 +56,8 @@ export class PortableUdp {
   /** Copies the datagram; it may be reused at once. */
   send(datagram: Uint8Array, endpoint: Endpoint): void {
     const socket = endpoint.family === 4 ? this.v4 : this.v6;
-    if (socket === undefined || this.unsent + datagram.length > MAX_UNSENT_BYTES) {
+    const isFull = this.unsent + datagram.length > MAX_UNSENT_BYTES;
+    if (socket === undefined || isFull || this.closed || endpoint.port === 0) {
       this.sendFailures++;
       return;
     }
@@ -69,6 +71,8 @@ export class PortableUdp {
   }
 
   async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
     await Promise.all(
       [this.v4, this.v6].map((socket) => socket && new Promise<void>((done) => socket.close(done))),
     );
@@ -82,8 +86,9 @@ async function bound(type: 'udp4' | 'udp6', port: number): Promise<Socket> {
     // Addresses are numeric; the default lookup would put off every datagram by a tick.
     lookup: (host, _options, done) => done(null, host, type === 'udp4' ? 4 : 6),
   });
+  const listening = once(socket, 'listening');
   socket.bind(port);
-  await once(socket, 'listening');
+  await listening;
   try {
     socket.setRecvBufferSize(BUFFER_BYTES);
     socket.setSendBufferSize(BUFFER_BYTES);
