@@ -44,6 +44,8 @@ const KEYPAIRS_PER_PEER = 10;
  */
 export class TunnelCore {
   readonly device: Device;
+  /** A handshake message waits, or something happened that sets timers: call `poll` now. */
+  needsPoll = false;
 
   private readonly options: TunnelCoreOptions;
   private readonly memory: PacketMemory;
@@ -99,6 +101,7 @@ export class TunnelCore {
   /** Throws a `TunnelError` if the change is invalid; it is in force when this returns. */
   configure(change: DeviceChange, now: number): void {
     this.enter(now);
+    this.needsPoll = true;
     this.device.configure(change, now);
     this.settle();
   }
@@ -137,9 +140,10 @@ export class TunnelCore {
     this.settle();
   }
 
-  /** Acts on handshakes and timers. Call it after input and at `nextPoll`. */
+  /** Acts on handshakes and timers. Call it when `needsPoll` is set and at `nextPoll`. */
   poll(now: number): void {
     this.enter(now);
+    this.needsPoll = false;
     this.device.poll(now);
     this.settle();
   }
@@ -173,6 +177,7 @@ export class TunnelCore {
   private settle(): void {
     for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) {
       event();
+      this.needsPoll = true;
     }
   }
 
@@ -202,6 +207,7 @@ export class TunnelCore {
   private inboundSink(): InboundSink {
     return {
       handshake: (offset, length, endpointOffset) => {
+        this.needsPoll = true;
         const message = new Uint8Array(this.memory.u8.subarray(offset, offset + length));
         this.device.receive(message, decodeEndpoint(this.memory.u8, endpointOffset)!);
       },

@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { defaultProvider } from '../crypto/select.ts';
+import { TunnelError } from '../device/tunnel-error.ts';
+import { initialChange, type TunnelOptions } from './options.ts';
+import type { Tunnel } from './tunnel.ts';
+import { openUserspaceTunnel, type UserspaceTunnel } from './userspace-tunnel.ts';
+
+export type {
+  AllowedIpChange,
+  DeviceChange,
+  DeviceStatus,
+  PeerChange,
+  PeerStatus,
+} from '../device/config.ts';
+export type { Endpoint } from '../wire/endpoint.ts';
+export type { Prefix } from '../wire/prefix.ts';
+export { type Key, type PeerOptions, peerChange, type TunnelOptions } from './options.ts';
+export { type Tunnel, TunnelError, type TunnelErrorCode } from './tunnel.ts';
+export type { UserspaceTunnel } from './userspace-tunnel.ts';
+
+/**
+ * Makes a WireGuard tunnel in this process.
+ *
+ * With `mode: 'userspace'` IP packets are given to `send` and come out at `onPacket`; no rights
+ * are needed. With `mode: 'linux'` there is a network interface of that name, which still needs
+ * an address and to be set up (as with any WireGuard interface).
+ *
+ * Rejects with a `TunnelError`: `invalid_argument`, `not_permitted`, `address_in_use`,
+ * `name_in_use`, `not_supported` or `system_call_failed`. Nothing is left behind then.
+ */
+export function createTunnel(
+  options: TunnelOptions & { mode: 'userspace' },
+): Promise<UserspaceTunnel>;
+export function createTunnel(options: TunnelOptions): Promise<Tunnel | UserspaceTunnel>;
+export async function createTunnel(options: TunnelOptions): Promise<Tunnel | UserspaceTunnel> {
+  switch (options.mode ?? 'auto') {
+    case 'userspace':
+      return openUserspaceTunnel(options);
+    case 'linux':
+      return openLinux(options);
+    case 'auto':
+      if (process.platform !== 'linux') return openUserspaceTunnel(options);
+      try {
+        return await openLinux(options);
+      } catch (error) {
+        const cannot =
+          error instanceof TunnelError &&
+          (error.code === 'not_permitted' || error.code === 'not_supported');
+        if (cannot) return openUserspaceTunnel(options);
+        throw error;
+      }
+    default:
+      throw new TunnelError(
+        'invalid_argument',
+        `mode: expected 'auto', 'linux' or 'userspace', got ${JSON.stringify(options.mode)}`,
+      );
+  }
+}
+
+/** Loaded only here: it needs node:ffi, which userspace mode does without. */
+async function openLinux(options: TunnelOptions): Promise<Tunnel> {
+  const { openLinuxTunnel } = await import('./linux/open.ts');
+  const change = initialChange(options);
+  const tunnel = await openLinuxTunnel({
+    name: options.name ?? 'wg0',
+    crypto: defaultProvider(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+    ...(options.mtu === undefined ? {} : { mtu: options.mtu }),
+    ...(options.listenPort === undefined ? {} : { listenPort: options.listenPort }),
+    ...(options.fwmark === undefined ? {} : { fwmark: options.fwmark }),
+    ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
+    ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
+  });
+  try {
+    await tunnel.configure(change);
+    return tunnel;
+  } catch (error) {
+    await tunnel.close();
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+import type { DeviceChange, PeerChange } from '../device/config.ts';
+import type { RotationSettings } from '../device/rotation.ts';
+import { TunnelError } from '../device/tunnel-error.ts';
+import { parseAddress, parseEndpoint, parsePrefix } from '../wire/address-text.ts';
+import type { Prefix } from '../wire/prefix.ts';
+
+/** A key as 32 bytes or as base64, the way `wg` prints it. */
+export type Key = string | Uint8Array;
+
+/** A peer as people write it. */
+export interface PeerOptions {
+  readonly publicKey: Key;
+  readonly presharedKey?: Key;
+  /** `192.0.2.1:51820` or `[2001:db8::1]:51820`. Names are not resolved here. */
+  readonly endpoint?: string;
+  /** `10.0.0.2/32`, `fd00::/64`; an address alone is one host. */
+  readonly allowedIps: readonly string[];
+  /** Seconds, 0 = off. */
+  readonly persistentKeepalive?: number;
+}
+
+export interface TunnelOptions {
+  /**
+   * 'linux': a TUN device and data workers; needs CAP_NET_ADMIN. 'userspace': inside this process.
+   * 'auto' (the default): 'linux' where that is possible.
+   */
+  readonly mode?: 'auto' | 'linux' | 'userspace';
+  /** Interface name (at most 15 bytes), or a label in userspace mode. Default `wg0`. */
+  readonly name?: string;
+  readonly privateKey: Key;
+  /** UDP port; 0, the default, takes any. */
+  readonly listenPort?: number;
+  /** This side's addresses in the tunnel, `10.0.0.1/24`. */
+  readonly addresses?: readonly string[];
+  /** Default 1420. */
+  readonly mtu?: number;
+  readonly peers?: readonly PeerOptions[];
+  /** Refuse peers without a pre-shared key. */
+  readonly requirePsk?: boolean;
+  /** Times of a governed mesh that rotates its pre-shared keys. */
+  readonly rotation?: RotationSettings;
+  /** SO_MARK (Linux only). */
+  readonly fwmark?: number;
+}
+
+export const DEFAULT_MTU = 1420;
+
+export function parseKey(field: string, key: Key): Uint8Array {
+  const bytes = typeof key === 'string' ? Buffer.from(key, 'base64') : key;
+  const isCanonical = typeof key !== 'string' || (bytes as Buffer).toString('base64') === key;
+  if (bytes.length !== 32 || !isCanonical) {
+    // The value itself stays out of the message: it may be a secret.
+    throw new TunnelError(
+      'invalid_argument',
+      `${field}: expected 32 bytes, or 44 characters base64`,
+    );
+  }
+  return new Uint8Array(bytes);
+}
+
+export function parsePrefixOption(field: string, text: string): Prefix {
+  const whole = parseAddress(text);
+  const prefix = whole ? { address: whole, length: whole.length * 8 } : parsePrefix(text);
+  if (prefix === undefined) {
+    throw new TunnelError(
+      'invalid_argument',
+      `${field}: ${JSON.stringify(text)} is no IP address or prefix such as 10.0.0.0/24`,
+    );
+  }
+  return prefix;
+}
+
+/** `10.0.0.1/24`: an address of this side and the length of its network's prefix. */
+export function parseInterfaceAddress(
+  field: string,
+  text: string,
+): { address: Uint8Array; length: number } {
+  const [addressText, lengthText] = text.split('/');
+  const address = parseAddress(addressText!);
+  const { length } = parsePrefixOption(field, text);
+  if (address === undefined || lengthText === '') {
+    throw new TunnelError('invalid_argument', `${field}: expected an address such as 10.0.0.1/24`);
+  }
+  return { address, length };
+}
+
+/** The configuration that `options` ask for. Throws a `TunnelError` naming the wrong field. */
+export function initialChange(options: TunnelOptions): DeviceChange {
+  return {
+    privateKey: parseKey('privateKey', options.privateKey),
+    ...(options.listenPort === undefined ? {} : { listenPort: options.listenPort }),
+    ...(options.fwmark === undefined ? {} : { fwmark: options.fwmark }),
+    peers: (options.peers ?? []).map((peer, i) => peerChange(`peers[${i}]`, peer)),
+  };
+}
+
+/** One peer's part of a change, for `Tunnel.configure`. */
+export function peerChange(field: string, peer: PeerOptions): PeerChange {
+  return {
+    publicKey: parseKey(`${field}.publicKey`, peer.publicKey),
+    ...(peer.presharedKey === undefined
+      ? {}
+      : { presharedKey: parseKey(`${field}.presharedKey`, peer.presharedKey) }),
+    ...(peer.endpoint === undefined
+      ? {}
+      : { endpoint: endpointOption(`${field}.endpoint`, peer.endpoint) }),
+    ...(peer.persistentKeepalive === undefined
+      ? {}
+      : { persistentKeepalive: peer.persistentKeepalive }),
+    replaceAllowedIps: true,
+    allowedIps: peer.allowedIps.map((text, j) => ({
+      prefix: parsePrefixOption(`${field}.allowedIps[${j}]`, text),
+    })),
+  };
+}
+
+function endpointOption(field: string, text: string): NonNullable<PeerChange['endpoint']> {
+  const endpoint = parseEndpoint(text, () => undefined);
+  if (endpoint === undefined) {
+    throw new TunnelError(
+      'invalid_argument',
+      `${field}: ${JSON.stringify(text)} is no endpoint such as 192.0.2.1:51820 or [2001:db8::1]:51820`,
+    );
+  }
+  return endpoint;
+}
