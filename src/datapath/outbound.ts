@@ -1,6 +1,4 @@
 import {
-  MAX_STAGED_BYTES,
-  MAX_STAGED_PACKETS,
   REJECT_AFTER_MESSAGES_HIGH,
   REJECT_AFTER_MESSAGES_LOW,
   REKEY_AFTER_MESSAGES_HIGH,
@@ -33,7 +31,7 @@ export class Outbound implements OutboundPath {
 
   private readonly options: OutboundOptions;
   private readonly segmenter: Segmenter;
-  private readonly staging = new Staging(MAX_STAGED_PACKETS, MAX_STAGED_BYTES);
+  private readonly staging = new Staging();
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
   /** Keypair slot that each peer's packets are sent on, or NONE. */

@@ -1,3 +1,9 @@
+import {
+  MAX_STAGED_BYTES,
+  MAX_STAGED_BYTES_PER_PEER,
+  MAX_STAGED_PACKETS,
+} from '../session/limits.ts';
+
 interface StagedPacket {
   /** Packet with its virtio-net header, if it has one; may be longer than the packet. */
   bytes: Uint8Array;
@@ -5,27 +11,24 @@ interface StagedPacket {
   headerLength: number;
 }
 
+interface Queue {
+  readonly packets: StagedPacket[];
+  /** Sum of the buffers' lengths. */
+  bytes: number;
+}
+
 /**
- * Packets that wait for a keypair, per peer. Bounded in packets per peer and in bytes altogether;
- * the peer's oldest go first (paper section 6.1: a queue of packets to be transmitted). When a
- * peer's queue is full, the buffer of the dropped packet is used again, so that a flood to a peer
- * that does not answer allocates nothing.
+ * Packets that wait for a keypair, per peer. Bounded in packets and bytes per peer and in bytes
+ * altogether; the peer's oldest go first. When a peer's queue is full, the buffer of a dropped
+ * packet is used again, so that a flood to a peer that does not answer allocates no buffers.
  */
 export class Staging {
-  /** Bytes held. */
-  bytes = 0;
-  private readonly maxPackets: number;
-  private readonly maxBytes: number;
-  private readonly queues = new Map<number, StagedPacket[]>();
-
-  constructor(maxPackets: number, maxBytes: number) {
-    this.maxPackets = maxPackets;
-    this.maxBytes = maxBytes;
-  }
+  private bytes = 0;
+  private readonly queues = new Map<number, Queue>();
 
   /** Packets staged for a peer. */
   count(peer: number): number {
-    return this.queues.get(peer)?.length ?? 0;
+    return this.queues.get(peer)?.packets.length ?? 0;
   }
 
   /**
@@ -41,29 +44,26 @@ export class Staging {
   ): number {
     let queue = this.queues.get(peer);
     if (queue === undefined) {
-      queue = [];
+      queue = { packets: [], bytes: 0 };
       this.queues.set(peer, queue);
     }
+    const { packets } = queue;
     let dropped = 0;
-    let reusable: StagedPacket | undefined;
+    let buffer: Uint8Array | undefined;
     while (
-      queue.length > 0 &&
-      (queue.length >= this.maxPackets || this.bytes + length > this.maxBytes)
+      packets.length > 0 &&
+      (packets.length >= MAX_STAGED_PACKETS || !this.hasRoom(queue, length))
     ) {
-      const oldest = queue.shift()!;
-      this.bytes -= oldest.bytes.length;
+      const { bytes } = this.takeOldest(queue)!;
       dropped++;
-      if (oldest.bytes.length >= length && this.bytes + oldest.bytes.length <= this.maxBytes) {
-        reusable = oldest;
-      }
+      if (bytes.length >= length && this.hasRoom(queue, bytes.length)) buffer = bytes;
     }
-    if (this.bytes + length > this.maxBytes) return dropped + 1;
-    const packet = reusable ?? { bytes: new Uint8Array(length), length, headerLength };
-    packet.length = length;
-    packet.headerLength = headerLength;
-    for (let i = 0; i < length; i++) packet.bytes[i] = memory[offset + i]!;
-    this.bytes += packet.bytes.length;
-    queue.push(packet);
+    if (!this.hasRoom(queue, length)) return dropped + 1;
+    buffer ??= new Uint8Array(length);
+    buffer.set(memory.subarray(offset, offset + length));
+    packets.push({ bytes: buffer, length, headerLength });
+    queue.bytes += buffer.length;
+    this.bytes += buffer.length;
     return dropped;
   }
 
@@ -76,12 +76,12 @@ export class Staging {
     memory: Uint8Array,
     end: number,
   ): { length: number; headerLength: number } | undefined {
-    const packet = this.queues.get(peer)?.shift();
+    const queue = this.queues.get(peer);
+    const packet = queue === undefined ? undefined : this.takeOldest(queue);
     if (packet === undefined) return undefined;
-    this.bytes -= packet.bytes.length;
-    const { length, headerLength } = packet;
-    memory.set(packet.bytes.subarray(0, length), end - headerLength);
-    packet.bytes.fill(0);
+    const { bytes, length, headerLength } = packet;
+    memory.set(bytes.subarray(0, length), end - headerLength);
+    bytes.fill(0);
     return { length: length - headerLength, headerLength };
   }
 
@@ -89,11 +89,23 @@ export class Staging {
   clear(peer: number): number {
     const queue = this.queues.get(peer);
     if (queue === undefined) return 0;
-    for (const packet of queue) {
-      this.bytes -= packet.bytes.length;
-      packet.bytes.fill(0);
-    }
+    for (const { bytes } of queue.packets) bytes.fill(0);
+    this.bytes -= queue.bytes;
     this.queues.delete(peer);
-    return queue.length;
+    return queue.packets.length;
+  }
+
+  private hasRoom(queue: Queue, length: number): boolean {
+    return (
+      queue.bytes + length <= MAX_STAGED_BYTES_PER_PEER && this.bytes + length <= MAX_STAGED_BYTES
+    );
+  }
+
+  private takeOldest(queue: Queue): StagedPacket | undefined {
+    const packet = queue.packets.shift();
+    if (packet === undefined) return undefined;
+    queue.bytes -= packet.bytes.length;
+    this.bytes -= packet.bytes.length;
+    return packet;
   }
 }

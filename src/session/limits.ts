@@ -34,5 +34,10 @@ export const REPLAY_WINDOW = 8128;
 
 /** Packets staged per peer while there is no usable keypair; beyond it the oldest goes. */
 export const MAX_STAGED_PACKETS = 128;
-/** Bytes staged over all peers of one data thread; beyond it the peer's oldest goes. */
+/**
+ * Bytes staged per peer (one super-packet of 64 KB counts as one packet above), so that a few peers
+ * that do not answer cannot use up what all have together. 128 packets of a usual MTU fit.
+ */
+export const MAX_STAGED_BYTES_PER_PEER = 256 << 10;
+/** Bytes staged over all peers of one data thread. */
 export const MAX_STAGED_BYTES = 16 << 20;
