@@ -1,7 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import type { PeerChange } from './reconcile.ts';
-
-type Endpoint = NonNullable<PeerChange['endpoint']>;
+import type { Endpoint } from '../tunnel/create-tunnel.ts';
 
 /** 4 bytes of a dotted address, or undefined. */
 export function parseIpv4(text: string): Uint8Array | undefined {

@@ -1,5 +1,5 @@
-import { compareVersions } from '../contract/config.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
+import { compareVersions, type RosterEntry } from '../contract/config.ts';
+import type { DeviceChange, Tunnel } from '../tunnel/create-tunnel.ts';
 import type { AcceptedConfig } from './accepted-config.ts';
 import type { AgentClock } from './clock.ts';
 import type { Counters } from './counters.ts';
@@ -57,6 +57,11 @@ export class Membership {
   /** The config in force; undefined before the first one and after its lifetime. */
   get inForce(): AcceptedConfig | undefined {
     return this.current === 'expired' ? undefined : this.config;
+  }
+
+  /** Everybody the last config spoke of, also past its lifetime: the probe goes on asking. */
+  get roster(): readonly RosterEntry[] {
+    return this.config?.roster ?? [];
   }
 
   get peers(): DesiredPeers {
@@ -173,10 +178,7 @@ export class Membership {
   }
 
   /** Changes the device. If it refuses, at least whoever must go goes, or everybody. */
-  private async change(
-    change: Parameters<Tunnel['configure']>[0],
-    result: DesiredPeers,
-  ): Promise<boolean> {
+  private async change(change: DeviceChange, result: DesiredPeers): Promise<boolean> {
     const { tunnel, counters, emit } = this.options;
     try {
       await tunnel.configure(change);

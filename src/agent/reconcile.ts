@@ -1,9 +1,6 @@
 import { equalBytes } from '../contract/encoding.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { DeviceChange, PeerChange } from '../tunnel/create-tunnel.ts';
 import { parseEndpoint, parseIpv4 } from './address.ts';
-
-export type DeviceChange = Parameters<Tunnel['configure']>[0];
-export type PeerChange = NonNullable<DeviceChange['peers']>[number];
 
 /** What is in force for one peer. */
 export interface DesiredPeer {

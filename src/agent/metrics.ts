@@ -1,0 +1,98 @@
+import type { NodeStatusDocument } from './status.ts';
+
+/** A node's status in the Prometheus text format (version 0.0.4). */
+export function nodeMetrics(status: NodeStatusDocument): string {
+  const lines: string[] = [];
+  const metric = (name: string, type: 'gauge' | 'counter', help: string, values: Sample[]) => {
+    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+    for (const [labels, value] of values) lines.push(`${name}${labelText(labels)} ${value}`);
+  };
+  const peers = (value: (peer: NodeStatusDocument['peers'][number]) => number | null): Sample[] =>
+    status.peers.flatMap((peer): Sample[] => {
+      const found = value(peer);
+      return found === null ? [] : [[{ peer: peer.node_id }, found]];
+    });
+
+  metric('meshnet_node_ready', 'gauge', 'Handshakes with all reachable members are done.', [
+    [{}, status.ready ? 1 : 0],
+  ]);
+  metric(
+    'meshnet_node_state',
+    'gauge',
+    '1 for the state the node is in.',
+    ['starting', 'member', 'denied', 'expired'].map((state) => [
+      { state },
+      status.state === state ? 1 : 0,
+    ]),
+  );
+  metric('meshnet_node_epoch', 'gauge', 'Newest epoch heard of.', [[{}, status.epoch]]);
+  metric('meshnet_node_push_connected', 'gauge', 'Whether pushes arrive.', [
+    [{}, status.push ? 1 : 0],
+  ]);
+  metric(
+    'meshnet_node_config_expires_seconds',
+    'gauge',
+    'Until the node fails closed without a word of the controller.',
+    [[{}, status.expires_in_s ?? 0]],
+  );
+  metric(
+    'meshnet_peer_generation',
+    'gauge',
+    'Epoch of the keys that are sent on.',
+    peers((peer) => peer.generation),
+  );
+  metric(
+    'meshnet_peer_handshake_age_seconds',
+    'gauge',
+    'Since the last handshake.',
+    peers((peer) => peer.handshake_age_s),
+  );
+  metric(
+    'meshnet_peer_receive_bytes_total',
+    'counter',
+    'Bytes received from the peer.',
+    peers((peer) => peer.rx_bytes),
+  );
+  metric(
+    'meshnet_peer_transmit_bytes_total',
+    'counter',
+    'Bytes sent to the peer.',
+    peers((peer) => peer.tx_bytes),
+  );
+  metric(
+    'meshnet_probe_up',
+    'gauge',
+    'Whether the last echo through the tunnel was answered.',
+    status.probes.map((probe) => [{ peer: probe.node_id }, probe.ok ? 1 : 0]),
+  );
+  metric(
+    'meshnet_probe_rtt_seconds',
+    'gauge',
+    'Round trip of the last echo.',
+    status.probes.flatMap((probe): Sample[] =>
+      probe.rtt_ms === null ? [] : [[{ peer: probe.node_id }, probe.rtt_ms / 1000]],
+    ),
+  );
+  metric(
+    'meshnet_agent_events_total',
+    'counter',
+    'What the agent did and ignored, by name.',
+    Object.entries(status.counters).map(([event, value]) => [{ event }, value]),
+  );
+  metric(
+    'meshnet_device_drops_total',
+    'counter',
+    'Packets dropped and messages rejected, by reason.',
+    Object.entries(status.drops).map(([reason, value]) => [{ reason }, value]),
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+type Sample = [Readonly<Record<string, string>>, number];
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replace(/[\\"\n]/g, '_')}"`,
+  );
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}

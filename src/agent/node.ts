@@ -1,0 +1,293 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { ownIdentity } from './accepted-config.ts';
+import type { Backend, BackendOptions } from './backend.ts';
+import type { AgentClock, RandomNumber } from './clock.ts';
+import { ConfigAgent } from './config-agent.ts';
+import { ControllerClient, type Fetch } from './controller-client.ts';
+import { Counters } from './counters.ts';
+import { Emitter } from './emitter.ts';
+import { EnrolmentError, enrol } from './enrol.ts';
+import type { EmitEvent } from './events.ts';
+import { Membership } from './membership.ts';
+import { ensureNodeKeys, type NodeKeys } from './node-keys.ts';
+import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
+import { Probe } from './probe.ts';
+import type { ScoreSource } from './score-source.ts';
+import { type NodeStatusDocument, nodeStatus } from './status.ts';
+import { serveStatus, writeStatusFile } from './status-output.ts';
+
+export interface NodeOptions {
+  /** Keys and durable memory; made with mode 0700 if it is not there. */
+  readonly stateDirectory: string;
+  /** Needed until the node is enrolled; afterwards it must agree if given. */
+  readonly nodeId?: string;
+  readonly token?: string;
+  readonly controllerUrl: string;
+  /** Address that other members reach this node's UDP port at; null: it always goes first. */
+  readonly advertise: string | null;
+  /** 0: any port, remembered over restarts. */
+  readonly listenPort: number;
+  /** ms: production 10 s, 10 s, 15 s. */
+  readonly emitMs: number;
+  readonly pollMs: number;
+  readonly probeMs: number;
+  /** Null: no scores are sent from here (an evaluator does). */
+  readonly source: ScoreSource | null;
+  readonly suite: string;
+  readonly samples: number;
+  readonly push: boolean;
+  /** Serves metrics and status here. */
+  readonly metrics?: { readonly host: string; readonly port: number };
+}
+
+/** Everything outside of this process that a node touches. */
+export interface NodeSurroundings {
+  readonly fetch: Fetch;
+  readonly clock: AgentClock;
+  readonly crypto: CryptoProvider;
+  readonly randomBytes: RandomBytes;
+  readonly random: RandomNumber;
+  readonly emit: EmitEvent;
+  readonly openBackend: (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<Backend>;
+}
+
+export interface RunningNode {
+  readonly enrolment: Enrolment;
+  readonly backend: Backend;
+  status(): NodeStatusDocument;
+  /** Settles when the node has stopped; rejects if it could not go on. */
+  readonly ended: Promise<void>;
+}
+
+const CALL_TIMEOUT_MS = 5000;
+
+/** Enrols if need be, opens the tunnel and runs all parts until `signal` aborts. */
+export async function startNode(
+  options: NodeOptions,
+  surroundings: NodeSurroundings,
+  signal: AbortSignal,
+): Promise<RunningNode> {
+  const { fetch, clock, crypto, randomBytes, random, emit } = surroundings;
+  const keys = ensureNodeKeys(options.stateDirectory, randomBytes);
+  const state = openNodeState(options.stateDirectory);
+  const client = new ControllerClient({
+    fetch,
+    clock,
+    crypto,
+    random: randomBytes,
+    url: options.controllerUrl,
+    timeoutMs: Math.min(CALL_TIMEOUT_MS, options.pollMs),
+  });
+  const enrolment = await enrolled(options, surroundings, client, keys, state, signal);
+  const identity = ownIdentity(crypto, enrolment, keys);
+  const counters = new Counters();
+
+  const backend = await surroundings.openBackend({
+    privateKey: keys.wireguard,
+    listenPort: enrolment.listen_port,
+    tunnelAddress: enrolment.tunnel_address,
+    tunnelPrefix: enrolment.tunnel_prefix,
+    epochS: enrolment.epoch_s,
+    graceS: enrolment.grace_s,
+  });
+  const membership = new Membership({ tunnel: backend.tunnel, state, clock, counters, emit });
+  const configAgent = new ConfigAgent({
+    client,
+    membership,
+    state,
+    identity,
+    signingSeed: keys.signing,
+    clock,
+    crypto,
+    random,
+    counters,
+    emit,
+    pollMs: options.pollMs,
+    push: options.push,
+  });
+  const probe = new Probe({
+    ping: backend.ping,
+    roster: () => membership.roster,
+    clock,
+    random,
+    counters,
+    emit,
+    intervalMs: options.probeMs,
+  });
+  const status = (): NodeStatusDocument =>
+    nodeStatus({
+      nodeId: enrolment.node_id,
+      backend: backend.kind,
+      tunnelAddress: enrolment.tunnel_address,
+      tunnel: backend.tunnel,
+      membership,
+      configAgent,
+      probe,
+      counters,
+      clock,
+    });
+
+  const stop = new AbortController();
+  const until = AbortSignal.any([signal, stop.signal]);
+  let server: Server | undefined;
+  try {
+    await membership.start();
+    if (options.metrics) {
+      server = await serveStatus(options.metrics.host, options.metrics.port, status);
+    }
+  } catch (error) {
+    await backend.tunnel.close();
+    throw error;
+  }
+  emit({
+    event: 'started',
+    node: enrolment.node_id,
+    backend: backend.kind,
+    address: enrolment.tunnel_address,
+    endpoint: endpointOf(options.advertise, enrolment.listen_port),
+  });
+
+  const parts = [
+    configAgent.run(until),
+    probe.run(until),
+    writeStatusFile(join(options.stateDirectory, 'status.json'), status, clock, until),
+    reportReadiness(status, clock, emit, until),
+    tunnelEnd(backend, until),
+  ];
+  if (options.source) {
+    const emitter = new Emitter({
+      client,
+      source: options.source,
+      state,
+      meshId: identity.meshId,
+      nodeId: enrolment.node_id,
+      signingSeed: keys.signing,
+      clock,
+      crypto,
+      random,
+      counters,
+      emit,
+      intervalMs: options.emitMs,
+      suite: options.suite,
+      samples: options.samples,
+    });
+    parts.push(emitter.run(until));
+  }
+  const ended = (async () => {
+    try {
+      await Promise.all(parts);
+    } finally {
+      stop.abort(); // a part that failed ends the others: half a node is worse than none
+      await Promise.allSettled(parts);
+      await membership.stop();
+      await backend.tunnel.close();
+      server?.close();
+      server?.closeAllConnections();
+      emit({ event: 'stopped' });
+    }
+  })();
+  return { enrolment, backend, status, ended };
+}
+
+async function enrolled(
+  options: NodeOptions,
+  { clock, crypto, random, emit }: NodeSurroundings,
+  client: ControllerClient,
+  keys: NodeKeys,
+  state: NodeState,
+  signal: AbortSignal,
+): Promise<Enrolment> {
+  const known = state.readEnrolment();
+  if (known) {
+    if (options.nodeId !== undefined && options.nodeId !== known.node_id) {
+      const where = options.stateDirectory;
+      throw new EnrolmentError('wrong_node', `${where} belongs to the node ${known.node_id}`);
+    }
+    if (options.listenPort === 0 || options.listenPort === known.listen_port) return known;
+    const moved = { ...known, listen_port: options.listenPort };
+    state.writeEnrolment(moved);
+    return moved;
+  }
+  if (options.nodeId === undefined || options.token === undefined) {
+    throw new EnrolmentError(
+      'not_enrolled',
+      'this node is not enrolled: give its name and a token',
+    );
+  }
+  const listenPort = options.listenPort || (await freeUdpPort());
+  const enrolment = await enrol(
+    {
+      client,
+      crypto,
+      clock,
+      random,
+      keys,
+      nodeId: options.nodeId,
+      token: options.token,
+      endpoint: endpointOf(options.advertise, listenPort),
+      listenPort,
+      waiting: (error) =>
+        emit({
+          event: 'controller',
+          call: 'enrol',
+          ok: false,
+          code: error.code,
+          detail: error.message,
+        }),
+    },
+    signal,
+  );
+  state.writeEnrolment(enrolment);
+  emit({ event: 'enrolled', node: enrolment.node_id, address: enrolment.tunnel_address });
+  return enrolment;
+}
+
+function endpointOf(advertise: string | null, port: number): string | null {
+  if (advertise === null) return null;
+  return `${advertise.includes(':') ? `[${advertise}]` : advertise}:${port}`;
+}
+
+/** A UDP port that was free a moment ago. */
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0);
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+/** Rejects if the tunnel ends by itself (its interface was deleted, a data thread crashed). */
+async function tunnelEnd(backend: Backend, signal: AbortSignal): Promise<void> {
+  const aborted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([
+    aborted,
+    backend.tunnel.closed.then((error) => {
+      if (!signal.aborted) throw error ?? new Error('the tunnel was closed from outside');
+    }),
+  ]);
+}
+
+const READINESS_MS = 200;
+
+async function reportReadiness(
+  status: () => NodeStatusDocument,
+  clock: AgentClock,
+  emit: EmitEvent,
+  signal: AbortSignal,
+): Promise<void> {
+  let last: string | undefined;
+  while (!signal.aborted) {
+    const { ready, ready_reason } = status();
+    if (ready_reason !== last) emit({ event: 'ready', ready, reason: ready_reason });
+    last = ready_reason;
+    await clock.sleep(READINESS_MS, signal);
+  }
+}

@@ -1,0 +1,55 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AgentClock } from './clock.ts';
+import { nodeMetrics } from './metrics.ts';
+import type { NodeStatusDocument } from './status.ts';
+
+const WRITE_MS = 1000;
+
+/** Keeps a status file up to date: whole at any moment, at most a second old. */
+export async function writeStatusFile(
+  path: string,
+  status: () => NodeStatusDocument,
+  clock: AgentClock,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const temporary = `${path}.new`;
+    writeFileSync(temporary, `${JSON.stringify(status(), undefined, 1)}\n`, { mode: 0o600 });
+    renameSync(temporary, path);
+    await clock.sleep(WRITE_MS, signal);
+  }
+}
+
+/** `/metrics`, `/status.json`, `/readyz` and `/healthz` of one node. Meant for loopback. */
+export function serveStatus(
+  host: string,
+  port: number,
+  status: () => NodeStatusDocument,
+): Promise<Server> {
+  const server = createServer((request, response) => {
+    const send = (code: number, type: string, body: string) => {
+      response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'text/plain', '');
+    switch (request.url) {
+      case '/metrics':
+        return send(200, 'text/plain; version=0.0.4; charset=utf-8', nodeMetrics(status()));
+      case '/status.json':
+        return send(200, 'application/json', JSON.stringify(status()));
+      case '/healthz':
+        return send(200, 'text/plain', 'ok\n');
+      case '/readyz': {
+        const { ready, ready_reason } = status();
+        return send(ready ? 200 : 503, 'text/plain', `${ready_reason}\n`);
+      }
+      default:
+        return send(404, 'text/plain', 'not found\n');
+    }
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve(server));
+  });
+}

@@ -1,0 +1,140 @@
+import { equalBytes } from '../contract/encoding.ts';
+import type { Tunnel } from '../tunnel/create-tunnel.ts';
+import { formatEndpoint } from './address.ts';
+import type { AgentClock } from './clock.ts';
+import type { ConfigAgent } from './config-agent.ts';
+import type { Counters } from './counters.ts';
+import type { Membership, MembershipState } from './membership.ts';
+import type { Probe } from './probe.ts';
+
+/** What a node knows about itself: `status.json` of its state directory, and its metrics. */
+export interface NodeStatusDocument {
+  readonly node_id: string;
+  readonly backend: string;
+  readonly state: MembershipState;
+  readonly ready: boolean;
+  /** Why not ready, or `ready`. */
+  readonly ready_reason: string;
+  readonly tunnel_address: string;
+  readonly epoch: number;
+  readonly version: number;
+  /** The controller's verdict about this node, as last heard. */
+  readonly allowed: boolean | null;
+  readonly reason: string | null;
+  readonly explanation: string | null;
+  /** Seconds until this node fails closed without a word of the controller; null if it has. */
+  readonly expires_in_s: number | null;
+  /** Whether pushes arrive. */
+  readonly push: boolean;
+  readonly peers: readonly PeerView[];
+  readonly probes: readonly ProbeView[];
+  readonly counters: Readonly<Record<string, number>>;
+  readonly drops: Readonly<Record<string, number>>;
+  /** Wall clock, ms since 1970, of this document. */
+  readonly written_at: number;
+}
+
+export interface PeerView {
+  readonly node_id: string;
+  readonly tunnel_address: string;
+  readonly endpoint: string | null;
+  /** Epoch of the keys that packets are sent on; null without any. */
+  readonly generation: number | null;
+  readonly handshake_age_s: number | null;
+  readonly rx_bytes: number;
+  readonly tx_bytes: number;
+}
+
+export interface ProbeView {
+  readonly node_id: string;
+  readonly tunnel_address: string;
+  readonly ok: boolean;
+  readonly rtt_ms: number | null;
+  readonly age_s: number;
+  readonly sent: number;
+  readonly received: number;
+}
+
+export interface StatusSources {
+  readonly nodeId: string;
+  readonly backend: string;
+  readonly tunnelAddress: string;
+  readonly tunnel: Pick<Tunnel, 'status'>;
+  readonly membership: Membership;
+  readonly configAgent: Pick<ConfigAgent, 'streaming'>;
+  readonly probe: Pick<Probe, 'results'>;
+  readonly counters: Counters;
+  readonly clock: AgentClock;
+}
+
+/** A member with which no handshake came about for this long (s) does not count as reachable. */
+const UNREACHABLE_AFTER_S = 10;
+
+export function nodeStatus(sources: StatusSources): NodeStatusDocument {
+  const { membership, clock, counters } = sources;
+  const device = sources.tunnel.status();
+  const boot = clock.boot();
+  const wall = clock.wall();
+  const config = membership.inForce;
+  const peers = [...membership.peers.values()].map((peer): PeerView => {
+    const found = device.peers.find((status) => equalBytes(status.publicKey, peer.publicKey));
+    const handshakeAt = found?.lastHandshakeAt;
+    return {
+      node_id: peer.nodeId,
+      tunnel_address: peer.tunnelAddress,
+      endpoint: found?.endpoint ? formatEndpoint(found.endpoint) : null,
+      generation: found?.generation ?? null,
+      handshake_age_s: handshakeAt === undefined ? null : seconds((wall - handshakeAt) / 1000),
+      rx_bytes: found?.rxBytes ?? 0,
+      tx_bytes: found?.txBytes ?? 0,
+    };
+  });
+  const readyReason = readiness(membership, peers, boot);
+  return {
+    node_id: sources.nodeId,
+    backend: sources.backend,
+    state: membership.state,
+    ready: readyReason === 'ready',
+    ready_reason: readyReason,
+    tunnel_address: sources.tunnelAddress,
+    epoch: membership.mark.epoch,
+    version: membership.mark.version,
+    allowed: config?.document.allowed ?? null,
+    reason: config?.document.reason ?? null,
+    explanation: config?.document.explanation ?? null,
+    expires_in_s: config ? seconds(config.expiresAt - boot) : null,
+    push: sources.configAgent.streaming,
+    peers,
+    probes: sources.probe.results().map((probe) => ({
+      node_id: probe.node,
+      tunnel_address: probe.address,
+      ok: probe.ok,
+      rtt_ms: probe.rttMs ?? null,
+      age_s: seconds(boot - probe.at),
+      sent: probe.sent,
+      received: probe.received,
+    })),
+    counters: counters.snapshot(),
+    drops: device.drops,
+    written_at: wall,
+  };
+}
+
+/** `ready`, or what is missing. Ready: the handshakes with all reachable members are done. */
+function readiness(membership: Membership, peers: readonly PeerView[], boot: number): string {
+  if (membership.state !== 'member') return membership.state;
+  if (boot - membership.peersSince >= UNREACHABLE_AFTER_S) return 'ready';
+  const { epoch } = membership.inForce!.document;
+  const sinceS = boot - membership.peersSince;
+  const waiting = peers.filter((peer) => {
+    if (peer.generation !== null) return peer.generation < epoch;
+    // A foreign device does not tell generations: a handshake since the new keys will do.
+    return peer.handshake_age_s === null || peer.handshake_age_s > sinceS;
+  });
+  if (waiting.length === 0) return 'ready';
+  return `handshake with ${waiting.map((peer) => peer.node_id).join(', ')}`;
+}
+
+function seconds(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
