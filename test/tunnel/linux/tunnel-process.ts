@@ -1,10 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { nodeProvider } from '../../../src/crypto/node.ts';
-import {
-  type LinuxTunnel,
-  type LinuxTunnelOptions,
-  openLinuxTunnel,
-} from '../../../src/tunnel/linux/open.ts';
+import type { LinuxTunnel } from '../../../src/tunnel/linux/linux-tunnel.ts';
+import { type LinuxTunnelOptions, openLinuxTunnel } from '../../../src/tunnel/linux/open.ts';
 
 /**
  * A process of its own with one tunnel in it, so that a test can put it into a namespace and see
@@ -26,8 +21,6 @@ const METHODS = {
   async open(options: OpenOptions) {
     tunnel = await openLinuxTunnel({
       ...options,
-      crypto: nodeProvider,
-      random: (length) => new Uint8Array(randomBytes(length)),
       log: (message) => void logs.push(message),
       onHandshake: (_publicKey, generation) => void handshakes.push(generation),
     });
