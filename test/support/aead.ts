@@ -1,30 +1,28 @@
 import { nodeProvider } from '../../src/crypto/node.ts';
-import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
 
 const NOTHING = new Uint8Array(0);
 
-/** The obvious implementation: copies out, seals with a provider, copies back. */
-export const obviousAead =
-  (crypto: CryptoProvider): TransportAeadFactory =>
-  (memory) => {
-    const u8 = new Uint8Array(memory.buffer);
-    const copy = (offset: number, length: number): Uint8Array =>
-      new Uint8Array(u8.subarray(offset, offset + length));
-    const counter = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
-    return {
-      name: 'obvious',
-      seal(key, low, high, destination, source, length) {
-        const plaintext = copy(source, length);
-        u8.set(crypto.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING), destination);
-      },
-      open(key, low, high, destination, source, length) {
-        const ciphertext = copy(source, length + 16);
-        const opened = crypto.aeadOpen(copy(key, 32), counter(low, high), ciphertext, NOTHING);
-        if (opened !== undefined) u8.set(opened, destination);
-        return opened !== undefined;
-      },
-    };
+/** The obvious implementation: copies out, seals with the reference provider, copies back. */
+export const simulationAead: TransportAeadFactory = (memory) => {
+  const u8 = new Uint8Array(memory.buffer);
+  const copy = (offset: number, length: number): Uint8Array =>
+    new Uint8Array(u8.subarray(offset, offset + length));
+  const counter = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
+  return {
+    name: 'obvious',
+    seal(key, low, high, destination, source, length) {
+      const plaintext = copy(source, length);
+      u8.set(
+        nodeProvider.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING),
+        destination,
+      );
+    },
+    open(key, low, high, destination, source, length) {
+      const ciphertext = copy(source, length + 16);
+      const opened = nodeProvider.aeadOpen(copy(key, 32), counter(low, high), ciphertext, NOTHING);
+      if (opened !== undefined) u8.set(opened, destination);
+      return opened !== undefined;
+    },
   };
-
-export const simulationAead = obviousAead(nodeProvider);
+};

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
-import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import { TAG_LENGTH, type TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import type { PeerChange } from '../../src/device/config.ts';
 import { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
@@ -8,6 +8,7 @@ import { parsePrefix } from '../../src/wire/address-text.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
 import { INITIATION } from '../../src/wire/initiation.ts';
 import { MESSAGE_TYPE, writeU32 } from '../../src/wire/message-type.ts';
+import { TRANSPORT_DATA } from '../../src/wire/transport-data.ts';
 import { fromHex, toHex } from './files.ts';
 import { RecordedSecrets } from './recorded-secrets.ts';
 import {
@@ -21,9 +22,13 @@ import {
 import { answerTo } from './replay.ts';
 import { BETWEEN_HANDSHAKES, endpointOf, FLOOD } from './stand-in.ts';
 
+/** Bytes of a transport packet that are flipped one by one, besides those of its tag. */
+const FORGED_FROM_FRONT = 96;
+
 /**
  * Plays `scenario` with a whole tunnel of ours (device and data path) as `name`: every datagram it
- * sends must be the recorded one, transport data included, and it must deliver the recorded packets.
+ * sends must be the recorded one, transport data included, and it must deliver the recorded
+ * packets, once each, and none that was tampered with.
  */
 export function replayWhole(
   crypto: CryptoProvider,
@@ -161,10 +166,16 @@ class Replay {
 
   private receiveTransport(step: TransportStep): void {
     const message = fromHex(step.message);
-    const forged = message.slice();
-    forged[message.length - 1]! ^= 1;
-    this.datagram(forged);
-    this.expectDrop('authenticationFailed');
+    const tagAt = message.length - TAG_LENGTH;
+    for (let at = 0; at < message.length; at++) {
+      if (at >= FORGED_FROM_FRONT && at < tagAt) continue;
+      const forged = message.slice();
+      forged[at]! ^= 1;
+      this.datagram(forged);
+      if (at < TRANSPORT_DATA.receiver) this.expectDrop('unknownMessageType');
+      else if (at < TRANSPORT_DATA.counterLow) this.expectDrop('unknownReceiverIndex');
+      else this.expectDrop('authenticationFailed');
+    }
     expect(this.delivered).toEqual([]);
 
     this.datagram(message.slice());
