@@ -1,8 +1,4 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { VirtualTun } from '../io/portable/virtual-tun.ts';
 import { createTunnel, type Tunnel, TunnelError } from '../tunnel/create-tunnel.ts';
-import { parseIpv4 } from './address.ts';
 import { pingCommand } from './ping-command.ts';
 import type { Ping } from './probe.ts';
 
@@ -35,8 +31,6 @@ export interface Backend {
   readonly note?: string;
 }
 
-const run = promisify(execFile);
-
 export async function openBackend(options: BackendOptions): Promise<Backend> {
   if (options.kind === 'userspace') return openUserspace(options);
   try {
@@ -50,42 +44,27 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   }
 }
 
-function tunnelOptions(options: BackendOptions) {
-  return {
-    name: options.name,
-    privateKey: options.privateKey,
-    listenPort: options.listenPort,
-    requirePsk: true,
-    rotation: { epoch: options.epochS * 1000, grace: options.graceS * 1000 },
-  };
-}
-
 async function openLinux(options: BackendOptions): Promise<Backend> {
   const tunnel = await createTunnel({ ...tunnelOptions(options), mode: 'linux' });
-  try {
-    const length = options.tunnelPrefix.split('/')[1]!;
-    const address = `${options.tunnelAddress}/${length}`;
-    await run('ip', ['address', 'replace', address, 'dev', tunnel.name]);
-    await run('ip', ['link', 'set', tunnel.name, 'up']);
-  } catch (error) {
-    await tunnel.close();
-    const { code, stderr } = error as { code?: unknown; stderr?: string };
-    const why = code === 'ENOENT' ? 'there is no `ip` command' : (stderr?.trim() ?? String(error));
-    throw new TunnelError('not_supported', `setting up ${tunnel.name}: ${why}`, { cause: error });
-  }
   return { kind: 'linux', tunnel, ping: pingCommand(options.tunnelAddress) };
 }
 
 async function openUserspace(options: BackendOptions): Promise<Backend> {
   const tunnel = await createTunnel({ ...tunnelOptions(options), mode: 'userspace' });
-  const virtual = new VirtualTun({
-    addresses: [parseIpv4(options.tunnelAddress)!],
-    transmit: (packet) => tunnel.send(packet),
-  });
-  tunnel.onPacket = (packet) => virtual.receive(packet);
   return {
     kind: 'userspace',
     tunnel,
-    ping: (address, timeout) => virtual.ping(parseIpv4(address)!, { timeout }),
+    ping: (address, timeout) => tunnel.ping(address, { timeout }),
+  };
+}
+
+function tunnelOptions(options: BackendOptions) {
+  return {
+    name: options.name,
+    privateKey: options.privateKey,
+    listenPort: options.listenPort,
+    addresses: [`${options.tunnelAddress}/${options.tunnelPrefix.split('/')[1]}`],
+    requirePsk: true,
+    rotation: { epoch: options.epochS * 1000, grace: options.graceS * 1000 },
   };
 }
