@@ -1,0 +1,55 @@
+# Sourced by the launchers beside it, with `root` set to the folder above theirs.
+# Runs src/cli/<name>.ts of a checkout, or dist/cli/<name>.js of an installed package, on Node 26.
+
+# Prints nothing; true if "$1" is a Node that is new enough.
+is_node_26() {
+  case $("$1" --version 2>/dev/null) in
+    v2[6-9].* | v[3-9][0-9].* | v[1-9][0-9][0-9].*) return 0 ;;
+  esac
+  return 1
+}
+
+# Sets `node`. MESHNET_NODE comes first: whoever sets it means it.
+find_node() {
+  if [ -n "${MESHNET_NODE:-}" ]; then
+    node=$MESHNET_NODE
+    is_node_26 "$node" && return
+    echo "${0##*/}: MESHNET_NODE=$node is no Node 26 or later" >&2
+    exit 1
+  fi
+  # A checkout's own; the one installed beside an installed package; the system's.
+  for node in "$root/node_modules/node/bin/node" "$root/node_modules/.bin/node" \
+    "$root/../node/bin/node" "$root/../.bin/node"; do
+    [ -x "$node" ] && is_node_26 "$node" && return
+  done
+  node=$(command -v node) && is_node_26 "$node" && return
+  echo "${0##*/}: needs Node 26: run npm ci in $root, or set MESHNET_NODE to a Node 26" >&2
+  exit 1
+}
+
+# Compiled code is kept where only its owner writes: half of the time to start.
+use_compile_cache() {
+  [ -n "${NODE_COMPILE_CACHE:-}" ] && return
+  if [ -w /var/cache ]; then
+    NODE_COMPILE_CACHE=/var/cache/aligned-meshnet
+  elif [ -n "${HOME:-}" ]; then
+    NODE_COMPILE_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/aligned-meshnet
+  else
+    return
+  fi
+  export NODE_COMPILE_CACHE
+}
+
+# launch NAME ARGUMENTS...
+launch() {
+  name=$1
+  shift
+  find_node
+  use_compile_cache
+  if [ -f "$root/src/cli/$name.ts" ]; then
+    entry=$root/src/cli/$name.ts
+  else
+    entry=$root/dist/cli/$name.js
+  fi
+  exec "$node" --disable-warning=ExperimentalWarning "$entry" "$@"
+}

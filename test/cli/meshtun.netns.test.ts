@@ -1,0 +1,206 @@
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { ended, type Namespace, until, useLab } from '../support/netns.ts';
+import { requires } from '../support/requirements.ts';
+
+const MESHTUN = resolve(import.meta.dirname, '../../bin/meshtun');
+const SOCKETS = '/var/run/wireguard';
+const socketOf = (name: string) => `${SOCKETS}/${name}.sock`;
+
+requires(
+  'linux',
+  'root',
+  'tun',
+  'netns',
+  'wg',
+  'node:ffi',
+)('meshtun', () => {
+  let namespace: Namespace;
+  const lab = useLab((lab) => {
+    namespace = lab.namespace('m');
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'meshtun-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  afterEach(() => {
+    // Only after a test that failed is anything left.
+    for (const pid of processes().split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    for (const file of existsSync(SOCKETS) ? readdirSync(SOCKETS) : []) {
+      if (file.startsWith(lab.prefix)) unlinkSync(join(SOCKETS, file));
+    }
+  });
+
+  /** Process ids in the namespace, asked from outside, where the question is no process of it. */
+  const processes = () =>
+    execFileSync('ip', ['netns', 'pids', namespace.name], { encoding: 'utf8' }).trim();
+  /** True when no process, interface and socket of `name` is left. */
+  const isGone = (name: string) =>
+    processes() === '' && namespace.interfaces().length === 0 && !existsSync(socketOf(name));
+
+  async function stop(name: string): Promise<void> {
+    process.kill(Number(processes()), 'SIGTERM');
+    await until(() => isGone(name), `the end of ${name}`);
+  }
+
+  test('returns when interface and socket exist, and goes on in the background', async () => {
+    const name = lab.interfaceName('a');
+    expect(await namespace.exec([MESHTUN, name])).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: '',
+    });
+    expect(namespace.interfaces()).toEqual([name]);
+    expect(statSync(socketOf(name)).mode & 0o777).toBe(0o700);
+    expect(namespace.run(['wg', 'show', name])).toContain(`interface: ${name}`);
+    const [link] = namespace.ip<{ mtu: number }[]>('link', 'show', name);
+    expect(link?.mtu).toBe(1420);
+    // In a session of its own, with nothing of its starter left.
+    const stat = readFileSync(`/proc/${processes()}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    expect(stat[3]).toBe(processes());
+    expect(readFileSync(`/proc/${processes()}/environ`, 'latin1')).toContain('READY_FD=3');
+    expect(readdirSync(`/proc/${processes()}/fd`)).not.toContain('3');
+    await stop(name);
+  });
+
+  test('is ready in less than 400 ms', async () => {
+    const name = lab.interfaceName('b');
+    const times: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      const start = performance.now();
+      expect((await namespace.exec([MESHTUN, name])).code).toBe(0);
+      times.push(performance.now() - start);
+      await stop(name);
+    }
+    console.log(`start to ready: ${times.map((time) => time.toFixed(0)).join(', ')} ms`);
+    expect(Math.min(...times)).toBeLessThan(400);
+  });
+
+  test('ends on SIGTERM and SIGINT, and when its interface or its socket is deleted', async () => {
+    const ends: Record<string, (name: string) => void> = {
+      SIGTERM: () => process.kill(Number(processes()), 'SIGTERM'),
+      SIGINT: () => process.kill(Number(processes()), 'SIGINT'),
+      interface: (name) => namespace.run(['ip', 'link', 'del', name]),
+      socket: (name) => unlinkSync(socketOf(name)),
+    };
+    const name = lab.interfaceName('c');
+    for (const [what, end] of Object.entries(ends)) {
+      expect((await namespace.exec([MESHTUN, name])).code).toBe(0);
+      end(name);
+      await until(() => isGone(name), `the end after ${what}`);
+    }
+  });
+
+  test('stays in front with -f, and ends with status 0', async () => {
+    for (const [argv, env] of [
+      [['-f'], {}],
+      [[], { WG_PROCESS_FOREGROUND: '1' }],
+    ] as const) {
+      const name = lab.interfaceName(`d${argv.length}`);
+      const child = namespace.spawn([MESHTUN, ...argv, name], { env: { ...process.env, ...env } });
+      await until(() => existsSync(socketOf(name)), 'the socket');
+      child.kill('SIGTERM');
+      expect(await ended(child)).toEqual({ code: 0, signal: null });
+      expect(isGone(name)).toBe(true);
+    }
+  });
+
+  test('refuses a second start on the same name, in any namespace', async () => {
+    const name = lab.interfaceName('e');
+    const other = lab.namespace('n');
+    expect((await namespace.exec([MESHTUN, name])).code).toBe(0);
+    for (const where of [namespace, other]) {
+      const second = await where.exec([MESHTUN, name]);
+      expect(second.code).toBe(1);
+      expect(second.stderr).toMatch(/^meshtun: .* is running already: .*\n$/);
+    }
+    expect(namespace.run(['wg', 'show', name])).toContain(name);
+    await stop(name);
+  });
+
+  test('takes over the socket of a daemon that was killed', async () => {
+    const name = lab.interfaceName('f');
+    expect((await namespace.exec([MESHTUN, name])).code).toBe(0);
+    process.kill(Number(processes()), 'SIGKILL');
+    await until(() => processes() === '', 'its end');
+    expect(existsSync(socketOf(name))).toBe(true);
+    expect((await namespace.exec([MESHTUN, name])).code).toBe(0);
+    await stop(name);
+  });
+
+  test('tells on its own standard error why it could not start', async () => {
+    const taken = lab.interfaceName('g');
+    namespace.run(['ip', 'link', 'add', taken, 'type', 'veth', 'peer', 'name', `${taken}p`]);
+    const result = await namespace.exec([MESHTUN, taken]);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/^meshtun: .*TUNSETIFF.*\n$/);
+    expect(existsSync(socketOf(taken))).toBe(false);
+    namespace.run(['ip', 'link', 'del', taken]);
+
+    const unprivileged = lab.interfaceName('h');
+    const refused = await namespace.exec([
+      'setpriv',
+      '--bounding-set=-net_admin',
+      MESHTUN,
+      unprivileged,
+    ]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('CAP_NET_ADMIN');
+    expect(isGone(unprivileged)).toBe(true);
+
+    const usage = await namespace.exec([MESHTUN, 'a/b']);
+    expect(usage.code).toBe(2);
+  });
+
+  test('writes its log to a file that only its owner reads', async () => {
+    const name = lab.interfaceName('i');
+    const file = join(folder, 'log');
+    const env = { LOG_LEVEL: 'verbose' };
+    expect((await namespace.exec([MESHTUN, '--log-file', file, name], { env })).code).toBe(0);
+    await namespace.exec(['wg', 'set', name, 'listen-port', '1']);
+    await stop(name);
+    expect(readFileSync(file, 'utf8')).toMatch(
+      /^\d{4}-.*Z \(.*\) .*ready\n(.*\n)*.*ended: SIGTERM\n$/,
+    );
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const unwritable = await namespace.exec([MESHTUN, '--log-file', folder, name]);
+    expect(unwritable).toMatchObject({ code: 1, stderr: expect.stringContaining('EISDIR') });
+  });
+
+  test('works through links, from any directory, with an old node first in the path', async () => {
+    const link = join(folder, 'link');
+    const second = join(folder, 'second');
+    symlinkSync(MESHTUN, link);
+    symlinkSync('link', second);
+    writeFileSync(join(folder, 'node'), '#!/bin/sh\necho v20.0.0\n', { mode: 0o755 });
+    const env = { PATH: `${folder}:${process.env.PATH}` };
+    const child = spawn('sh', ['-c', 'cd / && second --version'], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    child.stdout.on('data', (data) => {
+      output += data;
+    });
+    expect(await ended(child)).toEqual({ code: 0, signal: null });
+    expect(output).toMatch(/^meshtun \d+\.\d+\.\d+\n$/);
+  });
+
+  test('says what is missing if there is no Node 26', async () => {
+    const env = { MESHNET_NODE: join(folder, 'node') };
+    const result = await namespace.exec([MESHTUN, '--version'], { env });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain('no Node 26');
+  });
+});
