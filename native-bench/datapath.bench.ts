@@ -14,6 +14,8 @@ import { Outbound } from '../src/datapath/outbound.ts';
  */
 
 const MTU = 1420;
+/** Like a real clock, no small integer. */
+const NOW = 123_456.789;
 
 /** Copies instead of encrypting, to see what the rest costs. */
 const noCipher: TransportAeadFactory = (memory) => {
@@ -59,6 +61,8 @@ function setUp(aead: TransportAeadFactory, kernel: MemoryKernelFactory) {
   const at = memory.keypair(2);
   memory.u8.fill(7, at, at + 64); // the same key both ways: it talks to itself
   memory.u32[(at + KEYPAIR.peer) >> 2] = 1;
+  memory.u32[(at + KEYPAIR.localIndex) >> 2] = 0xcafe_f00d;
+  memory.u32[(at + KEYPAIR.remoteIndex) >> 2] = 0xcafe_f00d;
   memory.f64[(at + KEYPAIR.rejectAt) >> 3] = Number.POSITIVE_INFINITY;
   memory.f64[(at + KEYPAIR.rekeyAt) >> 3] = Number.POSITIVE_INFINITY;
   const parts = (thread: number) => ({
@@ -72,7 +76,7 @@ function setUp(aead: TransportAeadFactory, kernel: MemoryKernelFactory) {
   const state = { receive: true, offset: 0, length: 0, segment: 0, written: 0 };
   const inbound = new Inbound({
     ...parts(1),
-    memoryAddress: 0,
+    memoryAddress: 0x7f12_3456_0000,
     vnetHeader: true,
     coalesceTcp: true,
     coalesceUdp: true,
@@ -93,7 +97,7 @@ function setUp(aead: TransportAeadFactory, kernel: MemoryKernelFactory) {
         state.offset = offset;
         state.length = length;
         state.segment = segment;
-        if (state.receive) inbound.receive(offset, length, segment, endpoint, 1);
+        if (state.receive) inbound.receive(offset, length, segment, endpoint, NOW);
       },
     },
   });
@@ -113,12 +117,11 @@ function packet(length: number, gsoSize: number): { header: Uint8Array; bytes: U
   bytes.set([0x40, 0, 64, tcp ? 6 : 17], 6);
   bytes.set([10, 0, 0, 1, 10, 0, 0, 2], 12);
   view.setUint32(20, 0x9c400050);
+  if (tcp) view.setUint32(24, 0xf0000000);
   if (tcp) bytes.set([0x80, 0x10], 32);
   else view.setUint16(24, length - 20);
   const header = new Uint8Array(10);
   const vnet = new DataView(header.buffer);
-  bytes.set([0, tcp ? 6 : 17], 0 + 10); // replaced below
-  bytes.set([0, 0], 10);
   // Unfinished checksum: the sum of the pseudo header.
   let sum = 0x0a00 + 1 + 0x0a00 + 2 + (tcp ? 6 : 17) + (length - 20);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
@@ -144,7 +147,7 @@ for (const [cipher, aead, kernel] of CIPHERS) {
       for (let left = load.gsoSize > 0 ? 1 : SINGLES; left > 0; left--) {
         memory.u8.set(header, at - 10);
         memory.u8.set(bytes, at); // the copy that reading from the TUN device would be
-        outbound.send(at, load.length, true, 1);
+        outbound.send(at, load.length, true, NOW);
       }
       outbound.flush();
     };
@@ -159,7 +162,7 @@ for (const [cipher, aead, kernel] of CIPHERS) {
         () => {
           inbound.installKeypair(2); // empties the replay window
           memory.u8.set(sealed, memory.buffers(1) + BUFFER.datagrams);
-          inbound.receive(memory.buffers(1) + BUFFER.datagrams, length, segment, endpoint, 1);
+          inbound.receive(memory.buffers(1) + BUFFER.datagrams, length, segment, endpoint, NOW);
           inbound.flush();
         },
       ],

@@ -9,7 +9,7 @@
  */
 export interface MemoryKernel {
   readonly name: string;
-  /** Adds the sum of `length` bytes at `offset` to `initial` (0..0xffff). */
+  /** Adds the sum of `length` bytes (at most 64 KB) at `offset` to `initial` (0..0xffff). */
   sum(offset: number, length: number, initial: number): number;
   /** Copies; the ranges must not overlap. Up to SLACK bytes behind the destination may be clobbered. */
   copy(destination: number, source: number, length: number): void;
@@ -38,17 +38,22 @@ export const javascriptKernel: MemoryKernelFactory = (memory) => {
   const view = new DataView(memory.buffer);
 
   function sum(offset: number, length: number, initial: number): number {
-    // 32-bit words added as numbers stay below 2^53 for any range here; folding is put off.
-    let total = initial;
+    // Two sums below 2^31 each for up to 64 KB: small integers throughout, folded once.
+    let low = initial;
+    let high = 0;
     let at = offset;
     const wordsEnd = offset + (length & ~3);
-    for (; at < wordsEnd; at += 4) total += view.getUint32(at, true);
+    for (; at < wordsEnd; at += 4) {
+      const word = view.getInt32(at, true);
+      low += word & 0xffff;
+      high += word >>> 16;
+    }
     if (length & 2) {
-      total += view.getUint16(at, true);
+      low += view.getUint16(at, true);
       at += 2;
     }
-    if (length & 1) total += u8[at]!;
-    return fold(fold(total % 0x1_0000_0000) + fold(Math.floor(total / 0x1_0000_0000)));
+    if (length & 1) low += u8[at]!;
+    return fold(fold(low) + fold(high));
   }
 
   function copy(destination: number, source: number, length: number): void {

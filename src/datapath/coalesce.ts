@@ -47,6 +47,7 @@ class Flow {
   total = 0;
   /** Payload bytes of the first packet; no later one has more, and a smaller one is the last. */
   segmentSize = 0;
+  /** Signed, so that it is a small integer to the engine and never a boxed number. */
   nextSequence = 0;
   /** PSH and FIN of all segments. */
   endingFlags = 0;
@@ -195,8 +196,8 @@ export class Coalescer {
     flow.headVerified = false;
     flow.idPattern = ID_OPEN;
     if (isTcp) {
-      const sequence = this.options.memory.view.getUint32(packet + transport + TCP.sequence, false);
-      flow.nextSequence = (sequence + flow.segmentSize) >>> 0;
+      const sequence = this.options.memory.view.getInt32(packet + transport + TCP.sequence, false);
+      flow.nextSequence = (sequence + flow.segmentSize) | 0;
     }
     this.setIovec(flow.area + IOVECS + IOVEC_LENGTH, packet, total);
   }
@@ -256,7 +257,7 @@ export class Coalescer {
       const first = view.getUint16(flow.head + IPV4.identification, false);
       flow.idPattern = id === first ? ID_FIXED : ID_COUNTING;
     }
-    flow.nextSequence = (flow.nextSequence + payload) >>> 0;
+    flow.nextSequence = (flow.nextSequence + payload) | 0;
     flow.endingFlags |= flags & ENDING_FLAGS;
     if (payload < flow.segmentSize || flow.endingFlags !== 0) this.writeFlow(flow);
     return true;
@@ -267,7 +268,7 @@ export class Coalescer {
     const { u8, u32, view } = this.options.memory;
     const at = packet + flow.transport;
     const head = flow.head + flow.transport;
-    if (view.getUint32(at + TCP.sequence, false) !== flow.nextSequence) return false;
+    if (view.getInt32(at + TCP.sequence, false) !== flow.nextSequence) return false;
     if (u32[(at + TCP.acknowledgement) >> 2] !== u32[(head + TCP.acknowledgement) >> 2]) {
       return false;
     }

@@ -29,7 +29,7 @@ export class Inbound implements InboundPath {
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
   /** Receiver index of each slot in the table. */
-  private readonly indexOfKeypair: Uint32Array;
+  private readonly indexOfKeypair: Int32Array;
   private readonly confirmed: Uint8Array;
   /** One per slot, made when the slot is first used and kept for its next keypair. */
   private readonly windows: (ReplayWindow | undefined)[];
@@ -44,7 +44,7 @@ export class Inbound implements InboundPath {
     this.coalescer = new Coalescer(options);
     this.keypairs = new IndexTable(memory.layout.maxKeypairs);
     this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
-    this.indexOfKeypair = new Uint32Array(memory.layout.maxKeypairs);
+    this.indexOfKeypair = new Int32Array(memory.layout.maxKeypairs);
     this.confirmed = new Uint8Array(memory.layout.maxKeypairs);
     this.windows = new Array<ReplayWindow | undefined>(memory.layout.maxKeypairs).fill(undefined);
     this.openedStart = memory.buffers(thread) + BUFFER.opened;
@@ -115,7 +115,7 @@ export class Inbound implements InboundPath {
     else window.reset();
     this.confirmed[slot] = 0;
     this.peerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]!;
-    const index = memory.u32[(keypair + KEYPAIR.localIndex) >> 2]!;
+    const index = memory.i32[(keypair + KEYPAIR.localIndex) >> 2]!;
     this.indexOfKeypair[slot] = index;
     this.keypairs.set(index, slot);
   }
@@ -158,7 +158,7 @@ export class Inbound implements InboundPath {
   ): number {
     const { memory, aead, sink } = this.options;
     const { view, f64 } = memory;
-    const slot = this.keypairs.get(view.getUint32(offset + TRANSPORT_DATA.receiver, true));
+    const slot = this.keypairs.get(view.getInt32(offset + TRANSPORT_DATA.receiver, true));
     if (slot === NONE) return DROP.unknownReceiverIndex;
     const low = view.getUint32(offset + TRANSPORT_DATA.counterLow, true);
     const high = view.getUint32(offset + TRANSPORT_DATA.counterHigh, true);

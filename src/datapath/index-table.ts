@@ -1,12 +1,13 @@
 import { NONE } from './memory.ts';
 
 /**
- * Receiver index to keypair slot: open addressing with linear probing over flat arrays. A Map
- * would box every index above 2^30. Receiver indices are random, so their low bits are the hash.
+ * Receiver index to keypair slot: open addressing with linear probing over flat arrays, where a Map
+ * would box large indices. An index counts as 32 bits, signed or not (signed ones are never boxed).
+ * Receiver indices are random, so their low bits are the hash.
  */
 export class IndexTable {
   private readonly mask: number;
-  private readonly indices: Uint32Array;
+  private readonly indices: Int32Array;
   private readonly slots: Int32Array;
 
   /** `capacity` is the largest number of entries. */
@@ -14,14 +15,15 @@ export class IndexTable {
     let size = 16;
     while (size < capacity * 2) size *= 2;
     this.mask = size - 1;
-    this.indices = new Uint32Array(size);
+    this.indices = new Int32Array(size);
     this.slots = new Int32Array(size).fill(NONE);
   }
 
   get(index: number): number {
     const { mask, indices, slots } = this;
-    let at = index & mask;
-    while (slots[at] !== NONE && indices[at] !== index) at = (at + 1) & mask;
+    const wanted = index | 0;
+    let at = wanted & mask;
+    while (slots[at] !== NONE && indices[at] !== wanted) at = (at + 1) & mask;
     return slots[at]!;
   }
 
@@ -48,7 +50,7 @@ export class IndexTable {
 
   private find(index: number): number {
     let at = index & this.mask;
-    while (this.slots[at] !== NONE && this.indices[at] !== index) at = (at + 1) & this.mask;
+    while (this.slots[at] !== NONE && this.indices[at] !== (index | 0)) at = (at + 1) & this.mask;
     return at;
   }
 }

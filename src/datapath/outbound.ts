@@ -256,7 +256,8 @@ export class Outbound implements OutboundPath {
     u32[lowAt] = low + 1;
     if (low === 0xffffffff) u32[highAt] = high + 1;
     view.setUint32(at + TRANSPORT_DATA.type, MESSAGE_TYPE.transportData, true);
-    view.setUint32(at + TRANSPORT_DATA.receiver, u32[(keypair + KEYPAIR.remoteIndex) >> 2]!, true);
+    const receiver = memory.i32[(keypair + KEYPAIR.remoteIndex) >> 2]!;
+    view.setInt32(at + TRANSPORT_DATA.receiver, receiver, true);
     view.setUint32(at + TRANSPORT_DATA.counterLow, low, true);
     view.setUint32(at + TRANSPORT_DATA.counterHigh, high, true);
     const key = keypair + KEYPAIR.sendKey;

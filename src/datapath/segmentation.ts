@@ -43,6 +43,7 @@ export class Segmenter {
   private transport = 0;
   private headerLength = 0;
   private payloadSize = 0;
+  /** Signed, so that it is a small integer to the engine and never a boxed number. */
   private sequence = 0;
   private identification = 0;
   private flags = 0;
@@ -133,12 +134,12 @@ export class Segmenter {
     let sum = this.transportSum + payloadSum + swap16(transportLength);
     if (this.isTcp) {
       const { sequence } = this;
-      this.sequence = (sequence + payload) >>> 0;
+      this.sequence = (sequence + payload) | 0;
       // RFC 9293: FIN stands behind the last byte; PSH follows it. RFC 3168 6.1.2: CWR goes out once.
       let flags = this.flags;
       if (!last) flags &= ~(TCP_FLAG.fin | TCP_FLAG.psh);
       if (position !== headerLength) flags &= ~TCP_FLAG.cwr;
-      view.setUint32(at + TCP.sequence, sequence, false);
+      view.setInt32(at + TCP.sequence, sequence, false);
       u8[at + TCP.flags] = flags;
       sum += swap16(sequence >>> 16) + swap16(sequence) + (flags << 8);
       view.setUint16(at + TCP.checksum, finish(sum), true);
@@ -201,9 +202,9 @@ export class Segmenter {
     const withoutLength = pseudoHeader + (~swap16(this.length - transport) & 0xffff);
     view.setUint16(at + checksum, 0, true);
     if (this.isTcp) {
-      this.sequence = view.getUint32(at + TCP.sequence, false);
+      this.sequence = view.getInt32(at + TCP.sequence, false);
       this.flags = this.u8[at + TCP.flags]!;
-      view.setUint32(at + TCP.sequence, 0, false);
+      view.setInt32(at + TCP.sequence, 0, false);
       this.u8[at + TCP.flags] = 0;
     } else {
       view.setUint16(at + UDP.length, 0, false);
