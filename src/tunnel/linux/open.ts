@@ -3,6 +3,8 @@ import { Link } from '../../io/linux/netlink.ts';
 import { unsupported } from '../../io/linux/syscalls.ts';
 import { Tun } from '../../io/linux/tun.ts';
 import { UdpSocket } from '../../io/linux/udp.ts';
+import { parseAddress } from '../../wire/address-text.ts';
+import type { Prefix } from '../../wire/prefix.ts';
 import {
   DEFAULT_MTU,
   initialChange,
@@ -47,9 +49,7 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
   const reason = unsupported();
   if (reason !== undefined) throw new TunnelError('not_supported', `TUN devices: ${reason}`);
   // Everything is checked before anything is opened.
-  const addresses = (options.addresses ?? []).map((text, i) =>
-    parsePrefixOption(`addresses[${i}]`, text),
-  );
+  const addresses = (options.addresses ?? []).map((text, i) => interfaceAddress(i, text));
   const change = initialChange({ ...options, privateKey: options.privateKey ?? NO_KEY });
   const opened: { close(): void }[] = [];
   const keep = <T extends { close(): void }>(resource: T): T => {
@@ -99,6 +99,12 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
     throw error;
   }
   return tunnel;
+}
+
+/** '10.0.0.1/24' with its host part, which a prefix would not keep. */
+function interfaceAddress(i: number, text: string): Prefix {
+  const { length } = parsePrefixOption(`addresses[${i}]`, text);
+  return { address: parseAddress(text.replace(/\/.*/, ''))!, length };
 }
 
 const DEFAULT_NAME = 'wg0';

@@ -103,28 +103,28 @@ requires(
     expect(() => new Tun({ name: '', descriptor: 9999, offloads: ALL })).toThrow(/EBADF.*not open/);
   });
 
-  test.each([['with', true], ['without']] as const)(
-    'delivers packets %s a virtio-net header',
-    (_how, vnetHeader = false) => {
-      const tun = create({ offloads: { vnetHeader, tcp: vnetHeader, udp: vnetHeader } });
-      const link = follow(tun);
-      link.refresh();
-      home.run(['ip', 'address', 'add', '10.9.0.1/24', 'dev', name]);
-      link.setUp(true);
-      drain(tun.fd);
-      const ping = home.spawn(['ping', '-c1', '-W1', '10.9.0.2']);
-      onTestFinished(() => void ping.kill());
-      const header = vnetHeader ? VNET_HEADER_LENGTH : 0;
-      for (;;) {
-        expect(poll(tun.fd, 2000)).toBe(POLLIN);
-        const { bytes } = read(tun.fd);
-        if (bytes[header]! >> 4 !== 4) continue; // router solicitations
-        expect([...bytes.slice(header + 16, header + 20)]).toEqual([10, 9, 0, 2]);
-        expect(bytes.length).toBe(header + 84);
-        break;
-      }
-    },
-  );
+  test.each<[string, boolean]>([
+    ['with', true],
+    ['without', false],
+  ])('delivers packets %s a virtio-net header', (_how, vnetHeader) => {
+    const tun = create({ offloads: { vnetHeader, tcp: vnetHeader, udp: vnetHeader } });
+    const link = follow(tun);
+    link.refresh();
+    home.run(['ip', 'address', 'add', '10.9.0.1/24', 'dev', name]);
+    link.setUp(true);
+    drain(tun.fd);
+    const ping = home.spawn(['ping', '-c1', '-W1', '10.9.0.2']);
+    onTestFinished(() => void ping.kill());
+    const header = vnetHeader ? VNET_HEADER_LENGTH : 0;
+    for (;;) {
+      expect(poll(tun.fd, 2000)).toBe(POLLIN);
+      const { bytes } = read(tun.fd);
+      if (bytes[header]! >> 4 !== 4) continue; // router solicitations
+      expect([...bytes.slice(header + 16, header + 20)]).toEqual([10, 9, 0, 2]);
+      expect(bytes.length).toBe(header + 84);
+      break;
+    }
+  });
 
   test('its MTU and state are set and followed by link events', () => {
     const tun = create();

@@ -14,8 +14,8 @@ export class RemoteTunnel {
   stderr = '';
   private nextId = 1;
 
-  constructor(namespace: Namespace) {
-    this.process = namespace.spawn([process.execPath, SCRIPT], {
+  constructor(namespace: Namespace, wrapper: readonly string[] = []) {
+    this.process = namespace.spawn([...wrapper, process.execPath, SCRIPT], {
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       serialization: 'advanced',
     });
@@ -31,9 +31,20 @@ export class RemoteTunnel {
     });
   }
 
-  static async open(namespace: Namespace, options: OpenOptions): Promise<RemoteTunnel> {
-    const tunnel = new RemoteTunnel(namespace);
-    await tunnel.call('open', options);
+  /** `wrapper`: a command to start the process with, e.g. one that takes rights away. */
+  static async open(
+    namespace: Namespace,
+    options: OpenOptions,
+    wrapper?: readonly string[],
+  ): Promise<RemoteTunnel> {
+    const tunnel = new RemoteTunnel(namespace, wrapper);
+    try {
+      await tunnel.call('open', options);
+    } catch (error) {
+      tunnel.process.kill('SIGKILL');
+      await tunnel.exited;
+      throw error;
+    }
     return tunnel;
   }
 

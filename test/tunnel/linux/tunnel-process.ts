@@ -61,7 +61,7 @@ const METHODS = {
     workers.post(thread, { number: 0, acknowledge: false, operations: [undefined] });
   },
   async disconnect() {
-    setImmediate(() => process.disconnect());
+    setImmediate(() => process.disconnect?.());
   },
 };
 export type State = Awaited<ReturnType<typeof METHODS.state>>;

@@ -1,15 +1,13 @@
-import { expect, onTestFinished, test } from 'vitest';
-import { nodeProvider } from '../../../src/crypto/node.ts';
-import { type Namespace, useLab } from '../../support/netns.ts';
-import { requires } from '../../support/requirements.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until, useLab } from '../../support/netns.ts';
+import { findExecutable, requires } from '../../support/requirements.ts';
+import { expectPing, ping, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 import type { OpenOptions } from './tunnel-process.ts';
-
-const key = (seed: number) => new Uint8Array(32).fill(seed);
-const prefix = (...address: number[]) => ({
-  address: Uint8Array.from(address),
-  length: address.length * 8,
-});
 
 requires(
   'linux',
@@ -18,81 +16,232 @@ requires(
   'netns',
   'node:ffi',
   'ping',
+  'socat',
+  'nft',
 )('a tunnel on Linux', () => {
-  let left: Namespace;
-  let right: Namespace;
-  let count = 0;
+  let site: Site;
+  let folder: string;
   const lab = useLab(() => {
-    left = lab.namespace('left');
-    right = lab.namespace('right');
-    lab.veth(left, right, {
-      left: ['192.0.2.1/24', '192.0.2.11/24', '2001:db8::1/64'],
-      right: ['192.0.2.2/24', '192.0.2.12/24', '2001:db8::2/64'],
-    });
+    site = new Site(lab);
   });
-
-  async function open(namespace: Namespace, options: Partial<OpenOptions> = {}) {
-    const name = lab.interfaceName(`w${count++}`);
-    const tunnel = await RemoteTunnel.open(namespace, { name, up: true, ...options });
-    onTestFinished(() => void tunnel.process.kill('SIGKILL'));
-    return { tunnel, name };
-  }
-
-  /** Two tunnels that know each other; only the left one knows where the other is. */
-  async function pair(options: Partial<OpenOptions> = {}) {
-    const [a, b] = await Promise.all([open(left, options), open(right, options)]);
-    for (const [namespace, name, host] of [
-      [left, a.name, 1],
-      [right, b.name, 2],
-    ] as const) {
-      namespace.run(['ip', 'address', 'add', `10.7.0.${host}/24`, 'dev', name]);
-      namespace.run(['ip', 'address', 'add', `fd07::${host}/64`, 'dev', name, 'nodad']);
-    }
-    const port = (await b.tunnel.state()).status.listenPort;
-    await b.tunnel.configure({
-      privateKey: key(2),
-      peers: [
-        {
-          publicKey: nodeProvider.x25519Public(key(1)),
-          allowedIps: [10, 253].map(inner(1)),
-        },
-      ],
-    });
-    await a.tunnel.configure({
-      privateKey: key(1),
-      peers: [
-        {
-          publicKey: nodeProvider.x25519Public(key(2)),
-          endpoint: { family: 4, address: Uint8Array.of(192, 0, 2, 2), port, scope: 0 },
-          allowedIps: [10, 253].map(inner(2)),
-        },
-      ],
-    });
-    return { a: a.tunnel, b: b.tunnel, nameA: a.name, nameB: b.name };
-  }
-  const inner = (host: number) => (first: number) => ({
-    prefix:
-      first === 10
-        ? prefix(10, 7, 0, host)
-        : prefix(0xfd, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host),
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tunnel-'));
   });
-
-  const ping = (from: Namespace, to: string, ...more: string[]) =>
-    from.exec(['ping', '-c3', '-i0.1', '-W2', ...more, to]);
+  afterAll(() => rmSync(folder, { recursive: true }));
 
   test('carries packets of both IP versions, both ways, and leaves nothing behind', async () => {
-    const { a, b, nameA } = await pair();
-    expect(await ping(left, '10.7.0.2')).toMatchObject({ code: 0 });
-    expect(await ping(right, 'fd07::1')).toMatchObject({ code: 0 });
-    const { status } = await b.state();
+    const [a, b] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    await expectPing(site.right, 'fd07::1');
+    await expectPing(site.right, '10.7.0.1', '-s', '1392');
+    const { status } = await b.tunnel.state();
     expect(status.peers[0]?.endpoint?.address).toEqual(Uint8Array.of(192, 0, 2, 1));
-    expect(status.peers[0]?.rxBytes).toBeGreaterThan(500);
+    expect(status.peers[0]?.endpoint?.port).toBe(a.port);
+    expect(status.peers[0]?.rxBytes).toBeGreaterThan(1500);
     // multicast that the kernel sends of itself has no peer to go to
     expect(Object.keys(status.drops).filter((d) => d !== 'noPeerForDestination')).toEqual([]);
-    await a.close();
-    expect(left.interfaces()).not.toContain(nameA);
-    await b.close();
-    expect(await a.exited).toEqual({ code: 0, signal: null });
-    expect(await b.exited).toEqual({ code: 0, signal: null });
+    await a.tunnel.close();
+    expect(site.left.interfaces()).not.toContain(a.name);
+    await b.tunnel.close();
+    expect(await a.tunnel.exited).toEqual({ code: 0, signal: null });
+    expect(await b.tunnel.exited).toEqual({ code: 0, signal: null });
+    expect(a.tunnel.stderr + b.tunnel.stderr).toBe('');
+  });
+
+  test('runs over IPv6', async () => {
+    const outer = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    const [, b] = await site.pair({}, outer);
+    await expectPing(site.left, '10.7.0.2');
+    const { status } = await b.tunnel.state();
+    expect(status.peers[0]?.endpoint?.family).toBe(6);
+  });
+
+  const off = { tunTcp: false, tunUdp: false, udpSegmentation: false, udpGro: false };
+  test.each<[string, OpenOptions['offloads']]>([
+    ['all offloads', {}],
+    ['no offloads', off],
+    ['offloads of the TUN device only', { udpSegmentation: false, udpGro: false }],
+    ['offloads of UDP only', { tunTcp: false, tunUdp: false }],
+  ])('transfers a file unchanged with %s, both ways at once', async (_what, offloads = {}) => {
+    const [a, b] = await site.pair({ offloads });
+    const expected = ['tun-tcp', 'tun-udp', 'udp-segment', 'udp-gro'].filter(
+      (_name, i) =>
+        Object.values({
+          tunTcp: true,
+          tunUdp: true,
+          udpSegmentation: true,
+          udpGro: true,
+          ...offloads,
+        })[i],
+    );
+    expect((await a.tunnel.state()).offloads).toEqual(expected);
+    const content = randomBytes(4 << 20);
+    const sent = join(folder, 'sent');
+    writeFileSync(sent, content);
+    const transfers = [
+      [site.left, site.right, '10.7.0.2', 'TCP4'],
+      [site.right, site.left, '[fd07::1]', 'TCP6'],
+    ] as const;
+    await Promise.all(
+      transfers.map(async ([from, to, address, protocol]) => {
+        const received = join(folder, `received-${protocol}`);
+        const server = to.exec(['socat', '-u', `${protocol}-LISTEN:5000`, `CREATE:${received}`]);
+        await until(() => to.run(['ss', '-ltn']).includes(':5000'), 'the listener');
+        const client = await from.exec(['socat', '-u', `OPEN:${sent}`, `TCP:${address}:5000`]);
+        expect(client).toMatchObject({ code: 0 });
+        expect(await server).toMatchObject({ code: 0 });
+        const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+        expect(hash(readFileSync(received))).toBe(hash(content));
+      }),
+    );
+    const { logs, status } = await b.tunnel.state();
+    expect(logs).toEqual([]);
+    expect(status.drops.authenticationFailed ?? 0).toBe(0);
+  });
+
+  test('replies from the address that was spoken to', async () => {
+    for (const outer of [
+      [192, 0, 2, 12],
+      [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12],
+    ]) {
+      const [a, b] = await site.pair({}, outer);
+      await expectPing(site.left, '10.7.0.2');
+      // had it answered from .2, the initiator's endpoint would have moved there
+      const { status } = await a.tunnel.state();
+      expect([...status.peers[0]!.endpoint!.address]).toEqual(outer);
+      await Promise.all([a.tunnel.close(), b.tunnel.close()]);
+    }
+  });
+
+  test('sends from another address once the one spoken to is gone', async () => {
+    const [a, b] = await site.pair({}, [192, 0, 2, 12]);
+    await expectPing(site.left, '10.7.0.2');
+    site.right.run([
+      'ip',
+      'address',
+      'del',
+      '192.0.2.12/24',
+      'dev',
+      site.right.interfaces().find((n) => n.includes('v'))!,
+    ]);
+    await ping(site.left, '10.7.0.2', '-c1'); // goes to the lost address
+    await expectPing(site.right, '10.7.0.1');
+    const { status } = await a.tunnel.state();
+    expect([...status.peers[0]!.endpoint!.address]).toEqual([192, 0, 2, 2]);
+    expect((await b.tunnel.state()).status.drops.udpSendFailed ?? 0).toBe(0);
+  });
+
+  test('moves to another port while it runs', async () => {
+    const [a, b] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    const port = b.port === 40_000 ? 40_001 : 40_000;
+    await b.tunnel.configure({ listenPort: port });
+    expect((await b.tunnel.state()).status.listenPort).toBe(port);
+    await expectPing(site.right, '10.7.0.1'); // the other side learns where it is now
+    const { status } = await a.tunnel.state();
+    expect(status.peers[0]?.endpoint?.port).toBe(port);
+    await b.tunnel.configure({ listenPort: 0 });
+    expect((await b.tunnel.state()).status.listenPort).not.toBe(port);
+    await expectPing(site.right, '10.7.0.1');
+  });
+
+  test('refuses a taken port, and nothing of that change is applied', async () => {
+    const [a] = await site.pair();
+    const other = await site.open(1);
+    await expect(
+      a.tunnel.configure({ listenPort: other.port, replacePeers: true }),
+    ).rejects.toMatchObject({ code: 'address_in_use' });
+    await expect(
+      a.tunnel.configure({ listenPort: 0, fwmark: 3, peers: [{ publicKey: new Uint8Array(3) }] }),
+    ).rejects.toMatchObject({ code: 'invalid_argument' });
+    const { status } = await a.tunnel.state();
+    expect(status).toMatchObject({ listenPort: a.port, fwmark: 0 });
+    expect(status.peers).toHaveLength(1);
+  });
+
+  test('marks its packets', async () => {
+    const [a] = await site.pair({ fwmark: 0x51 });
+    site.left.run([
+      'nft',
+      'add table inet t; add chain inet t o { type filter hook output priority 0; }; add rule inet t o udp dport > 0 meta mark 0x51 counter; add rule inet t o udp dport > 0 meta mark 0x52 counter'.replaceAll(
+        ' ;',
+        ';',
+      ),
+    ]);
+    const counted = () =>
+      [...site.left.run(['nft', 'list', 'chain', 'inet', 't', 'o']).matchAll(/packets (\d+)/g)].map(
+        (match) => Number(match[1]),
+      );
+    await expectPing(site.left, '10.7.0.2');
+    const [first, second] = counted();
+    expect(first).toBeGreaterThanOrEqual(4);
+    expect(second).toBe(0);
+    await a.tunnel.configure({ fwmark: 0x52 });
+    await expectPing(site.left, '10.7.0.2');
+    expect(counted()[1]).toBeGreaterThanOrEqual(3);
+    expect((await a.tunnel.state()).status.fwmark).toBe(0x52);
+    site.left.run(['nft', 'delete', 'table', 'inet', 't']);
+  });
+
+  test('a removed peer can neither send nor receive', async () => {
+    const [a, b] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    await b.tunnel.configure({ peers: [{ publicKey: site.peer(1).publicKey, remove: true }] });
+    expect((await ping(site.left, '10.7.0.2', '-c1', '-W1')).code).not.toBe(0);
+    const { status } = await b.tunnel.state();
+    expect(status.peers).toEqual([]);
+    expect(status.drops.unknownReceiverIndex).toBeGreaterThan(0);
+    await b.tunnel.configure({ peers: [site.peer(1, a.port)] });
+    await expectPing(site.right, '10.7.0.1');
+  });
+
+  test('a new pre-shared key takes effect on a running tunnel', async () => {
+    const [a, b] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    for (const generation of [1, 2]) {
+      const presharedKey = randomBytes(32);
+      const change = (side: 1 | 2) => ({
+        peers: [{ publicKey: site.peer(side).publicKey, presharedKey, generation }],
+      });
+      await Promise.all([a.tunnel.configure(change(2)), b.tunnel.configure(change(1))]);
+      await until(
+        async () => (await a.tunnel.state()).status.peers[0]?.generation === generation,
+        `generation ${generation}`,
+      );
+      await expectPing(site.left, '10.7.0.2');
+    }
+    await a.tunnel.call('expireKeypairs', 3);
+    expect((await a.tunnel.state()).status.peers[0]?.generation).toBeUndefined();
+  });
+
+  test('takes over a TUN device that somebody else opened', async () => {
+    const b = await site.open(2);
+    // the shell opens the device as descriptor 3 and a helper would attach it; here the test does
+    const fd = openSync('/dev/null', 'r');
+    closeSync(fd);
+    await expect(site.open(1, { tunDescriptor: 0 })).rejects.toThrow('TUNGETIFF: ');
+    await b.tunnel.close();
+  });
+
+  test('says what is missing', async () => {
+    const [a] = await Promise.all([site.open(1)]);
+    await expect(RemoteTunnel.open(site.left, { name: a.name })).rejects.toMatchObject({
+      code: 'name_in_use',
+    });
+    await expect(RemoteTunnel.open(site.left, { name: 'a b' })).rejects.toMatchObject({
+      code: 'invalid_argument',
+    });
+    await expect(
+      RemoteTunnel.open(site.left, { name: lab.interfaceName('p'), listenPort: a.port }),
+    ).rejects.toMatchObject({ code: 'address_in_use' });
+    const setpriv = findExecutable('setpriv');
+    if (setpriv === undefined) return;
+    const unprivileged = [setpriv, '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
+    await expect(
+      RemoteTunnel.open(site.left, { name: lab.interfaceName('q') }, unprivileged),
+    ).rejects.toMatchObject({
+      code: 'not_permitted',
+      message: 'TUNSETIFF: EPERM: needs CAP_NET_ADMIN; run as root or use userspace mode',
+    });
   });
 });
