@@ -23,8 +23,10 @@ import { serveStatus, writeStatusFile } from './status-output.ts';
 export interface NodeOptions {
   /** Keys and durable memory; made with mode 0700 if it is not there. */
   readonly stateDirectory: string;
-  /** Needed until the node is enrolled; afterwards it must agree if given. */
+  /** What it must be enrolled as. */
   readonly nodeId?: string;
+  /** The name to enrol as if `nodeId` is not given. */
+  readonly defaultNodeId?: string;
   readonly token?: string;
   readonly controllerUrl: string;
   /** Address that other members reach this node's UDP port at; null: it always goes first. */
@@ -212,7 +214,8 @@ async function enrolled(
     state.writeEnrolment(moved);
     return moved;
   }
-  if (options.nodeId === undefined || options.token === undefined) {
+  const nodeId = options.nodeId ?? options.defaultNodeId;
+  if (nodeId === undefined || options.token === undefined) {
     throw new EnrolmentError(
       'not_enrolled',
       'this node is not enrolled: give its name and a token',
@@ -226,7 +229,7 @@ async function enrolled(
       clock,
       random,
       keys,
-      nodeId: options.nodeId,
+      nodeId,
       token: options.token,
       endpoint: endpointOf(options.advertise, listenPort),
       listenPort,

@@ -1,0 +1,109 @@
+import { request as httpRequest } from 'node:http';
+import type { Problem } from '../contract/problems.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+
+/** Where the controller is asked: its admin socket, or read-only over the network. */
+export interface AdminTarget {
+  readonly socket: string;
+  /** Overrides the socket. */
+  readonly url?: string | undefined;
+}
+
+const TIMEOUT_MS = 10_000;
+
+/** One admin call. Rejects with a `CommandError` that says what to do. */
+export async function adminCall<T>(
+  target: AdminTarget,
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  body?: object,
+): Promise<T> {
+  const answer = target.url
+    ? await overNetwork(target.url, method, path, body)
+    : await overSocket(target.socket, method, path, body);
+  if (answer.status >= 200 && answer.status < 300) {
+    return (answer.text === '' ? undefined : JSON.parse(answer.text)) as T;
+  }
+  throw refusal(answer.status, answer.text);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+function overSocket(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: object | undefined,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const headers = text === undefined ? {} : { 'content-type': 'application/json' };
+    const call = httpRequest({ socketPath, method, path, headers, timeout: TIMEOUT_MS });
+    call.on('timeout', () => call.destroy(new Error('no answer in time')));
+    call.on('error', (error: NodeJS.ErrnoException) => {
+      reject(new CommandError(EXIT.unreachable, 'unreachable', socketTrouble(socketPath, error)));
+    });
+    call.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
+      });
+      response.on('error', reject);
+    });
+    call.end(text);
+  });
+}
+
+async function overNetwork(
+  base: string,
+  method: string,
+  path: string,
+  body: object | undefined,
+): Promise<Answer> {
+  const init = body === undefined ? {} : { body: JSON.stringify(body) };
+  const headers: Record<string, string> =
+    body === undefined ? {} : { 'content-type': 'application/json' };
+  try {
+    const response = await fetch(new URL(path, base), {
+      ...init,
+      method,
+      headers,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    return { status: response.status, text: await response.text() };
+  } catch (error) {
+    const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message;
+    throw new CommandError(EXIT.unreachable, 'unreachable', `${base}: ${cause}`);
+  }
+}
+
+function socketTrouble(path: string, error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOENT':
+      return `${path}: no such socket. Is the controller running? Name another with --socket`;
+    case 'ECONNREFUSED':
+      return `${path}: nobody listens. The controller is not running`;
+    case 'EACCES':
+      return `${path}: not allowed. Run this as the user the controller runs as`;
+    default:
+      return `${path}: ${error.message}`;
+  }
+}
+
+function refusal(status: number, text: string): CommandError {
+  try {
+    const { code, title, detail, field, expected } = JSON.parse(text) as Partial<Problem>;
+    if (typeof code === 'string' && typeof title === 'string') {
+      const where = field === undefined ? '' : ` (${field}: expected ${expected})`;
+      const more = detail === undefined ? '' : `: ${detail}`;
+      return new CommandError(EXIT.refused, code, `${title}${more}${where}`);
+    }
+  } catch {
+    // not a problem document: fall through
+  }
+  return new CommandError(EXIT.refused, 'unexpected_answer', `the controller answered ${status}`);
+}

@@ -1,0 +1,30 @@
+/** Exit codes of `meshnet`; its help names them. */
+export const EXIT = {
+  ok: 0,
+  /** Something failed that is not below. */
+  failed: 1,
+  /** Wrong command line. */
+  usage: 2,
+  /** Nothing answers at the address or socket. */
+  unreachable: 3,
+  /** The controller answered no: its problem code is printed. */
+  refused: 4,
+  /** A key file is missing, readable by others, or malformed. */
+  keys: 5,
+  /** Needs rights, a device or a system that is not there. */
+  unsupported: 6,
+} as const;
+
+/** Ends the command with a message and a code; anything else that is thrown is a bug. */
+export class CommandError extends Error {
+  readonly exitCode: number;
+  /** Stable code for `--json`. */
+  readonly code: string;
+
+  constructor(exitCode: number, code: string, message: string) {
+    super(message);
+    this.name = 'CommandError';
+    this.exitCode = exitCode;
+    this.code = code;
+  }
+}

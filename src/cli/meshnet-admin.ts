@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureNodeKeys } from '../agent/node-keys.ts';
+import type { NodeStatusDocument, PeerView } from '../agent/status.ts';
+import type { RotateAnswer, TokenAnswer, TokenList } from '../contract/admin.ts';
+import { toBase64 } from '../contract/encoding.ts';
+import type { EpochDocument, NodeStatus } from '../contract/epoch.ts';
+import { isNodeId } from '../contract/ids.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { type AdminTarget, adminCall } from './admin-client.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { didYouMean } from './suggest.ts';
+import { duration, table } from './table.ts';
+
+export interface AdminOptions extends AdminTarget {
+  readonly json?: boolean;
+}
+
+function print(options: AdminOptions, value: unknown, text: string): void {
+  process.stdout.write(`${options.json ? JSON.stringify(value) : text}\n`);
+}
+
+function epochOf(options: AdminOptions): Promise<EpochDocument> {
+  return adminCall<EpochDocument>(options, 'GET', '/v1/epoch');
+}
+
+/** `meshnet status`: one line per node, with what this machine's own node can add. */
+export async function status(options: AdminOptions & { readonly state: string }): Promise<void> {
+  const local = localStatus(options.state);
+  let epoch: EpochDocument | undefined;
+  try {
+    epoch = await epochOf(options);
+  } catch (error) {
+    const unreachable = error instanceof CommandError && error.exitCode === EXIT.unreachable;
+    if (!unreachable || !local) throw error;
+  }
+  if (!epoch) return print(options, { node: local }, nodeText(local!));
+  print(options, { ...epoch, node: local ?? null }, epochText(epoch, local));
+}
+
+function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined): string {
+  const next = Math.max(0, (epoch.next_rotation_at - epoch.now) / 1000);
+  const rows = [['NODE', 'ADDRESS', 'VERDICT', 'SCORE', 'AGE', 'HANDSHAKE', 'PATH', 'REASON']];
+  for (const node of epoch.nodes) {
+    const peer = local?.peers.find((other) => other.node_id === node.node_id);
+    rows.push([
+      node.node_id,
+      node.tunnel_address,
+      node.allowed ? 'member' : 'denied',
+      node.score === null ? '-' : node.score.toFixed(3),
+      duration(node.age_s),
+      duration(peer?.handshake_age_s ?? null),
+      pathOf(node.node_id, peer, local),
+      node.reason,
+    ]);
+  }
+  const observe = epoch.observe_only ? ', OBSERVE ONLY: nobody is cut' : '';
+  const head = `epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
+  return `${head}\n${table(rows)}`;
+}
+
+function pathOf(
+  nodeId: string,
+  peer: PeerView | undefined,
+  local: NodeStatusDocument | undefined,
+): string {
+  if (local?.node_id === nodeId) return `this node (${local.backend}, ${local.ready_reason})`;
+  return peer?.endpoint ?? '-';
+}
+
+function nodeText(node: NodeStatusDocument): string {
+  const rows = [['PEER', 'ADDRESS', 'GENERATION', 'HANDSHAKE', 'PATH']];
+  for (const peer of node.peers) {
+    rows.push([
+      peer.node_id,
+      peer.tunnel_address,
+      peer.generation === null ? '-' : String(peer.generation),
+      duration(peer.handshake_age_s),
+      peer.endpoint ?? '-',
+    ]);
+  }
+  const life =
+    node.expires_in_s === null ? 'no config in force' : `config for ${duration(node.expires_in_s)}`;
+  const head = `${node.node_id} (${node.backend}): ${node.state}, ${node.ready_reason}, epoch ${node.epoch}, ${life}`;
+  return `${head}\nthe controller cannot be asked from here\n${table(rows)}`;
+}
+
+/** The status file of a node on this machine, if it is fresh. */
+function localStatus(state: string): NodeStatusDocument | undefined {
+  const path = join(state, 'status.json');
+  if (!existsSync(path)) return undefined;
+  try {
+    const value = JSON.parse(readFileSync(path, 'utf8')) as NodeStatusDocument;
+    return Date.now() - value.written_at < 10_000 ? value : undefined;
+  } catch {
+    return undefined; // not ours to read, or another program's file
+  }
+}
+
+/** `meshnet why NODE`. */
+export async function why(nodeId: string, options: AdminOptions): Promise<void> {
+  const epoch = await epochOf(options);
+  const node = nodeNamed(epoch, nodeId);
+  const verdict = node.allowed ? 'is a member' : 'is denied';
+  const suites = node.suites.map((suite) => {
+    const score = suite.score === null ? 'no score' : suite.score.toFixed(3);
+    const age = suite.age_s === null ? '' : `, ${duration(suite.age_s)} old`;
+    return `  ${suite.suite}: ${score}${age}: ${suite.passed ? 'passed' : 'failed'}`;
+  });
+  const rule = `  rule: score >= ${epoch.threshold.toFixed(2)} and age <= ${epoch.freshness_s} s`;
+  const lines = [
+    `${nodeId} ${verdict} in epoch ${epoch.epoch}: ${node.explanation}`,
+    ...suites,
+    rule,
+  ];
+  print(options, { epoch: epoch.epoch, ...node }, lines.join('\n'));
+}
+
+function nodeNamed(epoch: EpochDocument, nodeId: string): NodeStatus {
+  const found = epoch.nodes.find((node) => node.node_id === nodeId);
+  if (found) return found;
+  const meant = didYouMean(
+    nodeId,
+    epoch.nodes.map((node) => node.node_id),
+  );
+  const hint = meant === undefined ? '' : ` Did you mean ${meant}?`;
+  throw new CommandError(EXIT.refused, 'unknown_node', `there is no node ${nodeId}.${hint}`);
+}
+
+/** `meshnet epoch`. */
+export async function epoch(options: AdminOptions): Promise<void> {
+  const value = await epochOf(options);
+  const left = Math.max(0, (value.next_rotation_at - value.now) / 1000);
+  const members = value.nodes.filter((node) => node.allowed).length;
+  const text = `epoch ${value.epoch}.${value.version}, started ${new Date(value.started_at).toISOString()}, next rotation in ${duration(left)}, ${members} of ${value.nodes.length} nodes are members`;
+  print(options, value, text);
+}
+
+/** `meshnet rotate`. */
+export async function rotate(options: AdminOptions): Promise<void> {
+  const answer = await adminCall<RotateAnswer>(options, 'POST', '/v1/rotate');
+  print(options, answer, `epoch ${answer.epoch} has begun`);
+}
+
+/** `meshnet token create`. */
+export async function createToken(
+  options: AdminOptions & { readonly node?: string; readonly ttl: number },
+): Promise<void> {
+  const answer = await newToken(options, options.node ?? null, options.ttl);
+  print(options, answer, answer.token);
+}
+
+/** `meshnet token list`. */
+export async function listTokens(options: AdminOptions): Promise<void> {
+  const answer = await adminCall<TokenList>(options, 'GET', '/v1/tokens');
+  const rows = answer.tokens.map((token) => [
+    token.id,
+    token.node_id ?? 'any node',
+    new Date(token.expires_at).toISOString(),
+  ]);
+  print(options, answer, table([['ID', 'FOR', 'EXPIRES'], ...rows]));
+}
+
+/** `meshnet node add NAME`: a token for that name, and how to use it. */
+export async function addNode(
+  nodeId: string,
+  options: AdminOptions & { readonly ttl: number },
+): Promise<void> {
+  if (!isNodeId(nodeId)) {
+    const message = `${nodeId}: a node name is 1 to 63 of a-z, 0-9 and hyphen`;
+    throw new CommandError(EXIT.usage, 'usage', message);
+  }
+  const answer = await newToken(options, nodeId, options.ttl);
+  const lines = [
+    `On the machine that is to be ${nodeId}, within ${duration(options.ttl)}:`,
+    '',
+    `  MESHNET_TOKEN=${answer.token} meshnet node --name ${nodeId} --controller URL`,
+  ];
+  print(options, answer, lines.join('\n'));
+}
+
+function newToken(
+  options: AdminOptions,
+  node_id: string | null,
+  ttl_s: number,
+): Promise<TokenAnswer> {
+  return adminCall<TokenAnswer>(options, 'POST', '/v1/tokens', { node_id, ttl_s });
+}
+
+/** `meshnet node remove NAME`. */
+export async function removeNode(nodeId: string, options: AdminOptions): Promise<void> {
+  nodeNamed(await epochOf(options), nodeId);
+  const path = `/v1/nodes/${encodeURIComponent(nodeId)}`;
+  const answer = await adminCall<RotateAnswer>(options, 'DELETE', path);
+  print(options, answer, `${nodeId} is out since epoch ${answer.epoch}`);
+}
+
+/** `meshnet node list`. */
+export async function listNodes(options: AdminOptions): Promise<void> {
+  const value = await epochOf(options);
+  const rows = value.nodes.map((node) => [
+    node.node_id,
+    node.tunnel_address,
+    node.allowed ? 'member' : 'denied',
+    node.since_epoch === null ? '-' : `since epoch ${node.since_epoch}`,
+  ]);
+  print(options, value.nodes, table([['NODE', 'ADDRESS', 'VERDICT', 'MEMBER'], ...rows]));
+}
+
+/** `meshnet node reset-sequence NAME`. */
+export async function resetSequence(nodeId: string, options: AdminOptions): Promise<void> {
+  const path = `/v1/nodes/${encodeURIComponent(nodeId)}/reset-sequence`;
+  await adminCall(options, 'POST', path);
+  print(options, { node_id: nodeId }, `${nodeId} may count from 1 again`);
+}
+
+/** `meshnet keygen`: makes whichever of a node's three keys are missing, shows the public ones. */
+export function keygen(options: { readonly state: string; readonly json?: boolean }): void {
+  const crypto = defaultProvider();
+  const keys = ensureNodeKeys(options.state, (length) => new Uint8Array(randomBytes(length)));
+  const shown = {
+    state: options.state,
+    wireguard: toBase64(crypto.x25519Public(keys.wireguard)),
+    signing: toBase64(crypto.ed25519Public(keys.signing)),
+    sealing: toBase64(crypto.x25519Public(keys.sealing)),
+  };
+  const text = table([
+    ['state', shown.state],
+    ['wireguard', shown.wireguard],
+    ['signing', shown.signing],
+    ['sealing', shown.sealing],
+  ]);
+  process.stdout.write(`${options.json ? JSON.stringify(shown) : text}\n`);
+}

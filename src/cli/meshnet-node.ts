@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { openBackend } from '../agent/backend.ts';
+import { systemClock } from '../agent/clock.ts';
+import { EnrolmentError } from '../agent/enrol.ts';
+import type { AgentEvent } from '../agent/events.ts';
+import { type NodeOptions, startNode } from '../agent/node.ts';
+import { commandSource, gaussianSource, type ScoreSource } from '../agent/score-source.ts';
+import { isNodeId } from '../contract/ids.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { TunnelError } from '../tunnel/create-tunnel.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { describeEvent } from './node-events.ts';
+import { stopSignal } from './stop-signal.ts';
+
+/** Options of `meshnet node` as commander hands them over. */
+export interface NodeCommandOptions {
+  readonly state: string;
+  readonly controller: string;
+  readonly name?: string;
+  readonly token?: string;
+  readonly backend: string;
+  readonly interface: string;
+  readonly listenPort: number;
+  readonly advertise?: string;
+  readonly emit: number;
+  readonly poll: number;
+  readonly probe: number;
+  readonly scoreCommand?: string;
+  readonly scoreTimeout: number;
+  readonly scoreMean?: number;
+  readonly scoreDeviation: number;
+  readonly scoreRamp?: { readonly to: number; readonly startS: number; readonly lengthS: number };
+  readonly suite: string;
+  readonly samples: number;
+  readonly push: boolean;
+  readonly metrics?: { readonly host: string; readonly port: number };
+  readonly json?: boolean;
+  readonly stopWithStdin?: boolean;
+}
+
+export async function runNode(options: NodeCommandOptions): Promise<void> {
+  const crypto = defaultProvider();
+  const emit = (event: AgentEvent): void => {
+    const line = options.json ? JSON.stringify({ at: Date.now(), ...event }) : describeEvent(event);
+    process.stdout.write(`${line}\n`);
+  };
+  if (options.name !== undefined && !isNodeId(options.name)) {
+    throw new CommandError(EXIT.usage, 'usage', `${options.name}: not a node name`);
+  }
+  const stop = stopSignal({ withStdin: options.stopWithStdin === true });
+  const kind = backendKind(options.backend);
+  try {
+    const node = await startNode(
+      nodeOptions(options),
+      {
+        fetch,
+        clock: systemClock,
+        crypto,
+        randomBytes: (length) => new Uint8Array(randomBytes(length)),
+        random: Math.random,
+        emit,
+        openBackend: (rest) => openBackend({ ...rest, kind, name: options.interface }),
+      },
+      stop,
+    );
+    if (node.backend.note !== undefined) {
+      process.stderr.write(`meshnet node: userspace mode, because ${node.backend.note}\n`);
+    }
+    await node.ended;
+  } catch (error) {
+    if (stop.aborted) return;
+    throw explained(error);
+  }
+}
+
+function nodeOptions(options: NodeCommandOptions): NodeOptions {
+  const machine = defaultNodeName();
+  return {
+    stateDirectory: options.state,
+    ...(options.name === undefined ? {} : { nodeId: options.name }),
+    ...(machine === undefined ? {} : { defaultNodeId: machine }),
+    ...(options.token === undefined ? {} : { token: options.token }),
+    controllerUrl: options.controller,
+    advertise: options.advertise ?? null,
+    listenPort: options.listenPort,
+    emitMs: options.emit * 1000,
+    pollMs: options.poll * 1000,
+    probeMs: options.probe * 1000,
+    source: scoreSource(options),
+    suite: options.suite,
+    samples: options.samples,
+    push: options.push,
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+  };
+}
+
+function scoreSource(options: NodeCommandOptions): ScoreSource | null {
+  const { scoreCommand, scoreMean, scoreDeviation, scoreRamp } = options;
+  if (scoreCommand !== undefined && scoreMean !== undefined) {
+    const message = 'give either --score-command or --score-mean';
+    throw new CommandError(EXIT.usage, 'usage', message);
+  }
+  if (scoreCommand !== undefined) {
+    return commandSource(scoreCommand, options.scoreTimeout * 1000, systemClock);
+  }
+  if (scoreMean === undefined) return null;
+  const gaussian = { mean: scoreMean, deviation: scoreDeviation };
+  const ramp = scoreRamp === undefined ? {} : { ramp: scoreRamp };
+  return gaussianSource({ ...gaussian, ...ramp }, systemClock, Math.random);
+}
+
+function backendKind(text: string): 'auto' | 'linux' | 'userspace' {
+  if (text === 'auto' || text === 'linux' || text === 'userspace') return text;
+  const message = `--backend ${text}: expected auto, linux, userspace or uapi:SOCKET`;
+  throw new CommandError(EXIT.usage, 'usage', message);
+}
+
+function explained(error: unknown): unknown {
+  if (error instanceof EnrolmentError) {
+    return new CommandError(EXIT.refused, error.code, `enrolment: ${error.message}`);
+  }
+  if (error instanceof TunnelError) {
+    const missing = error.code === 'not_permitted' || error.code === 'not_supported';
+    return new CommandError(missing ? EXIT.unsupported : EXIT.failed, error.code, error.message);
+  }
+  return error;
+}
+
+/** A node name made of this machine's name. */
+function defaultNodeName(): string | undefined {
+  const name = hostname()
+    .split('.')[0]!
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .slice(0, 63);
+  return isNodeId(name) ? name : undefined;
+}

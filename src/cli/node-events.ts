@@ -1,0 +1,48 @@
+import type { AgentEvent } from '../agent/events.ts';
+
+/** An agent's event as a line for people. */
+export function describeEvent(event: AgentEvent): string {
+  switch (event.event) {
+    case 'enrolled':
+      return `enrolled as ${event.node}, tunnel address ${event.address}`;
+    case 'started':
+      return `${event.node} is up: ${event.backend}, ${event.address}, endpoint ${event.endpoint ?? 'none'}`;
+    case 'config': {
+      const verdict = event.allowed ? 'member' : 'denied';
+      const members = event.members.length > 0 ? event.members.join(' ') : 'nobody';
+      const gone = event.removed.length > 0 ? `, without ${event.removed.join(' ')}` : '';
+      return `epoch ${event.epoch}.${event.version}: ${verdict} (${event.explanation}); peers: ${members}${gone}`;
+    }
+    case 'removed':
+      return `epoch ${event.epoch}.${event.version}: removed ${event.nodes.join(' ') || 'all peers'} in ${event.took_ms} ms`;
+    case 'ignored':
+      return `ignored a ${event.what}: ${event.reason} (${event.detail})`;
+    case 'key_changed':
+      return `REFUSED ${event.node}: its keys are not the ones it had before`;
+    case 'fail_closed':
+      return `FAILED CLOSED: no config for ${event.silent_s} s, so all peers are dropped until the controller is back`;
+    case 'recovered':
+      return `recovered in epoch ${event.epoch}`;
+    case 'resumed':
+      return `resumed after ${event.suspended_s} s of suspend: all sessions expired`;
+    case 'controller':
+      return event.ok
+        ? `controller: ${event.call} works again`
+        : `controller: ${event.call} failed: ${event.detail} (${event.code})`;
+    case 'device_error':
+      return `the device refused a change: ${event.detail}`;
+    case 'score':
+      return `score ${event.score.toFixed(3)} (${event.suite}, sequence ${event.sequence})`;
+    case 'score_failed':
+      return `no score delivered: ${event.detail} (${event.code})`;
+    case 'probe': {
+      const listed = event.allowed ? 'member' : 'denied';
+      const result = event.ok ? `${event.rtt_ms} ms` : 'no answer';
+      return `probe ${event.node} ${event.address} (${listed}): ${result}`;
+    }
+    case 'ready':
+      return event.ready ? 'ready' : `not ready: ${event.reason}`;
+    case 'stopped':
+      return 'stopped';
+  }
+}

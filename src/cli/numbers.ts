@@ -1,0 +1,42 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers for option values; commander prints what they throw together with the option's name. */
+
+export function numberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) {
+      throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+export function integerBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) {
+      throw new InvalidArgumentError(`Expected an integer from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+const UNITS: Record<string, number> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400 };
+
+/** `90`, `90s`, `10m`, `2h`, `1d`: seconds. */
+export function durationSeconds(text: string): number {
+  const match = /^(\d+)\s*(s|m|min|h|d)?$/.exec(text);
+  if (!match) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 1d.');
+  return Number(match[1]) * UNITS[match[2] ?? 's']!;
+}
+
+/** `127.0.0.1:9586` or `:9586` (loopback). */
+export function hostAndPort(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) {
+    throw new InvalidArgumentError('Expected an address such as 127.0.0.1:9586.');
+  }
+  return { host: match[1] ?? (match[2] || '127.0.0.1'), port };
+}

@@ -1,0 +1,158 @@
+import type { AgentEvent } from '../agent/events.ts';
+import type { NodeStatusDocument } from '../agent/status.ts';
+import type { EpochDocument } from '../contract/epoch.ts';
+
+/** What the demo has seen so far, and what it says at the end. Pure bookkeeping: no I/O. */
+
+export interface PairCount {
+  sent: number;
+  received: number;
+}
+
+export interface EpochRecord {
+  readonly epoch: number;
+  members: readonly string[];
+  denied: readonly string[];
+  /** Echoes in this epoch by ordered pair `from>to`. */
+  readonly packets: Record<string, PairCount>;
+}
+
+/** A node was let in or shut out. */
+export interface Change {
+  readonly epoch: number;
+  readonly node: string;
+  readonly allowed: boolean;
+  readonly reason: string;
+  readonly explanation: string;
+}
+
+export interface Summary {
+  readonly event: 'summary';
+  readonly mode: string;
+  readonly scenario: string;
+  readonly epoch_s: number;
+  readonly members: readonly string[];
+  readonly denied: readonly string[];
+  readonly packets: Readonly<Record<string, PairCount>>;
+  readonly rotations: number;
+  readonly exclusions: number;
+  readonly changes: readonly Change[];
+  readonly epochs: readonly EpochRecord[];
+  /** Echoes answered although one end had been denied for over a second: must be 0. */
+  readonly leaks: number;
+  /** Seconds from the start of the demo to the first echo answered between two members. */
+  readonly first_packet_s: number | null;
+}
+
+/** Pushes reach the nodes within this, ms; an echo that was under way meanwhile is no leak. */
+const SETTLED_MS = 1000;
+
+export class DemoModel {
+  readonly nodeIds: readonly string[];
+  epoch: EpochDocument | undefined;
+  readonly status = new Map<string, NodeStatusDocument>();
+  /** Last echo by ordered pair. */
+  readonly reach = new Map<string, { ok: boolean; rttMs: number | null; at: number }>();
+  readonly changes: Change[] = [];
+  leaks = 0;
+  firstPacketAt: number | undefined;
+
+  private readonly startedAt: number;
+  private readonly epochs = new Map<number, EpochRecord>();
+  private readonly totals: Record<string, PairCount> = {};
+  private readonly verdicts = new Map<string, { allowed: boolean; since: number }>();
+
+  /** `now` is any clock in ms, the same for all calls. */
+  constructor(nodeIds: readonly string[], now: number) {
+    this.nodeIds = nodeIds;
+    this.startedAt = now;
+    for (const from of nodeIds) {
+      for (const to of nodeIds) if (from !== to) this.totals[pair(from, to)] = zero();
+    }
+  }
+
+  /** The controller's view. Returns what has changed since the last one. */
+  onEpoch(document: EpochDocument, now: number): Change[] {
+    this.epoch = document;
+    const members = document.nodes.filter((node) => node.allowed).map((node) => node.node_id);
+    const denied = document.nodes.filter((node) => !node.allowed).map((node) => node.node_id);
+    const record = this.record(document.epoch);
+    record.members = members;
+    record.denied = denied;
+    const changes: Change[] = [];
+    for (const node of document.nodes) {
+      const before = this.verdicts.get(node.node_id);
+      if (before?.allowed === node.allowed) continue;
+      this.verdicts.set(node.node_id, { allowed: node.allowed, since: now });
+      changes.push({
+        epoch: document.epoch,
+        node: node.node_id,
+        allowed: node.allowed,
+        reason: node.reason,
+        explanation: node.explanation,
+      });
+    }
+    this.changes.push(...changes);
+    return changes;
+  }
+
+  onAgent(from: string, event: AgentEvent, now: number): void {
+    if (event.event !== 'probe') return;
+    const key = pair(from, event.node);
+    this.reach.set(key, { ok: event.ok, rttMs: event.rtt_ms, at: now });
+    const inEpoch = this.epoch && this.record(this.epoch.epoch);
+    for (const packets of [this.totals, inEpoch?.packets]) {
+      if (!packets) continue;
+      packets[key] ??= zero();
+      packets[key].sent++;
+      if (event.ok) packets[key].received++;
+    }
+    if (!event.ok) return;
+    this.firstPacketAt ??= now;
+    const startedAt = now - (event.rtt_ms ?? 0);
+    const deniedFor = [from, event.node].map((node) => {
+      const verdict = this.verdicts.get(node);
+      return verdict && !verdict.allowed ? startedAt - verdict.since : 0;
+    });
+    if (Math.max(...deniedFor) > SETTLED_MS) this.leaks++;
+  }
+
+  summary(mode: string, scenario: string, epochSeconds: number): Summary {
+    const nodes = this.epoch?.nodes ?? [];
+    return {
+      event: 'summary',
+      mode,
+      scenario,
+      epoch_s: epochSeconds,
+      members: nodes.filter((node) => node.allowed).map((node) => node.node_id),
+      denied: nodes.filter((node) => !node.allowed).map((node) => node.node_id),
+      packets: this.totals,
+      rotations: this.epoch?.rotations ?? 0,
+      exclusions: this.epoch?.exclusions ?? 0,
+      changes: this.changes,
+      epochs: [...this.epochs.values()],
+      leaks: this.leaks,
+      first_packet_s:
+        this.firstPacketAt === undefined
+          ? null
+          : Math.round(this.firstPacketAt - this.startedAt) / 1000,
+    };
+  }
+
+  private record(epoch: number): EpochRecord {
+    let record = this.epochs.get(epoch);
+    if (!record) {
+      record = { epoch, members: [], denied: [], packets: {} };
+      this.epochs.set(epoch, record);
+    }
+    return record;
+  }
+}
+
+export function pair(from: string, to: string): string {
+  return `${from}>${to}`;
+}
+
+function zero(): PairCount {
+  return { sent: 0, received: 0 };
+}
