@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
-import { copyingAead } from '../../src/crypto/transport-copying.ts';
+import { selectTransport, TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
 import { replayWhole } from './core-replay.ts';
 import { readVectors } from './files.ts';
 import type { Recording } from './recording.ts';
@@ -30,6 +30,13 @@ test('the recording is whole', () => {
 });
 
 const roles = ['a', 'b'] as const;
+/** The two that copy, the plain kernel, and whatever is chosen by default here. */
+const aeads = new Set([
+  'noble' as const,
+  'node' as const,
+  'wasm-simd' as const,
+  selectTransport({ log: () => {}, environment: {} }).name,
+]);
 
 describe.each([nobleProvider, nodeProvider])('$name', (crypto) => {
   describe.each(recording.scenarios)('$name', (scenario) => {
@@ -37,8 +44,10 @@ describe.each([nobleProvider, nodeProvider])('$name', (crypto) => {
       replay(crypto, scenario, name);
     });
 
-    test.each(roles)('in the place of %s, a whole tunnel sends and takes every byte', (name) => {
-      replayWhole(crypto, copyingAead(crypto), scenario, name);
+    describe.each([...aeads])('transport AEAD %s', (aead) => {
+      test.each(roles)('in the place of %s, a whole tunnel sends and takes every byte', (name) => {
+        replayWhole(crypto, TRANSPORT_AEAD_FACTORIES[aead], scenario, name);
+      });
     });
   });
 });
