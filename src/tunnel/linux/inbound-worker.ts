@@ -8,7 +8,7 @@ import { NativeBuffer } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { TunSink } from './inbound-sink.ts';
 import { Mailbox } from './mailbox.ts';
-import { type InboundOperation, THREAD, type WorkerSetup } from './messages.ts';
+import { type InboundOperation, type Report, THREAD, type WorkerSetup } from './messages.ts';
 import { applyShared } from './operations.ts';
 import { Signals } from './signals.ts';
 
@@ -22,7 +22,9 @@ const RECEIVES_PER_ROUND = 8;
 
 function run(setup: WorkerSetup): void {
   const { udpFd, tunFd, vnetHeader } = setup;
-  const parts = dataParts(setup, THREAD.inbound);
+  const parts = dataParts(setup, THREAD.inbound, (message) => {
+    parentPort!.postMessage({ report: 'log', message } satisfies Report);
+  });
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
   const buffers = memory.buffers(thread);

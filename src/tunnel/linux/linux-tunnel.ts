@@ -278,6 +278,9 @@ export class LinuxTunnel implements Tunnel {
           this.device.receive(report.message, decodeEndpoint(report.endpoint, 0)!);
         }
         break;
+      case 'log':
+        this.options.log?.(report.message);
+        break;
       case 'linkEvent':
         this.refreshLink();
         break;

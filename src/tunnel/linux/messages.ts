@@ -45,6 +45,7 @@ export type Report =
   | { readonly report: 'ready'; readonly aead: string; readonly kernel: string }
   /** Every batch up to this number has been carried out. */
   | { readonly report: 'done'; readonly number: number }
+  | { readonly report: 'log'; readonly message: string }
   | { readonly report: 'handshakeWanted'; readonly peer: number }
   | { readonly report: 'keypairConfirmed'; readonly slot: number }
   /** `endpoint`: the sender in its ENDPOINT form. */

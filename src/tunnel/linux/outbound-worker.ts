@@ -8,7 +8,7 @@ import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';
 import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { Mailbox } from './mailbox.ts';
-import { type OutboundOperation, THREAD, type WorkerSetup } from './messages.ts';
+import { type OutboundOperation, type Report, THREAD, type WorkerSetup } from './messages.ts';
 import { applyShared, drain } from './operations.ts';
 import { UdpSink } from './outbound-sink.ts';
 import { Signals } from './signals.ts';
@@ -28,7 +28,9 @@ const LINK = 1;
 function run(setup: WorkerSetup): void {
   const calls = syscalls();
   const { tunFd, udpFd, vnetHeader } = setup;
-  const parts = dataParts(setup, THREAD.outbound);
+  const parts = dataParts(setup, THREAD.outbound, (message) => {
+    parentPort!.postMessage({ report: 'log', message } satisfies Report);
+  });
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
   const buffers = memory.buffers(thread);
