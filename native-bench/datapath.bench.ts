@@ -1,7 +1,7 @@
 import { Bench } from 'tinybench';
-import { defaultProvider } from '../src/crypto/select.ts';
 import type { TransportAeadFactory } from '../src/crypto/transport-aead.ts';
-import { copyingAead } from '../src/crypto/transport-copying.ts';
+import { TRANSPORT_AEAD_FACTORIES } from '../src/crypto/transport-select.ts';
+import { wasmMemoryKernel } from '../src/crypto/wasm/memory-kernel.ts';
 import { AllowedIps } from '../src/datapath/allowedips.ts';
 import { javascriptKernel, type MemoryKernelFactory } from '../src/datapath/checksum.ts';
 import { Inbound } from '../src/datapath/inbound.ts';
@@ -19,7 +19,7 @@ const NOW = 123_456.789;
 
 /** Copies instead of encrypting, to see what the rest costs. */
 const noCipher: TransportAeadFactory = (memory) => {
-  const kernel = javascriptKernel(memory);
+  const kernel = wasmMemoryKernel(memory, 'wasm-simd');
   const copy = (destination: number, source: number, length: number): void => {
     if (destination !== source) kernel.copy(destination, source, length);
   };
@@ -34,8 +34,19 @@ const noCipher: TransportAeadFactory = (memory) => {
 };
 
 const CIPHERS: [string, TransportAeadFactory, MemoryKernelFactory][] = [
-  ['no cipher', noCipher, javascriptKernel],
-  ['copying', copyingAead(defaultProvider()), javascriptKernel],
+  ['no cipher', noCipher, (memory) => wasmMemoryKernel(memory, 'wasm-simd-revec')],
+  ['no cipher, JavaScript sums', noCipher, javascriptKernel],
+  [
+    'wasm-simd-revec',
+    TRANSPORT_AEAD_FACTORIES['wasm-simd-revec'],
+    (memory) => wasmMemoryKernel(memory, 'wasm-simd-revec'),
+  ],
+  [
+    'wasm-simd',
+    TRANSPORT_AEAD_FACTORIES['wasm-simd'],
+    (memory) => wasmMemoryKernel(memory, 'wasm-simd'),
+  ],
+  ['node', TRANSPORT_AEAD_FACTORIES.node, javascriptKernel],
 ];
 
 interface Load {

@@ -35,6 +35,8 @@ export class Inbound implements InboundPath {
   private readonly windows: (ReplayWindow | undefined)[];
   private readonly openedStart: number;
   private readonly openedEnd: number;
+  /** Peer whose endpoint has been compared in the `receive` at hand: all its datagrams have one. */
+  private comparedPeer = NONE;
   /** Where the next packet is opened to; what lies before it is kept by the coalescer. */
   private opened: number;
 
@@ -63,6 +65,7 @@ export class Inbound implements InboundPath {
     const end = offset + length;
     const step = segmentSize > 0 ? segmentSize : length;
     let at = offset;
+    this.comparedPeer = NONE;
     // At least once: an empty datagram is one, too.
     do {
       const reason = this.datagram(at, Math.min(step, end - at), endpointOffset, now);
@@ -182,7 +185,12 @@ export class Inbound implements InboundPath {
 
     const peer = this.peerOfKeypair[slot]!;
     this.received(peer, keypair, length, padded > 0, now);
-    if (endpointDiffers(memory, peer, endpointOffset)) writeEndpoint(memory, peer, endpointOffset);
+    if (peer !== this.comparedPeer) {
+      this.comparedPeer = peer;
+      if (endpointDiffers(memory, peer, endpointOffset)) {
+        writeEndpoint(memory, peer, endpointOffset);
+      }
+    }
     if (this.confirmed[slot] === 0) {
       this.confirmed[slot] = 1;
       Atomics.store(memory.i32, (keypair + KEYPAIR.confirmed) >> 2, 1);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { wasmMemoryKernel } from '../../src/crypto/wasm/memory-kernel.ts';
 import {
   fold,
   javascriptKernel,
@@ -8,12 +9,16 @@ import {
 } from '../../src/datapath/checksum.ts';
 import { plainSum } from './plain.ts';
 
-const KERNELS: MemoryKernelFactory[] = [javascriptKernel];
+const KERNELS: [string, MemoryKernelFactory][] = [
+  ['JavaScript', javascriptKernel],
+  ['WebAssembly', (memory) => wasmMemoryKernel(memory, 'wasm-simd')],
+  ['revectorised WebAssembly', (memory) => wasmMemoryKernel(memory, 'wasm-simd-revec')],
+];
 
 /** Zero has two forms. */
 const normal = (sum: number): number => (sum === 0xffff ? 0 : sum);
 
-describe.each(KERNELS.map((factory) => [factory]))('memory kernel', (factory) => {
+describe.each(KERNELS)('memory kernel in %s', (_, factory) => {
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
   const u8 = new Uint8Array(memory.buffer);
   const kernel = factory(memory);
