@@ -1,0 +1,19 @@
+import type { TransportAead, TransportAeadFactory } from './transport-aead.ts';
+import { compileKernel, instantiateKernel, type KernelVariant } from './wasm/loader.ts';
+
+/**
+ * The WebAssembly kernel as a transport AEAD. Offsets of `source` must be 16 or more: a partial last
+ * block is read with the bytes before it. Nothing is written outside the destination and the tag,
+ * but for up to 15 bytes behind what `open` opens.
+ */
+export const wasmAead =
+  (variant: KernelVariant): TransportAeadFactory =>
+  (memory, scratch): TransportAead => {
+    const kernel = instantiateKernel(compileKernel(variant), memory, scratch);
+    return {
+      name: variant,
+      seal: kernel.seal,
+      open: (key, counterLow, counterHigh, destination, source, length) =>
+        kernel.open(key, counterLow, counterHigh, destination, source, length) !== 0,
+    };
+  };

@@ -1,0 +1,94 @@
+import v8 from 'node:v8';
+import { assembleKernel } from './kernel.ts';
+
+/** Functions of the kernel. Offsets and lengths are bytes in the memory; see kernel.ts. */
+export interface Kernel {
+  readonly seal: (
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    destination: number,
+    source: number,
+    length: number,
+  ) => void;
+  /** 1, or 0 if the tag is wrong. */
+  readonly open: (
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    destination: number,
+    source: number,
+    length: number,
+  ) => number;
+  readonly sum: (source: number, length: number, initial: number) => number;
+  readonly copy: (destination: number, source: number, length: number) => void;
+  readonly copySum: (
+    destination: number,
+    source: number,
+    length: number,
+    initial: number,
+  ) => number;
+}
+
+/**
+ * The same code, compiled in two ways: `wasm-simd-revec` has V8 join pairs of 128-bit operations to
+ * AVX2 ones, an experimental option, `wasm-simd` does not.
+ */
+export type KernelVariant = 'wasm-simd-revec' | 'wasm-simd';
+
+/** What a module can import at most; the memory given may have any maximum up to this. */
+const MAXIMUM_PAGES = 65536;
+
+const compiled = new Map<KernelVariant, WebAssembly.Module>();
+
+/**
+ * Compiles the kernel, once per thread and variant; V8 shares the code between threads as long as one
+ * of them keeps its module. Throws where WebAssembly SIMD or shared memory is missing.
+ *
+ * Everything is compiled with the optimising compiler before this returns (about 20 ms): the
+ * self-test then tests what will run, and the first packets are not slow. V8 aborts the process
+ * if it inlines calls without the baseline compiler's feedback, so inlining is off; every
+ * call that matters takes a microsecond anyway.
+ */
+export function compileKernel(variant: KernelVariant): WebAssembly.Module {
+  const known = compiled.get(variant);
+  if (known) return known;
+  const bytes = assembleKernel(MAXIMUM_PAGES, variant);
+  const module = withOptions(
+    [
+      ['--no-wasm-inlining', '--wasm-inlining'],
+      ['--no-liftoff', '--liftoff'],
+      ['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'],
+      ...(variant === 'wasm-simd-revec' ? [REVECTORIZE] : []),
+    ],
+    () => new WebAssembly.Module(bytes),
+  );
+  compiled.set(variant, module);
+  return module;
+}
+
+type Option = readonly [on: string, off: string];
+const REVECTORIZE: Option = [
+  '--experimental-wasm-revectorize',
+  '--no-experimental-wasm-revectorize',
+];
+
+/** Runs `work` with V8 options that belong to the process, set back in the opposite order. */
+function withOptions<T>(options: readonly Option[], work: () => T): T {
+  for (const [on] of options) v8.setFlagsFromString(on);
+  try {
+    return work();
+  } finally {
+    for (const [, off] of options.toReversed()) v8.setFlagsFromString(off);
+  }
+}
+
+/** `scratch`: offset of SCRATCH_LENGTH bytes of the memory that belong to this instance alone. */
+export function instantiateKernel(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  scratch: number,
+): Kernel {
+  const instance = new WebAssembly.Instance(module, { env: { memory, scratch } });
+  return instance.exports as unknown as Kernel;
+}
