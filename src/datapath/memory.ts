@@ -114,22 +114,23 @@ export const BUFFER = {
   packetLength: 65536,
   /** ... and the virtio-net header, if there is one, to the 10 bytes before. */
   packetHeader: 64 - VNET_HEADER.length,
-  /** Outbound: sealed datagrams, at most 65,507 bytes and AEAD slack. */
-  batch: 0x11000,
-  /** Outbound: 16 KB that belong to the driver (message headers, addresses, control data). */
-  outboundDriver: 0x22000,
   /** Inbound: the driver receives datagrams to here. */
-  datagrams: 0x28000,
+  datagrams: 0x11000,
   datagramsLength: 65536,
   /** Inbound: opened packets, until `flush`. */
-  opened: 0x39000,
+  opened: 0x22000,
   openedLength: 0x40000,
   /** Inbound: virtio-net headers and iovecs of the packets being coalesced. */
-  coalesce: 0x7a000,
+  coalesce: 0x63000,
   coalesceLength: 0x8000,
-  /** Inbound: 16 KB that belong to the driver. */
-  inboundDriver: 0x82000,
+  /** 16 KB each that belong to the drivers (message headers, addresses, control data). */
+  inboundDriver: 0x6b000,
+  outboundDriver: 0x6f000,
   driverLength: 0x4000,
+  /** Outbound: batches of sealed datagrams, each at most 65,507 bytes and AEAD slack. */
+  batch: 0x74000,
+  batchStride: 0x11000,
+  batchCount: 8,
 } as const;
 const THREAD_LENGTH = SCRATCH_LENGTH + COUNTERS_LENGTH + BUFFER_LENGTH;
 const PAGE = 65536;

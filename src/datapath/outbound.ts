@@ -7,15 +7,11 @@ import { IPV4, IPV6, ipTotalLength } from '../wire/ip.ts';
 import { MESSAGE_TYPE } from '../wire/message-type.ts';
 import { TRANSPORT_DATA } from '../wire/transport-data.ts';
 import { VNET_GSO, VNET_HEADER } from '../wire/virtio-net.ts';
+import { Batches, MAX_BATCH_BYTES } from './batches.ts';
 import { BUFFER, DROP, KEYPAIR, NONE, NOT_DROPPED, PEER } from './memory.ts';
 import { Segmenter } from './segmentation.ts';
 import type { OutboundOptions, OutboundPath } from './sinks.ts';
 import { Staging } from './staging.ts';
-
-/** What fits into one UDP datagram over IPv4, and so into one sendmsg. */
-const MAX_BATCH_BYTES = 65_507;
-/** UDP_MAX_SEGMENTS of the kernel. */
-const MAX_BATCH_DATAGRAMS = 64;
 
 /**
  * Outbound flow:
@@ -24,7 +20,7 @@ const MAX_BATCH_DATAGRAMS = 64;
  * 3. The peer's sending keypair, if it may still be used, is found; else the packet is staged.
  * 4. Super-packets are cut into segments, unfinished checksums are finished.
  * 5. Each segment is padded, gets a header and the next counter, and is sealed into the batch.
- * 6. A batch is sent when it is full, when a packet does not fit to it, and at every `flush`.
+ * 6. A batch is sent when it is full, when a packet does not go with it, and at every `flush`.
  */
 export class Outbound implements OutboundPath {
   mtu: number;
@@ -37,13 +33,7 @@ export class Outbound implements OutboundPath {
   /** Keypair slot that each peer's packets are sent on, or NONE. */
   private readonly sendingKeypair: Int32Array;
   private readonly packetBuffer: number;
-  private readonly batch: number;
-
-  // The open batch: datagrams of one peer, all `batchSegment` bytes long, the last maybe shorter.
-  private batchPeer = NONE;
-  private batchLength = 0;
-  private batchCount = 0;
-  private batchSegment = 0;
+  private readonly batches: Batches;
 
   constructor(options: OutboundOptions) {
     const { memory, thread } = options;
@@ -53,7 +43,12 @@ export class Outbound implements OutboundPath {
     this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
     this.sendingKeypair = new Int32Array(memory.layout.maxPeers).fill(NONE);
     this.packetBuffer = memory.buffers(thread) + BUFFER.packet;
-    this.batch = memory.buffers(thread) + BUFFER.batch;
+    this.batches = new Batches(
+      options.sink,
+      memory.buffers(thread) + BUFFER.batch,
+      BUFFER.batchStride,
+      BUFFER.batchCount,
+    );
   }
 
   send(offset: number, length: number, vnetHeader: boolean, now: number): void {
@@ -63,11 +58,7 @@ export class Outbound implements OutboundPath {
   }
 
   flush(): void {
-    if (this.batchCount === 0) return;
-    const { batchPeer, batchLength, batchSegment } = this;
-    this.batchCount = 0;
-    this.batchLength = 0;
-    this.options.sink.sendDatagrams(batchPeer, this.batch, batchLength, batchSegment);
+    this.batches.flush();
   }
 
   sendOn(peer: number, slot: number, confirm: boolean, now: number): void {
@@ -88,7 +79,7 @@ export class Outbound implements OutboundPath {
   keepalive(peer: number, now: number): void {
     const keypair = this.usableKeypair(peer, 1, now);
     if (keypair === NONE) return;
-    const at = this.reserve(peer, TRANSPORT_DATA.overhead);
+    const at = this.batches.reserve(peer, TRANSPORT_DATA.overhead);
     this.seal(keypair, at, at + TRANSPORT_DATA.encryptedPacket, 0);
     this.sent(peer, TRANSPORT_DATA.overhead, 1, false, now);
     this.flush();
@@ -167,7 +158,7 @@ export class Outbound implements OutboundPath {
     }
     const padded = this.paddedLength(total);
     if (padded + TRANSPORT_DATA.overhead > MAX_BATCH_BYTES) return DROP.tooLarge;
-    const at = this.reserve(peer, padded + TRANSPORT_DATA.overhead);
+    const at = this.batches.reserve(peer, padded + TRANSPORT_DATA.overhead);
     this.zero(offset + total, offset + padded);
     this.seal(keypair, at, offset, padded);
     this.sent(peer, padded + TRANSPORT_DATA.overhead, 1, true, now);
@@ -186,7 +177,7 @@ export class Outbound implements OutboundPath {
     let bytes = 0;
     for (let left = count; left > 0; left--) {
       const padded = this.paddedLength(left > 1 ? segmentLength : lastSegmentLength);
-      const at = this.reserve(peer, padded + TRANSPORT_DATA.overhead);
+      const at = this.batches.reserve(peer, padded + TRANSPORT_DATA.overhead);
       const packet = at + TRANSPORT_DATA.encryptedPacket;
       const segment = segmenter.next(packet);
       this.zero(packet + segment, packet + padded);
@@ -218,29 +209,6 @@ export class Outbound implements OutboundPath {
       this.wantHandshake(peer);
     }
     return slot;
-  }
-
-  /** Place for a datagram of `size` bytes in the batch, which is sent first if it does not fit. */
-  private reserve(peer: number, size: number): number {
-    if (
-      this.batchCount > 0 &&
-      (peer !== this.batchPeer ||
-        // Only the last datagram may be shorter than the first, and none may be longer.
-        size > this.batchSegment ||
-        this.batchLength !== this.batchCount * this.batchSegment ||
-        this.batchCount === MAX_BATCH_DATAGRAMS ||
-        this.batchLength + size > MAX_BATCH_BYTES)
-    ) {
-      this.flush();
-    }
-    if (this.batchCount === 0) {
-      this.batchPeer = peer;
-      this.batchSegment = size;
-    }
-    const at = this.batch + this.batchLength;
-    this.batchLength += size;
-    this.batchCount++;
-    return at;
   }
 
   /** Header and sealed packet at `at`, from `length` padded bytes at `source` (paper 5.4.6). */

@@ -16,13 +16,14 @@ describe('packet memory', () => {
   test('the areas of a thread hold what they are for and do not overlap', () => {
     const areas = [
       [BUFFER.packetHeader, 10 + BUFFER.packetLength + SLACK],
-      [BUFFER.batch, 65507 + SLACK],
-      [BUFFER.outboundDriver, BUFFER.driverLength],
       [BUFFER.datagrams, BUFFER.datagramsLength + SLACK],
       [BUFFER.opened, BUFFER.openedLength + SLACK],
       [BUFFER.coalesce, BUFFER.coalesceLength],
       [BUFFER.inboundDriver, BUFFER.driverLength],
+      [BUFFER.outboundDriver, BUFFER.driverLength],
+      [BUFFER.batch, BUFFER.batchStride * BUFFER.batchCount],
     ] as const;
+    expect(BUFFER.batchStride).toBeGreaterThanOrEqual(65507 + SLACK);
     for (const [i, [start, length]] of areas.entries()) {
       expect(start + length).toBeLessThanOrEqual(areas[i + 1]?.[0] ?? BUFFER_LENGTH);
     }
