@@ -73,7 +73,7 @@ export class Coalescer {
   private readonly flows: Flow[] = [];
   /** Flows with a super-packet in the making. */
   private active = 0;
-  /** Flow to give up when all are in use: round robin. */
+  /** Flow to write when another needs its place: round robin. */
   private victim = 0;
   /** Iovecs of packets that go out alone, with an all-zero virtio-net header. */
   private readonly single: number;
@@ -310,27 +310,18 @@ export class Coalescer {
 
   /** Verifies the checksums of a packet with the flow's shape. */
   private verify(packet: number, total: number, flow: Flow): boolean {
-    const { kernel } = this.options;
-    if (flow.isV4 && kernel.sum(packet, flow.transport, 0) !== 0xffff) return false;
-    const length = total - flow.transport;
-    const sum = kernel.sum(
-      packet + flow.transport,
-      length,
-      this.pseudoHeaderSum(packet, flow, length),
-    );
-    return sum === 0xffff;
+    if (flow.isV4 && this.options.kernel.sum(packet, flow.transport, 0) !== 0xffff) return false;
+    return this.sumWithPseudoHeader(packet, flow, total, total) === 0xffff;
   }
 
-  /** Sum of the pseudo header: addresses, protocol, length (RFC 9293 3.1, RFC 8200 8.1). */
-  private pseudoHeaderSum(packet: number, flow: Flow, length: number): number {
-    const { kernel } = this.options;
-    const protocol = flow.isTcp ? PROTOCOL.tcp : PROTOCOL.udp;
-    const addresses = packet + (flow.isV4 ? IPV4.source : IPV6.source);
-    return kernel.sum(
-      addresses,
-      packet + flow.transport - addresses,
-      fold(swap16(protocol) + swap16(length)),
-    );
+  /**
+   * Sum of the pseudo header (addresses, protocol, length: RFC 9293 3.1, RFC 8200 8.1) and of the
+   * packet from its transport header to `end`. In one go: the addresses stand right before it.
+   */
+  private sumWithPseudoHeader(packet: number, flow: Flow, total: number, end: number): number {
+    const addresses = flow.isV4 ? IPV4.source : IPV6.source;
+    const rest = swap16(flow.isTcp ? PROTOCOL.tcp : PROTOCOL.udp) + swap16(total - flow.transport);
+    return this.options.kernel.sum(packet + addresses, end - addresses, fold(rest));
   }
 
   private writeFlow(flow: Flow): void {
@@ -361,7 +352,7 @@ export class Coalescer {
     else view.setUint16(at + UDP.length, total - transport, false);
     // Unfinished checksum: the sum of the pseudo header, not complemented (virtio 1.2, 5.1.6.2).
     const checksum = isTcp ? TCP.checksum : UDP.checksum;
-    view.setUint16(at + checksum, this.pseudoHeaderSum(head, flow, total - transport), true);
+    view.setUint16(at + checksum, this.sumWithPseudoHeader(head, flow, total, transport), true);
 
     const type = isTcp ? (isV4 ? VNET_GSO.tcp4 : VNET_GSO.tcp6) : VNET_GSO.udp;
     u8[area + VNET_HEADER.flags] = VNET_NEEDS_CHECKSUM;

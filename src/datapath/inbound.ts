@@ -81,8 +81,8 @@ export class Inbound implements InboundPath {
 
   setCoalescing(tcp: boolean, udp: boolean): void {
     this.flush();
-    this.coalescer.tcp = tcp;
-    this.coalescer.udp = udp;
+    this.coalescer.tcp = tcp && this.options.vnetHeader;
+    this.coalescer.udp = udp && this.options.vnetHeader;
   }
 
   addTraffic(peer: number, bytes: number): void {
