@@ -1,0 +1,49 @@
+import { toBase64 } from '../contract/encoding.ts';
+import type { EpochDocument } from '../contract/epoch.ts';
+import { compareNodeIds } from '../contract/ids.ts';
+import type { ControllerClock } from './clock.ts';
+import type { Governor } from './governor.ts';
+import type { Settings } from './settings.ts';
+
+/** Who is in, who is out, and why: what is in force, with scores and ages as they are now. */
+export async function epochDocument(
+  governor: Governor,
+  settings: Settings,
+  clock: ControllerClock,
+  meshId: Uint8Array,
+): Promise<EpochDocument> {
+  const epoch = governor.current;
+  const now = clock.wall();
+  const verdicts = await governor.verdicts();
+  const since = new Map(epoch?.members.map((one) => [one.nodeId, one.sinceEpoch]));
+  const nodes = [...governor.nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
+  return {
+    mesh_id: toBase64(meshId),
+    epoch: epoch?.epoch ?? 0,
+    version: epoch?.version ?? 0,
+    now,
+    started_at: epoch?.startedAt ?? now,
+    next_rotation_at: governor.nextRotationAt(),
+    epoch_s: settings.epochS,
+    threshold: settings.policy.threshold,
+    freshness_s: settings.policy.freshnessS,
+    observe_only: settings.observeOnly,
+    rotations: governor.rotations,
+    exclusions: governor.exclusions,
+    nodes: nodes.map((node) => {
+      const decided = epoch?.verdicts[node.nodeId];
+      const present = verdicts.get(node.nodeId);
+      return {
+        node_id: node.nodeId,
+        tunnel_address: node.tunnelAddress,
+        allowed: since.has(node.nodeId),
+        reason: decided?.reason ?? 'not_yet_decided',
+        explanation: decided?.explanation ?? 'Enrolled; the next epoch decides. No score yet.',
+        score: present?.score ?? null,
+        age_s: present?.ageS ?? null,
+        since_epoch: since.get(node.nodeId) ?? null,
+        suites: present?.suites ?? [],
+      };
+    }),
+  };
+}

@@ -1,0 +1,118 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { benchmarkAnswerSchema } from '../../contract/benchmark.ts';
+import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
+import { envelopeSchema } from '../../contract/envelope.ts';
+import { nodeIdField } from '../../contract/fields.ts';
+import { SIGNATURE_TAGS, type SignatureTag, splitTarget } from '../../contract/http-signature.ts';
+import { orRefuse, refuse } from '../problem-error.ts';
+import type { Services } from '../services.ts';
+import type { NodeRecord } from '../store.ts';
+
+const nodeParams = {
+  type: 'object',
+  required: ['node_id'],
+  properties: { node_id: nodeIdField },
+} as const;
+
+type NodeRequest = FastifyRequest<{ Params: { node_id: string } }>;
+
+/** What nodes call over the network. */
+export function nodeRoutes(app: FastifyInstance, services: Services): void {
+  const { benchmarks, enrolments, governor, configs, streams } = services;
+
+  app.post('/v1/nodes', {
+    schema: {
+      summary: 'Enrol with a join token',
+      body: enrolmentRequestSchema,
+      response: { 201: envelopeSchema },
+    },
+    handler: async (request, reply) => {
+      const { answer, node } = orRefuse(await enrolments.enrol(request.body));
+      request.log.info({ node_id: node.nodeId, address: node.tunnelAddress }, 'node enrolled');
+      return reply.code(201).send(answer);
+    },
+  });
+
+  app.post('/v1/benchmarks/:node_id', {
+    schema: {
+      summary: 'Report a signed score',
+      params: nodeParams,
+      body: envelopeSchema,
+      response: { 202: benchmarkAnswerSchema },
+    },
+    handler: async (request: NodeRequest, reply) => {
+      const answer = orRefuse(await benchmarks.take(request.params.node_id, request.body));
+      return reply.code(202).send(answer);
+    },
+  });
+
+  app.get('/v1/config/:node_id', {
+    schema: {
+      summary: 'The config of the node that signs the request',
+      params: nodeParams,
+      response: { 200: envelopeSchema, 304: { type: 'null', description: 'Nothing new' } },
+    },
+    handler: async (request: NodeRequest, reply) => {
+      const { node, nonce } = ownRequest(services, request, SIGNATURE_TAGS.config);
+      const epoch = governor.current;
+      if (epoch?.secret === undefined) return refuse('not_ready');
+      reply.header('cache-control', 'no-store').header('etag', configs.etag(node.nodeId, epoch));
+      if (request.headers['if-none-match'] === configs.etag(node.nodeId, epoch)) {
+        return reply.code(304).send();
+      }
+      const { envelope } = await configs.build(node, epoch, nonce);
+      return reply.send(envelope);
+    },
+  });
+
+  app.get('/v1/stream/:node_id', {
+    schema: { summary: 'Server-sent events: one for every epoch', params: nodeParams },
+    handler: (request: NodeRequest, reply) => {
+      const { node } = ownRequest(services, request, SIGNATURE_TAGS.stream);
+      reply.hijack();
+      const { raw } = reply;
+      raw.writeHead(200, {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      });
+      raw.flushHeaders();
+      const ended = streams.add(node.nodeId, {
+        get backlog() {
+          return raw.writableLength;
+        },
+        write: (text) => void raw.write(text),
+        end: () => void raw.destroy(),
+      });
+      raw.on('close', ended);
+      raw.on('error', ended);
+    },
+  });
+}
+
+/** The node of the path, which must be the one that signed the request. */
+function ownRequest(
+  services: Services,
+  request: NodeRequest,
+  tag: SignatureTag,
+): { node: NodeRecord; nonce: string } {
+  const signed = signedRequest(services, request, tag);
+  if (signed.node.nodeId !== request.params.node_id) {
+    refuse('wrong_node', { field: 'node_id', expected: 'the node that signed the request' });
+  }
+  return signed;
+}
+
+export function signedRequest(
+  services: Services,
+  request: FastifyRequest,
+  tag: SignatureTag,
+): { node: NodeRecord; nonce: string } {
+  const parts = {
+    method: request.method,
+    authority: (request.headers.host ?? '').toLowerCase(),
+    ...splitTarget(request.url),
+  };
+  const { auth, governor } = services;
+  return orRefuse(auth.verify((keyid) => governor.nodeOfKey(keyid), parts, request.headers, tag));
+}

@@ -1,0 +1,88 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { epochSchema } from '../../contract/epoch.ts';
+import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
+import { epochDocument } from '../epoch-document.ts';
+import { controllerMetrics } from '../metrics.ts';
+import { refuse } from '../problem-error.ts';
+import type { Services } from '../services.ts';
+import { signedRequest } from './nodes.ts';
+
+/** State that people, monitors and members read. `mayRead` refuses callers who may not. */
+export function stateRoutes(
+  app: FastifyInstance,
+  services: Services,
+  mayRead: (request: FastifyRequest) => void,
+): void {
+  const { governor, settings, clock, meshId, streams, benchmarks, problems } = services;
+  const epoch = () => epochDocument(governor, settings, clock, meshId);
+
+  app.get('/v1/epoch', {
+    schema: { summary: 'Who is in, who is out, and why', response: { 200: epochSchema } },
+    handler: async (request) => {
+      mayRead(request);
+      return epoch();
+    },
+  });
+
+  app.get('/status.json', {
+    schema: {
+      summary: 'The same, as written to disk at every epoch',
+      response: { 200: epochSchema },
+    },
+    handler: async (request) => {
+      mayRead(request);
+      return epoch();
+    },
+  });
+
+  app.get('/metrics', {
+    schema: { summary: 'Prometheus metrics' },
+    handler: async (request, reply) => {
+      mayRead(request);
+      const text = controllerMetrics(await epoch(), {
+        streams: streams.size,
+        acceptedBenchmarks: benchmarks.accepted,
+        problems,
+        ready: governor.isReady,
+      });
+      return reply.type('text/plain; version=0.0.4').send(text);
+    },
+  });
+
+  app.get('/healthz', {
+    schema: { summary: 'The process is alive' },
+    handler: async () => ({ status: 'ok' }),
+  });
+
+  app.get('/readyz', {
+    schema: { summary: 'Epochs are being decided' },
+    handler: async () => {
+      if (!governor.isReady) return refuse('not_ready', { detail: waiting(services) });
+      return { status: 'ready', epoch: governor.current?.epoch };
+    },
+  });
+
+  app.get('/openapi.json', { schema: { hide: true }, handler: async () => app.swagger() });
+}
+
+/** Loopback callers if the settings say so, and members of the present epoch. */
+export function membersAndLoopback(services: Services): (request: FastifyRequest) => void {
+  const { settings, governor } = services;
+  return (request) => {
+    if (settings.epochOnLoopback && isLoopback(request.socket.remoteAddress)) return;
+    const { node } = signedRequest(services, request, SIGNATURE_TAGS.epoch);
+    if (!governor.current?.members.some((one) => one.nodeId === node.nodeId)) {
+      refuse('not_authorized', { expected: 'a member of the present epoch' });
+    }
+  };
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address === '::1' || /^(?:::ffff:)?127\./.test(address ?? '');
+}
+
+function waiting({ governor }: Services): string {
+  return governor.current === undefined
+    ? 'No epoch has been committed yet.'
+    : `Epoch ${governor.current.epoch} goes on until its members have reported again.`;
+}

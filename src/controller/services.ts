@@ -1,0 +1,26 @@
+import type { Benchmarks } from './benchmarks.ts';
+import type { ControllerClock } from './clock.ts';
+import type { ConfigBuilder } from './config-builder.ts';
+import type { Enrolments } from './enrolments.ts';
+import type { Governor } from './governor.ts';
+import type { RequestAuth } from './request-auth.ts';
+import type { Settings } from './settings.ts';
+import type { Store } from './store.ts';
+import type { StreamHub } from './stream-hub.ts';
+
+/** What the routes are made of. */
+export interface Services {
+  readonly meshId: Uint8Array;
+  readonly settings: Settings;
+  readonly clock: ControllerClock;
+  readonly store: Store;
+  readonly governor: Governor;
+  readonly auth: RequestAuth;
+  readonly benchmarks: Benchmarks;
+  readonly enrolments: Enrolments;
+  readonly configs: ConfigBuilder;
+  readonly streams: StreamHub;
+  /** Answered problems by code. */
+  readonly problems: Map<string, number>;
+  readonly statusFile: string;
+}

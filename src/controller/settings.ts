@@ -1,0 +1,83 @@
+import { DEFAULT_POLICY, type Policy } from './policy.ts';
+
+/** How a mesh is governed. */
+export interface Settings {
+  readonly policy: Policy;
+  /** Seconds of an epoch. */
+  readonly epochS: number;
+  /** Seconds a config is good for, from when it was asked for. Default: three epochs. */
+  readonly lifetimeS: number;
+  /** Seconds that keypairs of an older epoch are still received on. Default: a third of an epoch. */
+  readonly graceS: number;
+  /** Seconds between two reports of a node. Default: a sixth of an epoch. */
+  readonly reportIntervalS: number;
+  /** Verdicts are computed, logged and shown, but nobody is cut. */
+  readonly observeOnly: boolean;
+  /** Tunnel subnet; nodes get its addresses from the second host on. */
+  readonly tunnelPrefix: string;
+  /** Ed25519 public keys (32 bytes) of evaluators. */
+  readonly evaluators: readonly Uint8Array[];
+  /** Whether `GET /v1/epoch` answers callers from the loopback network without a signature. */
+  readonly epochOnLoopback: boolean;
+}
+
+export class SettingsError extends Error {
+  readonly field: string;
+
+  constructor(field: string, expected: string) {
+    super(`${field}: expected ${expected}`);
+    this.name = 'SettingsError';
+    this.field = field;
+  }
+}
+
+/** Fills in defaults and checks. Throws a `SettingsError` naming the field. */
+export function completeSettings(given: Partial<Settings> = {}): Settings {
+  const epochS = given.epochS ?? 60;
+  number('epoch', epochS, 0.5, 86_400);
+  const settings: Settings = {
+    policy: given.policy ?? { ...DEFAULT_POLICY, freshnessS: 2 * epochS },
+    epochS,
+    lifetimeS: given.lifetimeS ?? 3 * epochS,
+    graceS: given.graceS ?? epochS / 3,
+    reportIntervalS: given.reportIntervalS ?? epochS / 6,
+    observeOnly: given.observeOnly ?? false,
+    tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',
+    evaluators: given.evaluators ?? [],
+    epochOnLoopback: given.epochOnLoopback ?? true,
+  };
+  number('threshold', settings.policy.threshold, 0, 1);
+  number('freshness', settings.policy.freshnessS, 0.1, 86_400);
+  number('lifetime', settings.lifetimeS, epochS, 86_400);
+  number('grace', settings.graceS, 0.1, epochS);
+  number('report interval', settings.reportIntervalS, 0.05, epochS);
+  if (settings.policy.suites.length === 0) throw new SettingsError('suites', 'at least one suite');
+  hostAddresses(settings.tunnelPrefix);
+  return settings;
+}
+
+/** Addresses that nodes can have: all hosts of the prefix but the first (kept for a gateway). */
+export function hostAddresses(prefix: string): Iterable<string> {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(prefix);
+  const [a, b, c, d, length] = match?.slice(1).map(Number) ?? [];
+  const isPrefix =
+    match !== null && [a, b, c, d].every((octet) => octet! <= 255) && length! >= 8 && length! <= 29;
+  if (!isPrefix) throw new SettingsError('tunnel prefix', 'an IPv4 prefix such as 10.10.0.0/24');
+  const size = 2 ** (32 - length!);
+  const base = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
+  if (base % size !== 0) throw new SettingsError('tunnel prefix', 'one whose host bits are zero');
+  return {
+    *[Symbol.iterator]() {
+      for (let host = 2; host < size - 1; host++) {
+        const address = base + host;
+        yield [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
+      }
+    },
+  };
+}
+
+function number(field: string, value: number, min: number, max: number): void {
+  if (!Number.isFinite(value) || value < min || value > max) {
+    throw new SettingsError(field, `a number from ${min} to ${max}`);
+  }
+}
