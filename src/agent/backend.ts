@@ -27,6 +27,8 @@ export interface Backend {
   readonly kind: 'linux' | 'userspace' | 'uapi';
   readonly tunnel: Pick<Tunnel, 'configure' | 'status' | 'expireKeypairs' | 'close' | 'closed'>;
   readonly ping: Ping;
+  /** Told until when (boot clock, seconds) the device may stay as it is. */
+  readonly onLease?: (until: number) => void;
   /** Why it is not `linux` although that was to be tried first. */
   readonly note?: string;
 }

@@ -22,6 +22,8 @@ export interface MembershipOptions {
   readonly clock: AgentClock;
   readonly counters: Counters;
   readonly emit: EmitEvent;
+  /** Told until when (boot clock, seconds) the device may stay as it is. */
+  readonly onLease?: (until: number) => void;
 }
 
 const NO_PEERS: DesiredPeers = new Map();
@@ -203,6 +205,7 @@ export class Membership {
     const previous = this.config?.document;
     const recovered = this.current === 'expired';
     this.config = config;
+    this.options.onLease?.(config.expiresAt);
     this.current = document.allowed ? 'member' : 'denied';
     counters.add('configs_applied');
     if (recovered) emit({ event: 'recovered', epoch: document.epoch });

@@ -96,7 +96,14 @@ export async function startNode(
     epochS: enrolment.epoch_s,
     graceS: enrolment.grace_s,
   });
-  const membership = new Membership({ tunnel: backend.tunnel, state, clock, counters, emit });
+  const membership = new Membership({
+    tunnel: backend.tunnel,
+    state,
+    clock,
+    counters,
+    emit,
+    ...(backend.onLease === undefined ? {} : { onLease: backend.onLease }),
+  });
   const configAgent = new ConfigAgent({
     client,
     membership,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { openBackend } from '../agent/backend.ts';
+import { type Backend, type BackendOptions, openBackend } from '../agent/backend.ts';
 import { systemClock } from '../agent/clock.ts';
 import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
@@ -49,7 +49,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     throw new CommandError(EXIT.usage, 'usage', `${options.name}: not a node name`);
   }
   const stop = stopSignal({ withStdin: options.stopWithStdin === true });
-  const kind = backendKind(options.backend);
+  const backend = backendOf(options);
   try {
     const node = await startNode(
       nodeOptions(options),
@@ -60,12 +60,13 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
         randomBytes: (length) => new Uint8Array(randomBytes(length)),
         random: Math.random,
         emit,
-        openBackend: (rest) => openBackend({ ...rest, kind, name: options.interface }),
+        openBackend: backend,
       },
       stop,
     );
     if (node.backend.note !== undefined) {
-      process.stderr.write(`meshnet node: userspace mode, because ${node.backend.note}\n`);
+      const what = node.backend.kind === 'userspace' ? 'userspace mode, because ' : '';
+      process.stderr.write(`meshnet node: ${what}${node.backend.note}\n`);
     }
     await node.ended;
   } catch (error) {
@@ -110,9 +111,20 @@ function scoreSource(options: NodeCommandOptions): ScoreSource | null {
   return gaussianSource({ ...gaussian, ...ramp }, systemClock, Math.random);
 }
 
-function backendKind(text: string): 'auto' | 'linux' | 'userspace' {
-  if (text === 'auto' || text === 'linux' || text === 'userspace') return text;
-  const message = `--backend ${text}: expected auto, linux, userspace or uapi:SOCKET`;
+type OpenBackend = (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<Backend>;
+
+function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBackend {
+  if (backend === 'auto' || backend === 'linux' || backend === 'userspace') {
+    return (options) => openBackend({ ...options, kind: backend, name });
+  }
+  const socket = /^uapi:(.+)$/.exec(backend)?.[1];
+  if (socket !== undefined) {
+    return async (options) => {
+      const { openUapiBackend } = await import('../agent/uapi-backend.ts');
+      return openUapiBackend(socket, options, defaultProvider(), systemClock);
+    };
+  }
+  const message = `--backend ${backend}: expected auto, linux, userspace or uapi:SOCKET`;
   throw new CommandError(EXIT.usage, 'usage', message);
 }
 

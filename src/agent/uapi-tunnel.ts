@@ -1,0 +1,190 @@
+import { toBase64 } from '../contract/encoding.ts';
+import type { DeviceChange, DeviceStatus, PeerChange, Tunnel } from '../tunnel/create-tunnel.ts';
+import type { AgentClock } from './clock.ts';
+import { uapiGet, uapiSet } from './uapi-client.ts';
+import type { ForeignStatus } from './uapi-text.ts';
+
+/**
+ * A foreign WireGuard device (official wireguard-go, a kernel's through its tools) driven by the
+ * same reconcile as ours. It knows neither generations nor rotation, so what it lacks is made up
+ * for from outside:
+ *
+ * - A new PSK ends no session of it and starts no handshake. Where the other end is one of ours,
+ *   that end initiates. If no handshake has come `renewAfterMs` later (both ends foreign, or the
+ *   initiation was lost), the peer is removed and added again, which does start one: the end with
+ *   the smaller key first, the other one as late again. That is not hitless.
+ * - A peer that was out in between (`expireBefore`), and all peers after a suspend, are removed and
+ *   added again, which ends their sessions.
+ */
+export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expireKeypairs'> {
+  readonly closed: Promise<Error | undefined>;
+
+  private readonly options: UapiTunnelOptions;
+  private readonly stop = new AbortController();
+  /** What each peer was last told, by key. PSKs live here and in the device only. */
+  private readonly peers = new Map<string, KnownPeer>();
+  /** How often a session had to be ended to renew it. */
+  private addedAgain = 0;
+  private latest: ForeignStatus = { listenPort: 0, peers: [] };
+  private settleClosed: (error: Error | undefined) => void = () => {};
+
+  constructor(options: UapiTunnelOptions) {
+    this.options = options;
+    this.closed = new Promise((settle) => {
+      this.settleClosed = settle;
+    });
+  }
+
+  /** Gives the device its identity, empties it, and begins to watch it. */
+  async open(privateKey: Uint8Array, listenPort: number): Promise<void> {
+    await uapiSet(this.options.socket, { privateKey, listenPort, replacePeers: true });
+    await this.refresh();
+    void this.watch();
+  }
+
+  async configure(change: DeviceChange): Promise<void> {
+    const changes = (change.peers ?? []).flatMap((peer) => this.foreignChange(peer, change));
+    await uapiSet(this.options.socket, { ...change, peers: changes });
+    if (change.replacePeers) this.peers.clear();
+    const now = this.options.clock.monotonic();
+    for (const peer of change.peers ?? []) this.remember(peer, now);
+    await this.refresh();
+  }
+
+  status(): DeviceStatus {
+    return {
+      privateKey: undefined,
+      publicKey: undefined,
+      listenPort: this.latest.listenPort,
+      fwmark: 0,
+      peers: this.latest.peers,
+      drops: { foreignPeerAddedAgain: this.addedAgain },
+    };
+  }
+
+  async expireKeypairs(before: number): Promise<void> {
+    const old = [...this.peers.values()].filter((peer) => (peer.last.generation ?? 0) < before);
+    await this.addAgain(old);
+  }
+
+  /** Empties the device and takes its identity away; the device itself belongs to someone else. */
+  async close(): Promise<void> {
+    if (this.stop.signal.aborted) return;
+    this.stop.abort();
+    const change = { privateKey: new Uint8Array(32), replacePeers: true };
+    await uapiSet(this.options.socket, change).catch(() => {}); // gone with the device
+    this.settleClosed(undefined);
+  }
+
+  /** One peer's change in the words a foreign device knows. */
+  private foreignChange(peer: PeerChange, change: DeviceChange): PeerChange[] {
+    if (peer.remove) return [peer];
+    if (!peer.presharedKey || peer.presharedKey.every((byte) => byte === 0)) {
+      throw new Error('a governed peer needs a pre-shared key'); // as requirePsk does on ours
+    }
+    const known = this.peers.get(toBase64(peer.publicKey));
+    if (!known || change.replacePeers) return [peer];
+    const wasOut = (peer.expireBefore ?? 0) > (known.last.generation ?? 0);
+    if (!wasOut) return [peer];
+    return [{ publicKey: peer.publicKey, remove: true }, this.whole(known, peer)];
+  }
+
+  private remember(peer: PeerChange, now: number): void {
+    const key = toBase64(peer.publicKey);
+    if (peer.remove) {
+      this.peers.delete(key);
+      return;
+    }
+    const known = this.peers.get(key);
+    this.peers.set(key, {
+      last: known ? this.whole(known, peer) : peer,
+      keyedAt: now,
+      keyedAtWall: this.options.clock.wall(),
+      attempts: 0,
+    });
+  }
+
+  /** A change with what it leaves out taken from before: a peer is added again as a whole. */
+  private whole(known: KnownPeer, peer: PeerChange): PeerChange {
+    const key = toBase64(peer.publicKey);
+    const roamed = this.latest.peers.find((other) => toBase64(other.publicKey) === key)?.endpoint;
+    const endpoint = peer.endpoint ?? roamed ?? known.last.endpoint;
+    return { ...known.last, ...peer, ...(endpoint ? { endpoint } : {}) };
+  }
+
+  private async addAgain(peers: readonly KnownPeer[]): Promise<void> {
+    if (peers.length === 0) return;
+    const changes = peers.flatMap(({ last }): PeerChange[] => [
+      { publicKey: last.publicKey, remove: true },
+      // Setting a keepalive interval makes the device send one at once, and so initiate.
+      { ...this.whole({ ...NOT_KEYED, last }, last), persistentKeepalive: KEEPALIVE_S },
+    ]);
+    await uapiSet(this.options.socket, { peers: changes });
+    await this.refresh();
+  }
+
+  private async refresh(): Promise<void> {
+    this.latest = await uapiGet(this.options.socket);
+  }
+
+  /** Looks at the device, adds peers again that stay on old keys, and notices when it is gone. */
+  private async watch(): Promise<void> {
+    const { clock, renewAfterMs, ownKey } = this.options;
+    let failures = 0;
+    while (!this.stop.signal.aborted) {
+      await clock.sleep(WATCH_MS, this.stop.signal);
+      if (this.stop.signal.aborted) return;
+      try {
+        await this.refresh();
+        failures = 0;
+        const now = clock.monotonic();
+        const due = [...this.peers.values()].filter((peer) => {
+          if (this.isRenewed(peer)) return false;
+          const turns = (compareBytes(ownKey, peer.last.publicKey) < 0 ? 1 : 2) + 2 * peer.attempts;
+          return now - peer.keyedAt >= turns * renewAfterMs;
+        });
+        for (const peer of due) peer.attempts++;
+        this.addedAgain += due.length;
+        await this.addAgain(due);
+      } catch (error) {
+        failures++;
+        if (failures < GIVE_UP_AFTER) continue;
+        this.stop.abort();
+        this.settleClosed(error as Error);
+      }
+    }
+  }
+
+  private isRenewed(peer: KnownPeer): boolean {
+    const key = toBase64(peer.last.publicKey);
+    const found = this.latest.peers.find((other) => toBase64(other.publicKey) === key);
+    return (found?.lastHandshakeAt ?? 0) >= peer.keyedAtWall;
+  }
+}
+
+export interface UapiTunnelOptions {
+  readonly socket: string;
+  /** This node's WireGuard public key. */
+  readonly ownKey: Uint8Array;
+  readonly clock: AgentClock;
+  /** ms after a new PSK without a handshake until the peer is added again. */
+  readonly renewAfterMs: number;
+}
+
+interface KnownPeer {
+  readonly last: PeerChange;
+  /** When its PSK was set: monotonic ms, and wall clock ms as the device stamps handshakes. */
+  readonly keyedAt: number;
+  readonly keyedAtWall: number;
+  attempts: number;
+}
+
+const NOT_KEYED = { keyedAt: 0, keyedAtWall: 0, attempts: 0 };
+const WATCH_MS = 250;
+const KEEPALIVE_S = 25;
+/** Looks in a row that found no device. */
+const GIVE_UP_AFTER = 4;
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  return Buffer.compare(a, b);
+}
