@@ -152,7 +152,9 @@ export class Device implements DataPlaneEvents {
       } else {
         this.handshakes.abandon(peer);
         peer.timers.stop();
+        peer.initiationSentAt = Number.NEGATIVE_INFINITY; // up again, it may try at once
         this.options.plane.dropStaged(peer.slot);
+        this.options.plane.acceptHandshakeRequests(peer.slot);
         this.sessions.remove(peer, () => true);
       }
     }
