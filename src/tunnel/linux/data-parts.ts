@@ -1,23 +1,38 @@
-import { selectTransport } from '../../crypto/transport-select.ts';
+import type { TransportAeadFactory } from '../../crypto/transport-aead.ts';
+import type { TransportAeadName } from '../../crypto/transport-select.ts';
 import { AllowedIps } from '../../datapath/allowedips.ts';
-import { javascriptKernel } from '../../datapath/checksum.ts';
+import { javascriptKernel, type MemoryKernelFactory } from '../../datapath/checksum.ts';
 import { PacketMemory } from '../../datapath/memory.ts';
 import type { DataPathParts } from '../../datapath/sinks.ts';
 import type { WorkerSetup } from './messages.ts';
 
-/** What a worker's half of the data path is made of. `log`: an implementation did not work here. */
-export function dataParts(
-  setup: WorkerSetup,
-  thread: number,
-  log: (message: string) => void,
-): DataPathParts {
+/** What a worker's half of the data path is made of. */
+export async function dataParts(setup: WorkerSetup, thread: number): Promise<DataPathParts> {
   const memory = new PacketMemory(setup.layout, setup.memory);
-  const transport = selectTransport({ log });
+  const { aead, kernel } = await implementations(setup.aead);
   return {
     memory,
     thread,
-    aead: transport.aead(memory.memory, memory.scratch(thread)),
-    kernel: (transport.memoryKernel ?? javascriptKernel)(memory.memory),
+    aead: aead(memory.memory, memory.scratch(thread)),
+    kernel: kernel(memory.memory),
     allowedIps: new AllowedIps(),
   };
+}
+
+/**
+ * Control has chosen and tested the implementation (V8 shares its code between threads); the worker
+ * loads just that one, because the reference cryptography takes longer to load than all the rest.
+ */
+async function implementations(
+  name: TransportAeadName,
+): Promise<{ aead: TransportAeadFactory; kernel: MemoryKernelFactory }> {
+  if (name === 'wasm-simd' || name === 'wasm-simd-revec') {
+    const [{ wasmAead }, { wasmMemoryKernel }] = await Promise.all([
+      import('../../crypto/transport-wasm.ts'),
+      import('../../crypto/wasm/memory-kernel.ts'),
+    ]);
+    return { aead: wasmAead(name), kernel: (memory) => wasmMemoryKernel(memory, name) };
+  }
+  const { TRANSPORT_AEAD_FACTORIES } = await import('../../crypto/transport-select.ts');
+  return { aead: TRANSPORT_AEAD_FACTORIES[name], kernel: javascriptKernel };
 }

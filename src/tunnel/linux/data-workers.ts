@@ -1,3 +1,4 @@
+import { getCompileCacheDir } from 'node:module';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { O_CLOEXEC, O_NONBLOCK } from '../../io/linux/constants.ts';
@@ -63,7 +64,12 @@ export class DataWorkers {
     const workerData: WorkerSetup = { ...setup, signals: this.signals.buffer, wakeFd };
     // Published builds have .js files, sources .ts: the neighbour has this module's own ending.
     const url = new URL(`./${module}${extname(import.meta.url)}`, import.meta.url);
-    const worker = new Worker(url, { workerData, name: `meshtun-${module}`, execArgv: [] });
+    const worker = new Worker(url, {
+      workerData,
+      name: `meshtun-${module}`,
+      execArgv: [],
+      env: workerEnvironment(),
+    });
     this.workers[thread] = worker;
     return new Promise((resolve, reject) => {
       worker.on('message', (report: Report) => {
@@ -116,4 +122,10 @@ export class DataWorkers {
     process.off('exit', this.raiseAtExit);
     for (const fd of this.wakeFds.splice(0)) syscalls().close(fd);
   }
+}
+
+/** A compile cache that main switched on serves the workers, too. */
+function workerEnvironment(): NodeJS.ProcessEnv {
+  const cache = getCompileCacheDir();
+  return cache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cache };
 }

@@ -1,4 +1,4 @@
-import { DROP, type PacketMemory } from '../../datapath/memory.ts';
+import { DROP, KEYPAIR, type PacketMemory, PEER } from '../../datapath/memory.ts';
 import type { InboundSink } from '../../datapath/sinks.ts';
 import { ERRNO, errnoName } from '../../io/linux/errno.ts';
 import type { NativeBuffer, Syscalls } from '../../io/linux/syscalls.ts';
@@ -7,6 +7,10 @@ import { ENDPOINT } from '../../wire/endpoint.ts';
 import { VNET_GSO, VNET_HEADER } from '../../wire/virtio-net.ts';
 import type { Report } from './messages.ts';
 import type { Signals } from './signals.ts';
+
+/** How long (ms) to wait at most for a confirmed keypair to be sent on, and how often to look. */
+const SWITCH_TIMEOUT = 5;
+const SWITCH_INTERVAL = 0.05;
 
 export interface TunSinkOptions {
   readonly memory: PacketMemory;
@@ -63,8 +67,22 @@ export class TunSink implements InboundSink {
     });
   }
 
+  /**
+   * The packet that confirmed the keypair is not delivered before packets are sent on it, or the
+   * answer to it might leave on a keypair that the peer, restarted, has no more. Control switches
+   * over; this thread sees it in memory. Once per handshake, some tens of microseconds.
+   */
   keypairConfirmed(slot: number): void {
-    this.options.report({ report: 'keypairConfirmed', slot });
+    const { memory, report, signals } = this.options;
+    report({ report: 'keypairConfirmed', slot });
+    const peer = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]!;
+    const sendingAt = (memory.peer(peer) + PEER.sendKeypair) >> 2;
+    const deadline = performance.now() + SWITCH_TIMEOUT;
+    for (;;) {
+      const sending = Atomics.load(memory.i32, sendingAt);
+      if (sending === slot || signals.stopped || performance.now() > deadline) return;
+      Atomics.wait(memory.i32, sendingAt, sending, SWITCH_INTERVAL);
+    }
   }
 
   private isSuperPacket(iovecs: number): boolean {

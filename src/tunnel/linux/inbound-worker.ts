@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Inbound } from '../../datapath/inbound.ts';
 import { BUFFER, DROP } from '../../datapath/memory.ts';
@@ -8,7 +9,7 @@ import { NativeBuffer } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { TunSink } from './inbound-sink.ts';
 import { Mailbox } from './mailbox.ts';
-import { type InboundOperation, type Report, THREAD, type WorkerSetup } from './messages.ts';
+import { type InboundOperation, THREAD, type WorkerSetup } from './messages.ts';
 import { applyShared } from './operations.ts';
 import { Signals } from './signals.ts';
 
@@ -20,11 +21,9 @@ import { Signals } from './signals.ts';
 /** Receive calls (each up to 64 KB) before what is kept for coalescing is written. */
 const RECEIVES_PER_ROUND = 8;
 
-function run(setup: WorkerSetup): void {
+async function run(setup: WorkerSetup): Promise<void> {
   const { udpFd, tunFd, vnetHeader } = setup;
-  const parts = dataParts(setup, THREAD.inbound, (message) => {
-    parentPort!.postMessage({ report: 'log', message } satisfies Report);
-  });
+  const parts = await dataParts(setup, THREAD.inbound);
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
   const buffers = memory.buffers(thread);
@@ -78,6 +77,7 @@ function run(setup: WorkerSetup): void {
     return true;
   }
 
+  flushCompileCache(); // if there is one: this thread ends only when the tunnel does
   mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
   while (mailbox.process()) {
     const more = receiveRound();
@@ -90,4 +90,4 @@ function run(setup: WorkerSetup): void {
   }
 }
 
-run(workerData as WorkerSetup);
+await run(workerData as WorkerSetup);

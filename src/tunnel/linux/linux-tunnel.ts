@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { CryptoProvider, RandomBytes } from '../../crypto/provider.ts';
 import { defaultProvider } from '../../crypto/select.ts';
+import { selectTransport } from '../../crypto/transport-select.ts';
 import {
   BUFFER,
   DROP,
@@ -116,6 +117,7 @@ export class LinuxTunnel implements Tunnel {
         udpFd: udp.fd,
         udpFamily: udp.family,
         mtu: state.mtu,
+        aead: selectTransport({ log: (message) => options.log?.(message) }).name,
         vnetHeader: tun.offloads.vnetHeader,
         coalesceTcp: tun.offloads.tcp,
         coalesceUdp: tun.offloads.udp,
@@ -130,7 +132,7 @@ export class LinuxTunnel implements Tunnel {
     const native = new NativeBuffer(this.memory.memory.buffer as unknown as SharedArrayBuffer);
     const buffers = this.memory.buffers(THREAD.control);
     this.sender = new DatagramSender(udp.fd, udp.family, native, buffers + BUFFER.inboundDriver);
-    this.messageAt = buffers + BUFFER.batch;
+    this.messageAt = buffers + BUFFER.packet;
     this.device = new Device({
       ...options,
       crypto: options.crypto ?? defaultProvider(),
@@ -277,9 +279,6 @@ export class LinuxTunnel implements Tunnel {
         if (this.state.up) {
           this.device.receive(report.message, decodeEndpoint(report.endpoint, 0)!);
         }
-        break;
-      case 'log':
-        this.options.log?.(report.message);
         break;
       case 'linkEvent':
         this.refreshLink();

@@ -1,3 +1,4 @@
+import type { TransportAeadName } from '../../crypto/transport-select.ts';
 import type { MemoryLayout } from '../../datapath/memory.ts';
 import type { Prefix } from '../../wire/prefix.ts';
 
@@ -45,7 +46,6 @@ export type Report =
   | { readonly report: 'ready'; readonly aead: string; readonly kernel: string }
   /** Every batch up to this number has been carried out. */
   | { readonly report: 'done'; readonly number: number }
-  | { readonly report: 'log'; readonly message: string }
   | { readonly report: 'handshakeWanted'; readonly peer: number }
   | { readonly report: 'keypairConfirmed'; readonly slot: number }
   /** `endpoint`: the sender in its ENDPOINT form. */
@@ -71,6 +71,8 @@ export interface WorkerSetup {
   readonly udpFd: number;
   readonly udpFamily: number;
   readonly mtu: number;
+  /** Chosen and tested by control. */
+  readonly aead: TransportAeadName;
   /** Packets to and from the TUN device have a virtio-net header. */
   readonly vnetHeader: boolean;
   readonly coalesceTcp: boolean;

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BUFFER } from '../../datapath/memory.ts';
 import { Outbound } from '../../datapath/outbound.ts';
@@ -8,7 +9,7 @@ import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';
 import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { Mailbox } from './mailbox.ts';
-import { type OutboundOperation, type Report, THREAD, type WorkerSetup } from './messages.ts';
+import { type OutboundOperation, THREAD, type WorkerSetup } from './messages.ts';
 import { applyShared, drain } from './operations.ts';
 import { UdpSink } from './outbound-sink.ts';
 import { Signals } from './signals.ts';
@@ -25,12 +26,10 @@ const READS_PER_ROUND = 64;
 const TUN = 0;
 const LINK = 1;
 
-function run(setup: WorkerSetup): void {
+async function run(setup: WorkerSetup): Promise<void> {
   const calls = syscalls();
   const { tunFd, udpFd, vnetHeader } = setup;
-  const parts = dataParts(setup, THREAD.outbound, (message) => {
-    parentPort!.postMessage({ report: 'log', message } satisfies Report);
-  });
+  const parts = await dataParts(setup, THREAD.outbound);
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
   const buffers = memory.buffers(thread);
@@ -107,6 +106,7 @@ function run(setup: WorkerSetup): void {
     return true;
   }
 
+  flushCompileCache(); // if there is one: this thread ends only when the tunnel does
   mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
   while (mailbox.process()) {
     const more = readRound();
@@ -120,4 +120,4 @@ function run(setup: WorkerSetup): void {
   }
 }
 
-run(workerData as WorkerSetup);
+await run(workerData as WorkerSetup);

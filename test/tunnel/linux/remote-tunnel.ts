@@ -7,6 +7,9 @@ const SCRIPT = new URL('./tunnel-process.ts', import.meta.url).pathname;
 
 /** A tunnel in a process of its own, in a namespace. */
 export class RemoteTunnel {
+  /** Number that the descriptor given to the constructor has in the process. */
+  static readonly GIVEN_DESCRIPTOR = 4;
+
   readonly process: ChildProcess;
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
   /** Settles with what the tunnel's `closed` settles with: an error message, or undefined. */
@@ -14,9 +17,9 @@ export class RemoteTunnel {
   stderr = '';
   private nextId = 1;
 
-  constructor(namespace: Namespace, wrapper: readonly string[] = []) {
+  constructor(namespace: Namespace, wrapper: readonly string[] = [], descriptor?: number) {
     this.process = namespace.spawn([...wrapper, process.execPath, SCRIPT], {
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc', descriptor ?? 'ignore'],
       serialization: 'advanced',
     });
     this.process.setMaxListeners(100);
