@@ -41,6 +41,8 @@ export interface TunnelOptions {
   readonly rotation?: RotationSettings;
   /** SO_MARK (Linux only). */
   readonly fwmark?: number;
+  /** What an operator should know, one line each. Default: console.warn. */
+  readonly log?: (message: string) => void;
 }
 
 export const DEFAULT_MTU = 1420;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { defaultProvider } from '../crypto/select.ts';
-import { copyingAead } from '../crypto/transport-copying.ts';
+import { selectTransport, type Transport } from '../crypto/transport-select.ts';
 import { javascriptKernel } from '../datapath/checksum.ts';
 import type { DeviceChange, DeviceStatus } from '../device/config.ts';
 import { TunnelError } from '../device/tunnel-error.ts';
@@ -49,6 +49,14 @@ export async function openUserspaceTunnel(options: TunnelOptions): Promise<Users
   return tunnel;
 }
 
+/** Chosen and self-tested once per process. */
+let selected: Transport | undefined;
+
+function transportOf(options: TunnelOptions): Transport {
+  selected ??= selectTransport({ log: options.log ?? console.warn });
+  return selected;
+}
+
 class DgramTunnel implements UserspaceTunnel {
   readonly name: string;
   readonly mode = 'userspace';
@@ -75,11 +83,12 @@ class DgramTunnel implements UserspaceTunnel {
       ),
       transmit: (packet) => this.send(packet),
     });
+    const transport = transportOf(options);
     this.core = new TunnelCore({
       crypto: defaultProvider(),
       random: (length) => new Uint8Array(randomBytes(length)),
-      aead: copyingAead(defaultProvider()),
-      kernel: javascriptKernel,
+      aead: transport.aead,
+      kernel: transport.memoryKernel ?? javascriptKernel,
       wallClock: Date.now,
       mtu: options.mtu ?? DEFAULT_MTU,
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
