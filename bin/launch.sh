@@ -23,7 +23,11 @@ find_node() {
     [ -x "$node" ] && is_node_26 "$node" && return
   done
   node=$(command -v node) && is_node_26 "$node" && return
-  echo "${0##*/}: needs Node 26: run npm ci in $root, or set MESHNET_NODE to a Node 26" >&2
+  case $root in
+    */node_modules/*) remedy='run npm install node@26' ;;
+    *) remedy="run npm ci in $root" ;;
+  esac
+  echo "${0##*/}: needs Node 26: $remedy, or set MESHNET_NODE to the path of one" >&2
   exit 1
 }
 
