@@ -19,7 +19,7 @@ import { nodeRoutes } from './routes/nodes.ts';
 import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
 import type { Services } from './services.ts';
-import { completeSettings, type Settings } from './settings.ts';
+import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import { SqliteStore } from './store-sqlite.ts';
 import { StreamHub } from './stream-hub.ts';
 
@@ -27,7 +27,7 @@ export interface ControllerOptions {
   /** Directory of the database, the signing key, the admin socket and status.json. */
   readonly state: string;
   readonly listen: { readonly host: string; readonly port: number };
-  readonly settings?: Partial<Settings>;
+  readonly settings?: GivenSettings;
   /** PEM. */
   readonly tls?: { readonly key: string; readonly cert: string };
   /** The database was restored from a backup. */

@@ -31,12 +31,19 @@ export class SettingsError extends Error {
   }
 }
 
+/** What may be set; the rest follows from it. */
+export type GivenSettings = Partial<Omit<Settings, 'policy'> & Policy>;
+
 /** Fills in defaults and checks. Throws a `SettingsError` naming the field. */
-export function completeSettings(given: Partial<Settings> = {}): Settings {
+export function completeSettings(given: GivenSettings = {}): Settings {
   const epochS = given.epochS ?? 60;
   number('epoch', epochS, 0.5, 86_400);
   const settings: Settings = {
-    policy: given.policy ?? { ...DEFAULT_POLICY, freshnessS: 2 * epochS },
+    policy: {
+      threshold: given.threshold ?? DEFAULT_POLICY.threshold,
+      freshnessS: given.freshnessS ?? 2 * epochS,
+      suites: given.suites ?? DEFAULT_POLICY.suites,
+    },
     epochS,
     lifetimeS: given.lifetimeS ?? 3 * epochS,
     graceS: given.graceS ?? epochS / 3,

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { pino } from 'pino';
+import { KeyFileError } from '../contract/key-file.ts';
+import { ControllerStartError, startController } from '../controller/controller.ts';
+import { readPolicyFile } from '../controller/policy-file.ts';
+import { type GivenSettings, SettingsError } from '../controller/settings.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { stopSignal } from './stop-signal.ts';
+
+/** Options of `meshnet controller`. */
+export interface ControllerCommand {
+  readonly state: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly policy?: string;
+  readonly epoch?: number;
+  readonly threshold?: number;
+  readonly freshness?: number;
+  readonly tunnelPrefix?: string;
+  readonly observeOnly?: boolean;
+  readonly restored?: boolean;
+  readonly stopWithStdin?: boolean;
+}
+
+/** Runs a controller until it is told to stop. Its log, one JSON object per line, is its output. */
+export async function runController(options: ControllerCommand): Promise<void> {
+  const signal = stopSignal({ withStdin: options.stopWithStdin ?? false });
+  const controller = await startController({
+    state: options.state,
+    listen: options.listen,
+    settings: settingsOf(options),
+    restored: options.restored ?? false,
+    crypto: defaultProvider(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+    logger: pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }),
+  }).catch((error: unknown) => {
+    throw explain(error, options);
+  });
+  if (!signal.aborted) await once(signal, 'abort');
+  await controller.close();
+}
+
+/** The policy file, and what the command line says over it. */
+function settingsOf(options: ControllerCommand): GivenSettings {
+  const file = options.policy === undefined ? {} : readPolicyFile(options.policy);
+  return {
+    ...file,
+    ...(options.epoch === undefined ? {} : { epochS: options.epoch }),
+    ...(options.threshold === undefined ? {} : { threshold: options.threshold }),
+    ...(options.freshness === undefined ? {} : { freshnessS: options.freshness }),
+    ...(options.tunnelPrefix === undefined ? {} : { tunnelPrefix: options.tunnelPrefix }),
+    ...(options.observeOnly === undefined ? {} : { observeOnly: options.observeOnly }),
+  };
+}
+
+function explain(error: unknown, options: ControllerCommand): unknown {
+  if (error instanceof KeyFileError) return new CommandError(EXIT.keys, 'key_file', error.message);
+  if (error instanceof SettingsError) {
+    return new CommandError(EXIT.usage, 'invalid_setting', error.message);
+  }
+  if (error instanceof ControllerStartError) {
+    return new CommandError(EXIT.failed, 'running_already', error.message);
+  }
+  const { code } = error as NodeJS.ErrnoException;
+  const { host, port } = options.listen;
+  if (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL' || code === 'EACCES') {
+    return new CommandError(EXIT.failed, 'cannot_listen', `${host}:${port}: ${code}`);
+  }
+  return error;
+}
