@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { Counters } from '../../src/agent/counters.ts';
+import type { AgentEvent } from '../../src/agent/events.ts';
+import { Probe } from '../../src/agent/probe.ts';
+import type { RosterEntry } from '../../src/contract/config.ts';
+import { SimClock } from './support/sim-clock.ts';
+
+const entry = (node_id: string, allowed: boolean): RosterEntry => ({
+  node_id,
+  tunnel_address: `10.10.0.${node_id.charCodeAt(0)}`,
+  allowed,
+});
+
+test('every known node is asked, denied ones too, and failures are logged', async () => {
+  const clock = new SimClock();
+  const events: AgentEvent[] = [];
+  let roster = [entry('a', true), entry('c', false)];
+  const asked: string[] = [];
+  const probe = new Probe({
+    ping: async (address) => {
+      asked.push(address);
+      if (address === '10.10.0.98') throw new Error('no ping command');
+      return address === '10.10.0.97' ? 1.5 : undefined;
+    },
+    roster: () => roster,
+    clock,
+    random: () => 0.5,
+    counters: new Counters(),
+    emit: (event) => void events.push(event),
+    intervalMs: 15_000,
+  });
+  const stop = new AbortController();
+  const run = probe.run(stop.signal);
+  await clock.advance(31_000);
+  expect(asked).toHaveLength(6);
+  expect(events.slice(0, 2)).toMatchObject([
+    { node: 'a', ok: true, rtt_ms: 1.5, allowed: true },
+    { node: 'c', ok: false, rtt_ms: null, allowed: false },
+  ]);
+  expect(probe.results()).toMatchObject([
+    { node: 'a', sent: 3, received: 3 },
+    { node: 'c', sent: 3, received: 0 },
+  ]);
+  roster = [entry('b', true)];
+  await clock.advance(15_000);
+  expect(probe.results()).toMatchObject([{ node: 'b', ok: false }]);
+  stop.abort();
+  await run;
+});

@@ -1,0 +1,120 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatEndpoint, parseEndpoint } from '../../src/agent/address.ts';
+import { type DesiredPeer, reconcile, removalsOf } from '../../src/agent/reconcile.ts';
+import { toBase64 } from '../../src/contract/encoding.ts';
+import { FakeTunnel } from './support/fake-tunnel.ts';
+
+const bytes = (value: number) => new Uint8Array(32).fill(value);
+
+const peer = (nodeId: string, change: Partial<DesiredPeer> = {}): DesiredPeer => ({
+  nodeId,
+  publicKey: bytes(nodeId.charCodeAt(0)),
+  psk: bytes(1),
+  generation: 1,
+  sinceEpoch: 1,
+  tunnelAddress: '10.10.0.2',
+  endpoint: '192.0.2.1:51820',
+  ...change,
+});
+
+const peers = (...list: DesiredPeer[]) => new Map(list.map((one) => [one.nodeId, one]));
+
+test('nothing changed, nothing done', () => {
+  expect(reconcile(peers(peer('a')), peers(peer('a')))).toBeUndefined();
+  expect(reconcile(new Map(), new Map())).toBeUndefined();
+});
+
+test('an unknown device is replaced as a whole', () => {
+  expect(reconcile(undefined, new Map())).toEqual({ replacePeers: true, peers: [] });
+  expect(reconcile(undefined, peers(peer('a')))).toMatchObject({
+    replacePeers: true,
+    peers: [{ publicKey: bytes(97) }],
+  });
+});
+
+test('removals come first, so that an address can move', () => {
+  const change = reconcile(peers(peer('b')), peers(peer('a'), peer('c')))!;
+  expect(change.peers!.map(({ remove }) => remove === true)).toEqual([true, false, false]);
+  expect(removalsOf(change)).toEqual({ peers: [{ publicKey: bytes(98), remove: true }] });
+});
+
+test('a node with another key is removed under the old one and added under the new one', () => {
+  const change = reconcile(peers(peer('a')), peers(peer('a', { publicKey: bytes(9) })))!;
+  expect(change.peers).toMatchObject([
+    { publicKey: bytes(97), remove: true },
+    { publicKey: bytes(9), endpoint: { port: 51820 } },
+  ]);
+});
+
+test('key, PSK, generation and address of a peer always come together', () => {
+  for (const change of [
+    { psk: bytes(2) },
+    { generation: 2 },
+    { sinceEpoch: 2, generation: 2 },
+    { tunnelAddress: '10.10.0.9' },
+    { endpoint: '192.0.2.7:1' },
+    { endpoint: null },
+  ]) {
+    const [only] = reconcile(peers(peer('a')), peers(peer('a', change)))!.peers!;
+    expect(only).toMatchObject({
+      publicKey: bytes(97),
+      presharedKey: change.psk ?? bytes(1),
+      generation: change.generation ?? 1,
+      expireBefore: change.sinceEpoch ?? 1,
+      replaceAllowedIps: true,
+    });
+    expect(only!.allowedIps).toHaveLength(1);
+    expect('endpoint' in only!).toBe(typeof change.endpoint === 'string');
+  }
+});
+
+test('whatever the two peer lists are, the device ends with the second one', async () => {
+  const list = fc
+    .uniqueArray(
+      fc.record({
+        nodeId: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+        publicKey: fc.constantFrom(1, 2).map(bytes),
+        psk: fc.constantFrom(1, 2).map(bytes),
+        generation: fc.constantFrom(1, 2, 3),
+        sinceEpoch: fc.constantFrom(1, 2),
+        tunnelAddress: fc.constantFrom('10.10.0.2', '10.10.0.3'),
+        endpoint: fc.constantFrom(null, '192.0.2.1:1', '[2001:db8::1]:2'),
+      }),
+      { selector: (one) => one.nodeId },
+    )
+    .map((all) => {
+      // keys are unique in a mesh
+      return peers(
+        ...all.map((one, i) => ({ ...one, publicKey: bytes(10 * i + one.publicKey[0]!) })),
+      );
+    });
+  await fc.assert(
+    fc.asyncProperty(list, list, async (before, after) => {
+      const tunnel = new FakeTunnel();
+      await tunnel.configure(reconcile(undefined, before)!);
+      const change = reconcile(before, after);
+      if (change) await tunnel.configure(change);
+      const expected = [...after.values()].map((one) => [toBase64(one.publicKey), one.psk]);
+      const found = [...tunnel.peers].map(([key, one]) => [key, one.presharedKey]);
+      expect(found.sort()).toEqual(expected.sort());
+    }),
+  );
+});
+
+test('endpoints survive being parsed and formatted', () => {
+  for (const text of ['192.0.2.1:1', '255.255.255.255:65535', '[2001:db8::1]:51820', '[::1]:1']) {
+    expect(formatEndpoint(parseEndpoint(text)!)).toBe(text);
+  }
+  expect(formatEndpoint(parseEndpoint('[2001:DB8:0::0:1]:2')!)).toBe('[2001:db8::1]:2');
+  for (const text of [
+    '',
+    '192.0.2.1',
+    '192.0.2.1:0',
+    '192.0.2.1:65536',
+    'host:1',
+    '[::1%eth0]:1',
+  ]) {
+    expect(parseEndpoint(text)).toBeUndefined();
+  }
+});
