@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { defaultProvider } from '../crypto/select.ts';
 import { TunnelError } from '../device/tunnel-error.ts';
-import { initialChange, type TunnelOptions } from './options.ts';
+import type { TunnelOptions } from './options.ts';
 import type { Tunnel } from './tunnel.ts';
 import { openUserspaceTunnel, type UserspaceTunnel } from './userspace-tunnel.ts';
 
@@ -22,8 +20,8 @@ export type { UserspaceTunnel } from './userspace-tunnel.ts';
  * Makes a WireGuard tunnel in this process.
  *
  * With `mode: 'userspace'` IP packets are given to `send` and come out at `onPacket`; no rights
- * are needed. With `mode: 'linux'` there is a network interface of that name, which still needs
- * an address and to be set up (as with any WireGuard interface).
+ * are needed. With `mode: 'linux'` there is a network interface of that name; it gets `addresses`
+ * and is set up if there are any, routes are the caller's business.
  *
  * Rejects with a `TunnelError`: `invalid_argument`, `not_permitted`, `address_in_use`,
  * `name_in_use`, `not_supported` or `system_call_failed`. Nothing is left behind then.
@@ -60,22 +58,5 @@ export async function createTunnel(options: TunnelOptions): Promise<Tunnel | Use
 /** Loaded only here: it needs node:ffi, which userspace mode does without. */
 async function openLinux(options: TunnelOptions): Promise<Tunnel> {
   const { openLinuxTunnel } = await import('./linux/open.ts');
-  const change = initialChange(options);
-  const tunnel = await openLinuxTunnel({
-    name: options.name ?? 'wg0',
-    crypto: defaultProvider(),
-    random: (length) => new Uint8Array(randomBytes(length)),
-    ...(options.mtu === undefined ? {} : { mtu: options.mtu }),
-    ...(options.listenPort === undefined ? {} : { listenPort: options.listenPort }),
-    ...(options.fwmark === undefined ? {} : { fwmark: options.fwmark }),
-    ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
-    ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
-  });
-  try {
-    await tunnel.configure(change);
-    return tunnel;
-  } catch (error) {
-    await tunnel.close();
-    throw error;
-  }
+  return openLinuxTunnel(options);
 }
