@@ -4,7 +4,6 @@ import {
   AF_INET6,
   AF_NETLINK,
   IFNAMSIZ,
-  IFREQ_LENGTH,
   NETLINK_ROUTE,
   SIOCGIFINDEX,
   SOCK_CLOEXEC,
@@ -12,7 +11,7 @@ import {
   SOCK_RAW,
 } from './constants.ts';
 import { must } from './errno.ts';
-import { NativeBuffer, syscalls } from './syscalls.ts';
+import { callScratch, type NativeBuffer, syscalls } from './syscalls.ts';
 
 /** struct nlmsghdr { u32 length; u16 type; u16 flags; u32 sequence; u32 port } */
 const HEADER_LENGTH = 16;
@@ -21,6 +20,9 @@ const ADDRESS_LENGTH = 8;
 /** struct rtattr { u16 length; u16 type } */
 const ATTRIBUTE_LENGTH = 4;
 const RTM_NEWADDR = 20;
+/** Room for an answer, and behind it for the iovec of the call. */
+const ANSWER_LENGTH = 4096;
+const IOVEC = ANSWER_LENGTH;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
 const NLM_F_REPLACE = 0x100;
@@ -36,14 +38,15 @@ export function addAddress(interfaceName: string, { address, length }: Prefix): 
   const calls = syscalls();
   const attribute = ATTRIBUTE_LENGTH + address.length;
   const total = HEADER_LENGTH + ADDRESS_LENGTH + 2 * attribute;
-  const message = new NativeBuffer(total);
+  const index = interfaceIndex(interfaceName);
+  const message = callScratch();
   const { view, u8 } = message;
   view.setUint32(0, total, true);
   view.setUint16(4, RTM_NEWADDR, true);
   view.setUint16(6, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, true);
   u8[HEADER_LENGTH] = address.length === 4 ? AF_INET : AF_INET6;
   u8[HEADER_LENGTH + 1] = length;
-  view.setUint32(HEADER_LENGTH + 4, interfaceIndex(interfaceName), true);
+  view.setUint32(HEADER_LENGTH + 4, index, true);
   let at = HEADER_LENGTH + ADDRESS_LENGTH;
   for (const type of [IFA_LOCAL, IFA_ADDRESS]) {
     view.setUint16(at, attribute, true);
@@ -58,9 +61,8 @@ export function addAddress(interfaceName: string, { address, length }: Prefix): 
   try {
     must(transfer(calls.writev, fd, message, total), 'RTM_NEWADDR');
     // The acknowledgement is there already: the kernel carries a request out while it is written.
-    const answer = new NativeBuffer(4096);
-    must(transfer(calls.readv, fd, answer, 4096), 'RTM_NEWADDR');
-    must(answer.view.getInt32(HEADER_LENGTH, true), 'RTM_NEWADDR', {
+    must(transfer(calls.readv, fd, message, ANSWER_LENGTH), 'RTM_NEWADDR');
+    must(view.getInt32(HEADER_LENGTH, true), 'RTM_NEWADDR', {
       EPERM: 'needs CAP_NET_ADMIN',
       EACCES: 'IPv6 is switched off on this interface',
       EOPNOTSUPP: 'this system has no such address family',
@@ -72,7 +74,7 @@ export function addAddress(interfaceName: string, { address, length }: Prefix): 
 
 function interfaceIndex(name: string): number {
   const calls = syscalls();
-  const request = new NativeBuffer(IFREQ_LENGTH);
+  const request = callScratch();
   new TextEncoder().encodeInto(name, request.u8);
   const fd = must(calls.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket');
   try {
@@ -89,8 +91,7 @@ function transfer(
   buffer: NativeBuffer,
   length: number,
 ): number {
-  const iovec = new NativeBuffer(16);
-  buffer.storeAddress(iovec.view, 0, 0);
-  iovec.view.setUint32(8, length, true);
-  return call(fd, iovec.at(0), 1);
+  buffer.storeAddress(buffer.view, IOVEC, 0);
+  buffer.view.setUint32(IOVEC + 8, length, true);
+  return call(fd, buffer.at(IOVEC), 1);
 }

@@ -16,6 +16,9 @@ export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const FD_CLOEXEC = 1;
 
+// limits.h
+export const PATH_MAX = 4096;
+
 // poll.h
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;

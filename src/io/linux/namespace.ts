@@ -1,12 +1,11 @@
-import { CLONE_NEWNET, O_CLOEXEC, O_RDONLY } from './constants.ts';
+import { CLONE_NEWNET, O_CLOEXEC, O_RDONLY, PATH_MAX } from './constants.ts';
 import { must } from './errno.ts';
-import { NativeBuffer, syscalls } from './syscalls.ts';
+import { callScratch, syscalls } from './syscalls.ts';
 
 /** Opens a file for its descriptor alone (a namespace, /dev/net/tun). Negative errno on failure. */
 export function openPath(path: string, flags: number): number {
-  const encoded = new TextEncoder().encode(`${path}\0`);
-  const buffer = new NativeBuffer(encoded.length);
-  buffer.u8.set(encoded);
+  const buffer = callScratch();
+  new TextEncoder().encodeInto(path, buffer.u8.subarray(0, PATH_MAX - 1));
   return syscalls().open(buffer.at(0), flags | O_CLOEXEC);
 }
 

@@ -18,7 +18,7 @@ import {
 } from './constants.ts';
 import { ERRNO, must, SystemCallError } from './errno.ts';
 import { inNamespace } from './namespace.ts';
-import { NativeBuffer, syscalls } from './syscalls.ts';
+import { callScratch, NativeBuffer, syscalls } from './syscalls.ts';
 import type { Tun } from './tun.ts';
 
 /** State of the interface as far as a tunnel follows it. */
@@ -154,7 +154,7 @@ export class Link {
     );
     this.eventFd = events;
     // struct sockaddr_nl { u16 family; u16 pad; u32 pid; u32 groups }
-    const address = new NativeBuffer(12);
+    const address = callScratch();
     address.view.setUint16(0, AF_NETLINK, true);
     address.view.setUint32(8, RTMGRP_LINK, true);
     must(calls.bind(events, address.at(0), 12), 'bind netlink');

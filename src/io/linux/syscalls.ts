@@ -190,8 +190,15 @@ export function syscalls(): Syscalls {
 }
 
 /**
+ * What system calls were ever given addresses in. An address keeps nothing alive: a buffer that
+ * only the kernel still knows of would be collected, and the kernel would write where it was.
+ */
+const held: NativeBuffer[] = [];
+
+/**
  * Memory whose address never changes, for structures and data that system calls read and write.
- * Whoever holds it must outlive every call that was given an address in it.
+ * One made with a length is never freed, so these are few and small: made once per thread, tunnel
+ * or descriptor. Whoever hands in a memory keeps it alive as long as it is used for calls.
  */
 export class NativeBuffer {
   readonly u8: Uint8Array;
@@ -205,6 +212,7 @@ export class NativeBuffer {
   /** Over shared memory (a WebAssembly memory that is never grown), or `length` bytes of its own. */
   constructor(memory: SharedArrayBuffer | number) {
     const buffer = typeof memory === 'number' ? new SharedArrayBuffer(memory) : memory;
+    if (typeof memory === 'number') held.push(this);
     this.u8 = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.base = load().ffi.getRawPointer(buffer as unknown as ArrayBuffer);
@@ -225,4 +233,14 @@ export class NativeBuffer {
     structure.setUint32(where, low, true); // takes it modulo 2^32
     structure.setUint32(where + 4, this.baseHigh + carry, true);
   }
+}
+
+let scratch: NativeBuffer | undefined;
+const SCRATCH_LENGTH = 16384;
+
+/** Zeroed memory for the arguments of one control call, until the next call of this function. */
+export function callScratch(): NativeBuffer {
+  scratch ??= new NativeBuffer(SCRATCH_LENGTH);
+  scratch.u8.fill(0);
+  return scratch;
 }

@@ -20,7 +20,7 @@ import {
   UDP_GRO,
 } from './constants.ts';
 import { ERRNO, must } from './errno.ts';
-import { NativeBuffer, syscalls } from './syscalls.ts';
+import { callScratch, syscalls } from './syscalls.ts';
 
 /** Bytes asked for each socket buffer: some 5000 full datagrams, 20 ms at 3 Gbit/s. */
 const SOCKET_BUFFER = 7 << 20;
@@ -147,14 +147,14 @@ function setMark(fd: number, mark: number): void {
 }
 
 function setInteger(fd: number, level: number, option: number, value: number): number {
-  const buffer = new NativeBuffer(4);
+  const buffer = callScratch();
   buffer.view.setInt32(0, value, true);
   return syscalls().setsockopt(fd, level, option, buffer.at(0), 4);
 }
 
 /** Binds to the unspecified address and returns the port. */
 function bindPort(fd: number, family: number, port: number): number {
-  const buffer = new NativeBuffer(32);
+  const buffer = callScratch();
   const length = family === AF_INET6 ? 28 : 16;
   buffer.view.setUint16(0, family, true);
   buffer.view.setUint16(2, port, false);

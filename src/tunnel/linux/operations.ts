@@ -1,7 +1,9 @@
 import type { AllowedIps } from '../../datapath/allowedips.ts';
 import type { DataPathControl } from '../../datapath/sinks.ts';
-import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
+import { callScratch, syscalls } from '../../io/linux/syscalls.ts';
 import type { InboundOperation } from './messages.ts';
+
+const IOVEC_LENGTH = 16;
 
 /** A worker's half of the data path, as far as both halves are alike. */
 export interface DataPathHalf extends DataPathControl {
@@ -43,8 +45,8 @@ export function applyShared(
 
 /** Takes and discards what is queued on a non-blocking socket. */
 export function drain(fd: number): void {
-  const buffer = new NativeBuffer(16 + 8192);
-  buffer.storeAddress(buffer.view, 0, 16);
-  buffer.view.setUint32(8, 8192, true);
+  const buffer = callScratch();
+  buffer.storeAddress(buffer.view, 0, IOVEC_LENGTH);
+  buffer.view.setUint32(8, buffer.u8.length - IOVEC_LENGTH, true);
   while (syscalls().readv(fd, buffer.at(0), 1) > 0);
 }
