@@ -144,7 +144,6 @@ export class SimulatedNode {
   private readonly simulation: Simulation;
   private readonly options: Partial<NodeOptions>;
   private nextPollAt = Number.POSITIVE_INFINITY;
-  private restarts = 0;
 
   constructor(simulation: Simulation, id: number, options: Partial<NodeOptions>) {
     this.simulation = simulation;
@@ -179,7 +178,7 @@ export class SimulatedNode {
 
   configure(change: DeviceChange): void {
     this.core.configure(change, this.simulation.now);
-    this.reschedule();
+    this.settle();
   }
 
   /** Sends an IPv4/UDP-like packet with `payload` to another node through the tunnel. */
@@ -189,24 +188,28 @@ export class SimulatedNode {
 
   sendPacket(packet: Uint8Array): void {
     this.core.sendPacket(packet, this.simulation.now);
-    this.reschedule();
+    this.settle();
   }
 
   receive(datagram: Uint8Array, source: Endpoint): void {
     this.core.receiveDatagram(datagram, source, this.simulation.now);
-    this.core.poll(this.simulation.now);
-    this.reschedule();
+    this.settle();
   }
 
   /** Loses all state but the key. */
   restart(): void {
-    this.restarts++;
     this.core = this.createCore();
     this.reschedule();
   }
 
   stop(): void {
     this.isRunning = false;
+  }
+
+  private settle(): void {
+    if (!this.core.needsPoll) return;
+    this.core.poll(this.simulation.now);
+    this.reschedule();
   }
 
   /** Looks at the core's next deadline again. */
