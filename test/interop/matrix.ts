@@ -1,0 +1,23 @@
+import { describe } from 'vitest';
+import { requires } from '../support/requirements.ts';
+import { type Implementation, INTEROP_NEEDS, PAIRS } from './implementations.ts';
+import { Pair, type PairOptions } from './pair.ts';
+
+/** Runs `body` with a fresh pair of the implementations in question. */
+export type WithPair = (options: PairOptions, body: (pair: Pair) => Promise<void>) => Promise<void>;
+
+/** A suite that is run for every pair of implementations; the left one starts handshakes. */
+export function forEveryPair(
+  suite: string,
+  body: (withPair: WithPair, implementations: readonly [Implementation, Implementation]) => void,
+  needs: readonly string[] = [],
+): void {
+  requires(...INTEROP_NEEDS, ...needs)(suite, () => {
+    for (const implementations of PAIRS) {
+      const [left, right] = implementations;
+      describe(`${left.name} to ${right.name}`, () => {
+        body((options, run) => Pair.with(implementations, options, run), implementations);
+      });
+    }
+  });
+}
