@@ -92,12 +92,12 @@ export function initialChange(options: TunnelOptions): DeviceChange {
     privateKey: parseKey('privateKey', options.privateKey),
     ...(options.listenPort === undefined ? {} : { listenPort: options.listenPort }),
     ...(options.fwmark === undefined ? {} : { fwmark: options.fwmark }),
-    peers: (options.peers ?? []).map((peer, i) => peerChange(`peers[${i}]`, peer)),
+    peers: (options.peers ?? []).map((peer, i) => peerChange(peer, `peers[${i}]`)),
   };
 }
 
-/** One peer's part of a change, for `Tunnel.configure`. */
-export function peerChange(field: string, peer: PeerOptions): PeerChange {
+/** One peer's part of a change, for `Tunnel.configure`. Throws a `TunnelError` about `field`. */
+export function peerChange(peer: PeerOptions, field = 'peer'): PeerChange {
   return {
     publicKey: parseKey(`${field}.publicKey`, peer.publicKey),
     ...(peer.presharedKey === undefined

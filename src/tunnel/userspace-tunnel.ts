@@ -22,6 +22,9 @@ const SUSPEND_CHECK_MS = 1000;
 
 /** A tunnel inside this process: IP packets go in and come out as arrays, on any OS, without root. */
 export interface UserspaceTunnel extends Tunnel {
+  /** Base64; empty without a private key. */
+  readonly publicKey: string;
+  readonly listenPort: number;
   /** Sends one IP packet (copied). Packets to nobody are dropped and counted. */
   send(packet: Uint8Array): void;
   /**
@@ -41,7 +44,7 @@ export async function openUserspaceTunnel(options: TunnelOptions): Promise<Users
   const tunnel = new DgramTunnel(options);
   try {
     await tunnel.configure(change);
-    if (tunnel.status().listenPort === 0) await tunnel.listen(0);
+    if (tunnel.listenPort === 0) await tunnel.listen(0);
   } catch (error) {
     await tunnel.close();
     throw error;
@@ -141,7 +144,7 @@ class DgramTunnel implements UserspaceTunnel {
     return {
       privateKey: device.privateKey,
       publicKey: device.publicKey,
-      listenPort: this.udp?.port ?? 0,
+      listenPort: this.listenPort,
       fwmark: 0,
       peers: device.peerStatus(),
       drops,
@@ -158,6 +161,14 @@ class DgramTunnel implements UserspaceTunnel {
     if (this.isClosed) return;
     this.core.sendPacket(packet, monotonicNow());
     if (this.core.needsPoll) this.poll();
+  }
+
+  get publicKey(): string {
+    return this.core.device.publicKey?.toBase64() ?? '';
+  }
+
+  get listenPort(): number {
+    return this.udp?.port ?? 0;
   }
 
   onPacket(listener: PacketListener): () => void {

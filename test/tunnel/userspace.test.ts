@@ -26,7 +26,7 @@ async function pair(): Promise<[UserspaceTunnel, UserspaceTunnel]> {
     [a, b, 1],
     [b, a, 0],
   ] as const) {
-    const peer = peerChange('peer', {
+    const peer = peerChange({
       publicKey: publicKey(i),
       endpoint: `127.0.0.1:${far.status().listenPort}`,
       allowedIps: [`10.0.0.${i + 1}/32`, `fd00::${i + 1}/128`],
