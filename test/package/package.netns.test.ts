@@ -63,7 +63,7 @@ import { createTunnel, peerChange, type Tunnel, TunnelError } from 'aligned-mesh
 const tunnel: Tunnel = await createTunnel({ privateKey: new Uint8Array(32) });
 const inside = await createTunnel({ mode: 'userspace', privateKey: '' });
 const roundTrip: number | undefined = await inside.ping('10.0.0.1');
-await tunnel.configure({ peers: [peerChange('peer', { publicKey: '', allowedIps: [] })] });
+await tunnel.configure({ peers: [peerChange({ publicKey: '', allowedIps: [] })] });
 // @ts-expect-error: an address is a text
 inside.ping(5);
 export { roundTrip, TunnelError };
