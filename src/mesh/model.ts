@@ -44,6 +44,12 @@ export interface Summary {
   readonly first_packet_s: number | null;
 }
 
+/** An answered echo of a node that is denied as far as is known. */
+interface Suspect {
+  readonly nodes: readonly string[];
+  readonly startedAt: number;
+}
+
 /** Pushes reach the nodes within this, ms; an echo that was under way meanwhile is no leak. */
 const SETTLED_MS = 1000;
 
@@ -55,6 +61,7 @@ export class DemoModel {
   readonly reach = new Map<string, { ok: boolean; rttMs: number | null; at: number }>();
   readonly changes: Change[] = [];
   leaks = 0;
+  private suspects: Suspect[] = [];
   firstPacketAt: number | undefined;
 
   private readonly startedAt: number;
@@ -93,6 +100,9 @@ export class DemoModel {
       });
     }
     this.changes.push(...changes);
+    // Members may be a moment ahead of what is known here: what let them in is in this document.
+    this.leaks += this.suspects.filter((suspect) => this.wasDenied(suspect)).length;
+    this.suspects = [];
     return changes;
   }
 
@@ -109,12 +119,15 @@ export class DemoModel {
     }
     if (!event.ok) return;
     this.firstPacketAt ??= now;
-    const startedAt = now - (event.rtt_ms ?? 0);
-    const deniedFor = [from, event.node].map((node) => {
+    const suspect = { nodes: [from, event.node], startedAt: now - (event.rtt_ms ?? 0) };
+    if (this.wasDenied(suspect)) this.suspects.push(suspect);
+  }
+
+  private wasDenied({ nodes, startedAt }: Suspect): boolean {
+    return nodes.some((node) => {
       const verdict = this.verdicts.get(node);
-      return verdict && !verdict.allowed ? startedAt - verdict.since : 0;
+      return verdict && !verdict.allowed && startedAt - verdict.since > SETTLED_MS;
     });
-    if (Math.max(...deniedFor) > SETTLED_MS) this.leaks++;
   }
 
   summary(mode: string, scenario: string, epochSeconds: number): Summary {

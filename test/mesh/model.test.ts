@@ -73,7 +73,16 @@ test('an answered echo of a node that has been out for over a second is a leak',
   model.onAgent('node-a', probe('node-c', true), 11_500);
   model.onAgent('node-c', probe('node-a', true), 11_500);
   model.onAgent('node-a', probe('node-b', true), 11_500);
+  model.onEpoch(epochDocument(2, ['node-a', 'node-b']), 11_600);
   expect(model.leaks).toBe(2);
+});
+
+test('an echo of a node that was let in a moment before the demo heard of it is no leak', () => {
+  const model = new DemoModel(NODES, 0);
+  model.onEpoch(epochDocument(1, ['node-a', 'node-b']), 0);
+  model.onAgent('node-a', probe('node-c', true), 10_000);
+  model.onEpoch(epochDocument(2, NODES), 10_100);
+  expect(model.leaks).toBe(0);
 });
 
 test('the screen names epoch, clock, verdicts with reasons and reachability', () => {
