@@ -12,7 +12,8 @@ export interface QueuedHandshake {
 
 /** Handshake messages wait here, bounded, for the control thread. */
 export class HandshakeQueue {
-  private readonly waiting: QueuedHandshake[] = [];
+  private waiting: QueuedHandshake[] = [];
+  /** What lies before it has been taken. */
   private head = 0;
   private underLoadUntil = Number.NEGATIVE_INFINITY;
 
@@ -26,11 +27,17 @@ export class HandshakeQueue {
   shift(): QueuedHandshake | undefined {
     if (this.length === 0) return undefined;
     const handshake = this.waiting[this.head++];
-    if (this.head === this.waiting.length) {
-      this.waiting.length = 0;
+    // In a flood the queue is never empty: what was taken must go nonetheless.
+    if (this.head === this.waiting.length || this.head >= HANDSHAKE_QUEUE_LENGTH) {
+      this.waiting = this.waiting.slice(this.head);
       this.head = 0;
     }
     return handshake;
+  }
+
+  clear(): void {
+    this.waiting = [];
+    this.head = 0;
   }
 
   get length(): number {

@@ -10,6 +10,7 @@ import { MESSAGE_TYPE, messageType, readU32 } from '../wire/message-type.ts';
 import { encodeResponse, parseResponse } from '../wire/response.ts';
 import { encodeTai64n, isAfterTai64n, TAI64N_STEP_NANOSECONDS } from '../wire/tai64n.ts';
 import type { DataPlane } from './data-plane.ts';
+import type { HandshakeLoad } from './handshake-load.ts';
 import type { Identity } from './identity.ts';
 import type { IndexTable } from './index-table.ts';
 import type { Peer } from './peer.ts';
@@ -34,10 +35,11 @@ export interface HandshakesOptions {
   readonly indexes: IndexTable<IndexEntry>;
   readonly sessions: Sessions;
   readonly requirePsk: boolean;
+  readonly load: HandshakeLoad | undefined;
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number;
   readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
-  readonly completed: (peer: Peer) => void;
+  readonly completed: (peer: Peer, generation: number) => void;
   readonly reject: (reason: RejectReason) => void;
 }
 
@@ -89,6 +91,8 @@ export class Handshakes {
     const first = noise.writeMessage(this.nextTimestamp(peer));
     if (first === undefined) return false;
     this.abandon(peer);
+    // From here on packets may ask again: each new one prolongs the attempt (paper 6.4).
+    plane.acceptHandshakeRequests(peer.slot);
     const localIndex = indexes.add({ peer });
     peer.initiation = { localIndex, noise, sentAt: now };
     const message = encodeInitiation({
@@ -114,16 +118,16 @@ export class Handshakes {
     peer.initiation = undefined;
   }
 
-  /** Acts on one handshake message. */
-  receive(message: Uint8Array, source: Endpoint, underLoad: boolean, now: number): void {
-    const reason = this.consume(message, source, underLoad, now);
+  /** Acts on one handshake message. `queueLong`: too many of them are waiting. */
+  receive(message: Uint8Array, source: Endpoint, queueLong: boolean, now: number): void {
+    const reason = this.consume(message, source, queueLong, now);
     if (reason !== undefined) this.options.reject(reason);
   }
 
   private consume(
     message: Uint8Array,
     source: Endpoint,
-    underLoad: boolean,
+    queueLong: boolean,
     now: number,
   ): RejectReason | undefined {
     const type = messageType(message);
@@ -133,7 +137,8 @@ export class Handshakes {
     const parsed = isInitiation ? parseInitiation(message) : parseResponse(message);
     if (parsed === undefined) return 'handshakeMalformed';
     if (!this.checker.hasValidMac1(message)) return 'mac1Invalid';
-    if (underLoad) {
+    const rateHigh = this.options.load?.count(now) ?? false;
+    if (queueLong || rateHigh) {
       const sender = cookieSource(source.address, source.port);
       if (!this.checker.hasValidMac2(message, sender, now)) {
         const sentBy = readU32(message, INITIATION.sender); // same place in both messages
@@ -246,7 +251,7 @@ export class Handshakes {
     sessions.install(peer, second.keys, session, (keypair) => {
       sessions.initiatorReady(peer, keypair, now);
     });
-    completed(peer);
+    completed(peer, peer.generation);
     return undefined;
   }
 
