@@ -51,6 +51,9 @@ function checkPeer(field: string, peer: PeerChange): void {
     const value = peer[name];
     if (value !== undefined) checkInteger(`${field}.${name}`, value, Number.MAX_SAFE_INTEGER);
   }
+  if (peer.generation !== undefined && peer.presharedKey === undefined) {
+    invalid(`${field}.generation`, 'none without the pre-shared key that it belongs to');
+  }
   peer.allowedIps?.forEach((change, i) => {
     checkPrefix(`${field}.allowedIps[${i}]`, change.prefix);
   });

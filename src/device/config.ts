@@ -10,7 +10,7 @@ export interface PeerChange {
   readonly updateOnly?: boolean;
   /** 32 bytes; all zero clears it (as in WireGuard's own configuration protocol). */
   readonly presharedKey?: Uint8Array;
-  /** Generation (epoch) of `presharedKey`; keypairs made with it carry this number. Default 0. */
+  /** Generation (epoch) of `presharedKey`; keypairs made with it carry this number. Default: as before, 0 for a new peer. */
   readonly generation?: number;
   /** Keypairs of an older generation are zeroed at once (the peer was out in between). */
   readonly expireBefore?: number;

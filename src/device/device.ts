@@ -1,4 +1,4 @@
-import { copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
+import { constantTimeEqual, copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_TIMEOUT } from '../session/limits.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
@@ -14,6 +14,7 @@ import {
   newActivity,
   type PeerActivity,
 } from './data-plane.ts';
+import type { HandshakeLoad } from './handshake-load.ts';
 import { HandshakeQueue } from './handshake-queue.ts';
 import { Handshakes, UNKNOWN_INITIATOR_TIME } from './handshakes.ts';
 import { Identity } from './identity.ts';
@@ -48,6 +49,8 @@ export interface DeviceOptions {
   /** Refuse peers, and handshakes, without a pre-shared key. */
   readonly requirePsk?: boolean;
   readonly rotation?: RotationSettings;
+  /** A second measure of load besides the length of the device's own queue. */
+  readonly load?: HandshakeLoad;
   /** Wall clock, ms since 1970: for TAI64N labels and the time of the last handshake. */
   readonly wallClock: () => number;
   /** Sends a handshake message. */
@@ -96,9 +99,10 @@ export class Device implements DataPlaneEvents {
       indexes: this.indexes,
       sessions: this.sessions,
       requirePsk: options.requirePsk ?? false,
+      load: options.load,
       wallClock,
       send,
-      completed: (peer) => this.handshakeCompleted(peer),
+      completed: (peer, generation) => this.handshakeCompleted(peer, generation),
       reject: (reason) => {
         this.rejects[reason]++;
       },
@@ -119,7 +123,7 @@ export class Device implements DataPlaneEvents {
       (publicKey) => this.peers.get(publicKey),
     );
     const barrier = new Barrier(done);
-    if (change.privateKey !== undefined) this.setPrivateKey(change.privateKey, barrier);
+    if (change.privateKey !== undefined) this.setPrivateKey(change.privateKey, now, barrier);
     if (change.replacePeers) {
       for (const peer of [...this.peers.all()]) this.removePeer(peer, barrier);
     }
@@ -137,18 +141,23 @@ export class Device implements DataPlaneEvents {
   }
 
   /** After a suspend nobody knows what time keys are from: drops every session. */
-  expireAllSessions(done: () => void = () => {}): void {
+  expireAllSessions(now: number, done: () => void = () => {}): void {
     this.expireKeypairs(NEVER, done);
-    for (const peer of this.peers.all()) this.handshakes.abandon(peer);
+    for (const peer of this.peers.all()) {
+      this.handshakes.abandon(peer);
+      this.startRotation(peer, now, false);
+    }
   }
 
   /** Interface up or down: while down no handshake is started and all sessions end. */
   setUp(isUp: boolean, now: number): void {
     if (this.isUp === isUp) return;
     this.isUp = isUp;
+    this.queue.clear();
     for (const peer of this.peers.all()) {
       if (isUp) {
         peer.timers.persistentKeepaliveChanged(now);
+        this.startRotation(peer, now, false);
       } else {
         this.handshakes.abandon(peer);
         peer.timers.stop();
@@ -160,8 +169,10 @@ export class Device implements DataPlaneEvents {
     }
   }
 
-  private setPrivateKey(privateKey: Uint8Array, barrier: Barrier): void {
+  private setPrivateKey(privateKey: Uint8Array, now: number, barrier: Barrier): void {
     const { crypto } = this.options;
+    // Tools set the key with every configuration: the same one again ends no session.
+    if (this.identity && constantTimeEqual(this.identity.privateKey, privateKey)) return;
     zeroize(this.identity?.privateKey);
     this.identity = isZero(privateKey) ? undefined : new Identity(crypto, privateKey);
     this.handshakes.setIdentity(this.identity);
@@ -171,6 +182,7 @@ export class Device implements DataPlaneEvents {
       this.handshakes.abandon(peer);
       this.sessions.remove(peer, () => true, barrier.hold());
       this.identify(peer);
+      this.startRotation(peer, now, false);
     }
   }
 
@@ -202,7 +214,7 @@ export class Device implements DataPlaneEvents {
     for (const { prefix, remove } of change.allowedIps ?? []) this.route(peer, prefix, remove);
     if (change.presharedKey !== undefined) {
       peer.presharedKey.set(change.presharedKey);
-      this.setGeneration(peer, change.generation ?? 0, present === undefined, now);
+      this.setGeneration(peer, change.generation ?? peer.generation, present === undefined, now);
     }
     if (change.expireBefore !== undefined) {
       const before = change.expireBefore;
@@ -218,12 +230,19 @@ export class Device implements DataPlaneEvents {
   private setGeneration(peer: Peer, generation: number, isNew: boolean, now: number): void {
     const hadOlder = peer.generation < generation;
     peer.generation = generation;
-    if (generation === 0 || !(hadOlder || isNew)) return;
+    if (!hadOlder && !isNew) return;
     // The peer tried before we knew it, or was answered under the key that is now old: it will
     // find that its keypair is of no use, so do not make it wait.
+    const recently = Math.min(UNKNOWN_INITIATOR_TIME, this.rotation.epoch / 6);
     const peerTried =
       this.handshakes.forgetUnknownInitiator(peer.publicKey, now) ||
-      (now - peer.answeredAt < UNKNOWN_INITIATOR_TIME && peer.answeredGeneration < generation);
+      (now - peer.answeredAt < recently && peer.answeredGeneration < generation);
+    this.startRotation(peer, now, peerTried);
+  }
+
+  /** A governed peer (one whose PSK has a generation) gets a session without waiting for data. */
+  private startRotation(peer: Peer, now: number, peerTried: boolean): void {
+    if (peer.generation === 0) return;
     const startAt = rotationStart(
       now,
       this.rotation,
@@ -232,7 +251,7 @@ export class Device implements DataPlaneEvents {
       peerTried,
       () => this.randomFraction(),
     );
-    peer.rotation = new Rotation(generation, startAt);
+    peer.rotation = new Rotation(peer.generation, startAt);
   }
 
   private removePeer(peer: Peer, barrier: Barrier): void {
@@ -305,7 +324,8 @@ export class Device implements DataPlaneEvents {
    * belongs to the device from here on.
    */
   receive(message: Uint8Array, source: Endpoint): void {
-    if (!this.queue.push({ message, source })) this.rejects.handshakeQueueOverflow++;
+    if (!this.isUp) this.rejects.handshakeWhileDown++;
+    else if (!this.queue.push({ message, source })) this.rejects.handshakeQueueOverflow++;
   }
 
   /** Data path: packets wait for a session, or the session is due for renewal. */
@@ -321,16 +341,16 @@ export class Device implements DataPlaneEvents {
     if (confirmed === undefined) return;
     if (confirmed.keypair.isInitiator) return;
     confirmed.peer.timers.handshakeComplete();
-    this.handshakeCompleted(confirmed.peer);
+    this.handshakeCompleted(confirmed.peer, confirmed.keypair.generation);
   }
 
   /** Acts on queued handshake messages and on everything that is due at `now`. */
   poll(now: number): void {
     for (let i = 0; i < HANDSHAKES_PER_TURN; i++) {
-      const underLoad = this.queue.isUnderLoad(now);
+      const queueLong = this.queue.isUnderLoad(now);
       const handshake = this.queue.shift();
       if (handshake === undefined) break;
-      this.handshakes.receive(handshake.message, handshake.source, underLoad, now);
+      this.handshakes.receive(handshake.message, handshake.source, queueLong, now);
     }
     const samples = now - this.sampledAt >= SAMPLE_INTERVAL;
     if (samples) this.sampledAt = now;
@@ -411,17 +431,18 @@ export class Device implements DataPlaneEvents {
       peer.renewalAsked = true;
       this.initiateUnlessRecent(peer, now);
     }
-    // A request made while the last initiation was too recent went unheeded: let it come again.
+    // An initiation that could not be made (no endpoint, say) may be possible by now.
     if (now - peer.initiationSentAt >= REKEY_TIMEOUT) plane.acceptHandshakeRequests(peer.slot);
   }
 
-  private initiateUnlessRecent(peer: Peer, now: number): boolean {
-    if (now - peer.initiationSentAt < REKEY_TIMEOUT) return false;
-    return this.initiate(peer, false, now);
+  private initiateUnlessRecent(peer: Peer, now: number): void {
+    const earliest = peer.initiationSentAt + REKEY_TIMEOUT;
+    if (now >= earliest) this.initiate(peer, false, now);
+    else peer.timers.initiationDeferred(now, earliest);
   }
 
-  private initiate(peer: Peer, isRetry: boolean, now: number): boolean {
-    return this.isUp && this.handshakes.initiate(peer, isRetry, now);
+  private initiate(peer: Peer, isRetry: boolean, now: number): void {
+    if (this.isUp) this.handshakes.initiate(peer, isRetry, now);
   }
 
   private rotationDue(peer: Peer): number {
@@ -434,9 +455,9 @@ export class Device implements DataPlaneEvents {
     return Math.max(rotation.nextAt(), peer.initiationSentAt + MIN_INITIATION_SPACING);
   }
 
-  private handshakeCompleted(peer: Peer): void {
+  private handshakeCompleted(peer: Peer, generation: number): void {
     peer.lastHandshakeAt = this.options.wallClock();
-    this.options.onHandshake?.(peer.publicKey, peer.generation);
+    this.options.onHandshake?.(peer.publicKey, generation);
   }
 
   private isOwnKey(publicKey: Uint8Array): boolean {

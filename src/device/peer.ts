@@ -45,7 +45,6 @@ export class Peer {
   readonly presharedKey = new Uint8Array(32);
   /** Generation of `presharedKey`. */
   generation = 0;
-  persistentKeepalive = 0;
 
   initiation: PendingInitiation | undefined;
   rotation: Rotation | undefined;

@@ -2,6 +2,7 @@
 export const REJECTS = [
   'handshakeMalformed',
   'handshakeQueueOverflow',
+  'handshakeWhileDown',
   'handshakeNoIdentity',
   'mac1Invalid',
   'underLoadCookieSent',

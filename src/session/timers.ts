@@ -7,8 +7,6 @@ import {
 } from './limits.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** Initiations in a row before giving up (paper 6.4). */
-const MAX_ATTEMPTS = REKEY_ATTEMPT_TIME / REKEY_TIMEOUT;
 
 /** What a peer's timers ask for when they fire. */
 export type TimerAction =
@@ -34,7 +32,7 @@ export class Timers {
   persistentKeepalive = 0;
 
   private readonly random: () => number;
-  private attempts = 0;
+  private giveUpAt = NEVER;
   private needAnotherKeepalive = false;
   private retransmitAt = NEVER;
   private sendKeepaliveAt = NEVER;
@@ -46,16 +44,25 @@ export class Timers {
     this.random = random;
   }
 
-  /** Called after an initiation was sent; `isRetry` keeps the count of attempts. */
+  /** Called after an initiation was sent; a retry does not prolong the attempt. */
   initiationSent(at: number, isRetry: boolean): void {
-    this.attempts = isRetry ? this.attempts + 1 : 1;
+    if (!isRetry) this.giveUpAt = at + REKEY_ATTEMPT_TIME;
     this.retransmitAt = at + REKEY_TIMEOUT + this.jitter();
+  }
+
+  /**
+   * Called when a handshake was wanted although the last initiation was sent too recently. It is
+   * made at `earliest` then, and REKEY_ATTEMPT_TIME starts anew, as for data that a user sends
+   * during the attempts (6.4).
+   */
+  initiationDeferred(at: number, earliest: number): void {
+    this.giveUpAt = at + REKEY_ATTEMPT_TIME;
+    if (this.retransmitAt === NEVER) this.retransmitAt = earliest;
   }
 
   /** Called when a response was consumed, or the first packet came in on a responder's keypair. */
   handshakeComplete(): void {
     this.retransmitAt = NEVER;
-    this.attempts = 0;
   }
 
   /** Called when transport keys were derived, in either role. */
@@ -100,7 +107,6 @@ export class Timers {
     this.newHandshakeAt = NEVER;
     this.zeroKeysAt = NEVER;
     this.persistentKeepaliveAt = NEVER;
-    this.attempts = 0;
     this.needAnotherKeepalive = false;
   }
 
@@ -109,8 +115,7 @@ export class Timers {
     const actions: TimerAction[] = [];
     if (now >= this.retransmitAt) {
       this.retransmitAt = NEVER;
-      if (this.attempts >= MAX_ATTEMPTS) {
-        this.attempts = 0;
+      if (now >= this.giveUpAt) {
         this.sendKeepaliveAt = NEVER;
         if (this.zeroKeysAt === NEVER) this.zeroKeysAt = now + 3 * REJECT_AFTER_TIME;
         actions.push('give-up');

@@ -9,6 +9,7 @@ import { readEndpoint } from '../datapath/peer-endpoint.ts';
 import type { InboundSink, OutboundSink } from '../datapath/sinks.ts';
 import type { DeviceChange } from '../device/config.ts';
 import { Device } from '../device/device.ts';
+import { HandshakeLoad } from '../device/handshake-load.ts';
 import type { RotationSettings } from '../device/rotation.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 import { SameThreadPlane } from './same-thread-plane.ts';
@@ -91,6 +92,7 @@ export class TunnelCore {
       plane: this.plane,
       maxPeers,
       maxKeypairs: layout.maxKeypairs,
+      load: new HandshakeLoad(),
       send: (message, endpoint) => options.output.sendDatagram(message, endpoint),
     });
     this.packetAt = this.memory.buffers(0) + BUFFER.packet;
@@ -114,14 +116,16 @@ export class TunnelCore {
 
   expireAllSessions(now: number): void {
     this.enter(now);
-    this.device.expireAllSessions();
+    this.device.expireAllSessions(now);
     this.settle();
   }
 
   /** Sends an IP packet into the tunnel. Longer than 65,535 bytes: dropped and counted. */
   sendPacket(packet: Uint8Array, now: number): void {
     this.enter(now);
-    if (packet.length <= BUFFER.packetLength - 1) {
+    if (packet.length >= BUFFER.packetLength) {
+      this.memory.addDrops(0, DROP.tooLarge, 1);
+    } else {
       this.memory.u8.set(packet, this.packetAt);
       this.outbound.send(this.packetAt, packet.length, false, now);
       this.outbound.flush();
@@ -131,7 +135,10 @@ export class TunnelCore {
 
   /** A datagram that came in over UDP. */
   receiveDatagram(datagram: Uint8Array, source: Endpoint, now: number): void {
-    if (datagram.length > BUFFER.datagramsLength) return;
+    if (datagram.length > BUFFER.datagramsLength) {
+      this.memory.addDrops(0, DROP.udpTruncated, 1); // no UDP socket delivers such a one
+      return;
+    }
     this.enter(now);
     this.memory.u8.set(datagram, this.datagramAt);
     encodeEndpoint(this.memory.u8, this.endpointAt, source);

@@ -342,8 +342,8 @@ export class LinuxTunnel implements Tunnel {
 
   private poll(): void {
     if (this.ending !== undefined) return;
-    if (this.suspend.hasSlept()) this.device.expireAllSessions();
     const now = monotonicNow();
+    if (this.suspend.hasSlept()) this.device.expireAllSessions(now);
     this.device.poll(now);
     clearTimeout(this.timer);
     const next = this.device.nextPoll(now) - monotonicNow();
