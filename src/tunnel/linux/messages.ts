@@ -1,6 +1,5 @@
 import type { TransportAeadName } from '../../crypto/transport-select.ts';
 import type { MemoryLayout } from '../../datapath/memory.ts';
-import type { Prefix } from '../../wire/prefix.ts';
 
 /** What control and the data workers say to each other. No secret is ever in a message. */
 
@@ -10,8 +9,8 @@ export type SharedOperation =
   | { readonly op: 'removePeer'; readonly peer: number }
   | { readonly op: 'installKeypair'; readonly slot: number }
   | { readonly op: 'removeKeypair'; readonly slot: number }
-  | { readonly op: 'allow'; readonly prefix: Prefix; readonly peer: number }
-  | { readonly op: 'disallow'; readonly prefix: Prefix }
+  /** See routes.ts. */
+  | { readonly op: 'changeRoutes'; readonly changes: Uint8Array }
   /** Nothing but an acknowledgement: the worker has left whatever it was waiting in. */
   | { readonly op: 'pass' };
 

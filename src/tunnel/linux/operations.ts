@@ -2,6 +2,7 @@ import type { AllowedIps } from '../../datapath/allowedips.ts';
 import type { DataPathControl } from '../../datapath/sinks.ts';
 import { callScratch, syscalls } from '../../io/linux/syscalls.ts';
 import type { InboundOperation } from './messages.ts';
+import { applyRouteChanges } from './routes.ts';
 
 const IOVEC_LENGTH = 16;
 
@@ -29,11 +30,8 @@ export function applyShared(
     case 'removeKeypair':
       path.removeKeypair(operation.slot);
       break;
-    case 'allow':
-      allowedIps.insert(operation.prefix, operation.peer);
-      break;
-    case 'disallow':
-      allowedIps.remove(operation.prefix);
+    case 'changeRoutes':
+      applyRouteChanges(operation.changes, allowedIps);
       break;
     case 'addTraffic':
       path.addTraffic(operation.peer, operation.bytes);

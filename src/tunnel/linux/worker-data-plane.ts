@@ -1,4 +1,4 @@
-import { BUFFER, type PacketMemory } from '../../datapath/memory.ts';
+import { BUFFER, NONE, type PacketMemory } from '../../datapath/memory.ts';
 import { clearEndpoint, readEndpoint, writeEndpoint } from '../../datapath/peer-endpoint.ts';
 import type { DataPlane, NewKeypair, PeerActivity } from '../../device/data-plane.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoint.ts';
@@ -11,6 +11,7 @@ import {
   type SharedOperation,
   THREAD,
 } from './messages.ts';
+import { RouteChanges } from './routes.ts';
 
 /** Hands a batch to one data worker. */
 export type PostBatch = (
@@ -33,6 +34,8 @@ export class WorkerDataPlane implements DataPlane {
   private readonly post: PostBatch;
   /** Where an endpoint is put together before it is written to a peer's slot. */
   private readonly endpointAt: number;
+  /** Last changes; they go before whatever is asked for next. */
+  private readonly routes = new RouteChanges();
   private outbound: OutboundOperation[] = [];
   private inbound: InboundOperation[] = [];
   private scheduled = false;
@@ -77,11 +80,13 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   allow(prefix: Prefix, peer: number): void {
-    this.both({ op: 'allow', prefix, peer });
+    this.routes.add(prefix, peer);
+    this.schedule();
   }
 
   disallow(prefix: Prefix): void {
-    this.both({ op: 'disallow', prefix });
+    this.routes.add(prefix, NONE);
+    this.schedule();
   }
 
   installKeypair(keypair: NewKeypair, done: () => void): void {
@@ -162,12 +167,22 @@ export class WorkerDataPlane implements DataPlane {
     else done();
   }
 
+  /** Keeps the order: the route changes gathered so far become an operation. */
+  private sealRoutes(): void {
+    if (this.routes.isEmpty) return;
+    const changes = this.routes.take();
+    this.outbound.push({ op: 'changeRoutes', changes });
+    this.inbound.push({ op: 'changeRoutes', changes });
+  }
+
   private toOutbound(operation: OutboundOperation): void {
+    this.sealRoutes();
     this.outbound.push(operation);
     this.schedule();
   }
 
   private toInbound(operation: InboundOperation): void {
+    this.sealRoutes();
     this.inbound.push(operation);
     this.schedule();
   }
@@ -183,6 +198,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   private flush(): void {
+    this.sealRoutes();
     const number = this.number++;
     const acknowledge = this.waiting.at(-1)?.number === number;
     const { outbound, inbound } = this;
