@@ -1,13 +1,13 @@
 import { nodeProvider } from '../../src/crypto/node.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import { TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
-import type { DeviceChange, PeerChange } from '../../src/device/config.ts';
+import type { DeviceChange, PeerChange, PeerStatus } from '../../src/device/config.ts';
 import type { RotationSettings } from '../../src/device/rotation.ts';
 import { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
 import type { Prefix } from '../../src/wire/prefix.ts';
-import { simulationAead } from './aead.ts';
 import { seededBytes, seededRandom } from './random.ts';
 
 /** What the network does to one datagram. Probabilities 0..1, times in ms. */
@@ -125,7 +125,10 @@ export interface NodeOptions {
   readonly rotation: RotationSettings;
   /** How far this node's wall clock is ahead, ms. */
   readonly clockSkew: number;
+  /** How fast this node's monotonic clock runs: 1.01 gains 10 ms in a second. */
+  readonly clockRate: number;
   readonly maxPeers: number;
+  readonly onHandshake: (publicKey: Uint8Array, generation: number) => void;
 }
 
 /** A node with tunnel address 10.0.0.ID, at 192.0.2.ID port 51820. */
@@ -136,19 +139,24 @@ export class SimulatedNode {
   endpoint: Endpoint;
   core: TunnelCore;
   isRunning = true;
-  /** Every inner packet that came out of the tunnel. */
+  /** How far the wall clock is ahead, ms; a test may step it at any time. */
+  clockSkew: number;
+  /** Every inner packet that came out of the tunnel; valid until it returns. */
   onPacket: (packet: Uint8Array) => void = () => {};
   /** Every datagram that this node put on the wire. */
   onSent: (datagram: Uint8Array) => void = () => {};
 
   private readonly simulation: Simulation;
   private readonly options: Partial<NodeOptions>;
+  private readonly clockRate: number;
   private nextPollAt = Number.POSITIVE_INFINITY;
 
   constructor(simulation: Simulation, id: number, options: Partial<NodeOptions>) {
     this.simulation = simulation;
     this.id = id;
     this.options = options;
+    this.clockSkew = options.clockSkew ?? 0;
+    this.clockRate = options.clockRate ?? 1;
     const crypto = options.crypto ?? nodeProvider;
     this.privateKey = seededBytes(Math.floor(simulation.random() * 2 ** 32))(32);
     this.publicKey = crypto.x25519Public(this.privateKey);
@@ -159,6 +167,23 @@ export class SimulatedNode {
       scope: 0,
     };
     this.core = this.createCore();
+  }
+
+  /** What this node's monotonic clock shows, ms. */
+  get clock(): number {
+    return this.simulation.now * this.clockRate;
+  }
+
+  /** Messages and packets not acted on, by reason. */
+  get drops(): Record<string, number> {
+    return this.core.drops();
+  }
+
+  /** What this node knows of a peer. */
+  peer(node: SimulatedNode): PeerStatus | undefined {
+    return this.core.device
+      .peerStatus()
+      .find((status) => sameBytes(status.publicKey, node.publicKey));
   }
 
   get prefix(): Prefix {
@@ -177,7 +202,7 @@ export class SimulatedNode {
   }
 
   configure(change: DeviceChange): void {
-    this.core.configure(change, this.simulation.now);
+    this.core.configure(change, this.clock);
     this.settle();
   }
 
@@ -187,17 +212,18 @@ export class SimulatedNode {
   }
 
   sendPacket(packet: Uint8Array): void {
-    this.core.sendPacket(packet, this.simulation.now);
+    this.core.sendPacket(packet, this.clock);
     this.settle();
   }
 
   receive(datagram: Uint8Array, source: Endpoint): void {
-    this.core.receiveDatagram(datagram, source, this.simulation.now);
+    this.core.receiveDatagram(datagram, source, this.clock);
     this.settle();
   }
 
   /** Loses all state but the key. */
   restart(): void {
+    this.isRunning = true;
     this.core = this.createCore();
     this.reschedule();
   }
@@ -206,23 +232,30 @@ export class SimulatedNode {
     this.isRunning = false;
   }
 
+  /** Acts as if something had happened: for changes made to the core directly. */
+  wake(): void {
+    this.core.poll(this.clock);
+    this.reschedule();
+  }
+
   private settle(): void {
     if (!this.core.needsPoll) return;
-    this.core.poll(this.simulation.now);
+    this.core.poll(this.clock);
     this.reschedule();
   }
 
   /** Looks at the core's next deadline again. */
   reschedule(): void {
     const { simulation } = this;
-    const at = this.core.nextPoll(simulation.now);
+    // A hair late rather than early: a clock that shows less than the deadline would ask again.
+    const at = Math.max(simulation.now, this.core.nextPoll(this.clock) / this.clockRate + 1e-6);
     if (at >= this.nextPollAt || at === Number.POSITIVE_INFINITY) return;
     this.nextPollAt = at;
     simulation.at(at, () => {
       if (this.nextPollAt !== at) return;
       this.nextPollAt = Number.POSITIVE_INFINITY;
       if (!this.isRunning) return;
-      this.core.poll(simulation.now);
+      this.core.poll(this.clock);
       this.reschedule();
     });
   }
@@ -233,13 +266,14 @@ export class SimulatedNode {
     const core = new TunnelCore({
       crypto: options.crypto ?? nodeProvider,
       random: seededBytes(seed),
-      aead: options.aead ?? simulationAead,
+      aead: options.aead ?? TRANSPORT_AEAD_FACTORIES['wasm-simd'],
       kernel: javascriptKernel,
       mtu: options.mtu ?? 1420,
       maxPeers: options.maxPeers ?? 16,
-      wallClock: () => 1_700_000_000_000 + simulation.now + (options.clockSkew ?? 0),
+      wallClock: () => 1_700_000_000_000 + simulation.now + this.clockSkew,
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
       ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
+      ...(options.onHandshake === undefined ? {} : { onHandshake: options.onHandshake }),
       output: {
         sendDatagram: (datagram, endpoint) => {
           this.onSent(datagram);
@@ -248,7 +282,7 @@ export class SimulatedNode {
         deliver: (packet) => this.onPacket(packet),
       },
     });
-    core.configure({ privateKey: this.privateKey }, simulation.now);
+    core.configure({ privateKey: this.privateKey }, this.clock);
     return core;
   }
 }
