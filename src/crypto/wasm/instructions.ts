@@ -57,6 +57,7 @@ export const i32 = {
   xor: binary<'i32', 'i32'>('i32', 0x73),
   shl: binary<'i32', 'i32'>('i32', 0x74),
   shrU: binary<'i32', 'i32'>('i32', 0x76),
+  rotr: binary<'i32', 'i32'>('i32', 0x78),
   wrap: unary<'i64', 'i32'>('i32', 0xa7),
   /** `a` if `condition` is not zero, else `b`. */
   select: (a: Code<'i32'>, b: Code<'i32'>, condition: Code<'i32'>): Code<'i32'> =>
