@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { until, useLab } from '../../support/netns.ts';
+import { type Namespace, until, useLab } from '../../support/netns.ts';
 import { findExecutable, requires } from '../../support/requirements.ts';
 import { expectPing, ping, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
@@ -28,6 +28,32 @@ requires(
     folder = mkdtempSync(join(tmpdir(), 'tunnel-'));
   });
   afterAll(() => rmSync(folder, { recursive: true }));
+
+  const veth = (namespace: Namespace) =>
+    namespace.interfaces().find((name) => name.startsWith(`${lab.prefix}v`))!;
+
+  /** 4 MB over TCP in each direction at once, IPv4 one way and IPv6 the other. */
+  async function transferBothWays(): Promise<void> {
+    const content = randomBytes(4 << 20);
+    const sent = join(folder, 'sent');
+    writeFileSync(sent, content);
+    const transfers = [
+      [site.left, site.right, '10.7.0.2', 'TCP4'],
+      [site.right, site.left, '[fd07::1]', 'TCP6'],
+    ] as const;
+    await Promise.all(
+      transfers.map(async ([from, to, address, protocol]) => {
+        const received = join(folder, `received-${protocol}`);
+        const server = to.exec(['socat', '-u', `${protocol}-LISTEN:5000`, `CREATE:${received}`]);
+        await until(() => to.run(['ss', '-ltn']).includes(':5000'), 'the listener');
+        const client = await from.exec(['socat', '-u', `OPEN:${sent}`, `TCP:${address}:5000`]);
+        expect(client).toMatchObject({ code: 0 });
+        expect(await server).toMatchObject({ code: 0 });
+        const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+        expect(hash(readFileSync(received))).toBe(hash(content));
+      }),
+    );
+  }
 
   test('carries packets of both IP versions, both ways, and leaves nothing behind', async () => {
     const [a, b] = await site.pair();
@@ -75,28 +101,31 @@ requires(
         })[i],
     );
     expect((await a.tunnel.state()).offloads).toEqual(expected);
-    const content = randomBytes(4 << 20);
-    const sent = join(folder, 'sent');
-    writeFileSync(sent, content);
-    const transfers = [
-      [site.left, site.right, '10.7.0.2', 'TCP4'],
-      [site.right, site.left, '[fd07::1]', 'TCP6'],
-    ] as const;
-    await Promise.all(
-      transfers.map(async ([from, to, address, protocol]) => {
-        const received = join(folder, `received-${protocol}`);
-        const server = to.exec(['socat', '-u', `${protocol}-LISTEN:5000`, `CREATE:${received}`]);
-        await until(() => to.run(['ss', '-ltn']).includes(':5000'), 'the listener');
-        const client = await from.exec(['socat', '-u', `OPEN:${sent}`, `TCP:${address}:5000`]);
-        expect(client).toMatchObject({ code: 0 });
-        expect(await server).toMatchObject({ code: 0 });
-        const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-        expect(hash(readFileSync(received))).toBe(hash(content));
-      }),
-    );
+    await transferBothWays();
     const { logs, status } = await b.tunnel.state();
     expect(logs).toEqual([]);
     expect(status.drops.authenticationFailed ?? 0).toBe(0);
+  });
+
+  test.each([
+    ['smaller than its datagrams', 1280, 1420],
+    ['that takes jumbo frames', 9000, 8920],
+  ])('transfers over a path %s', async (_what, pathMtu, mtu) => {
+    const links = [site.left, site.right].map((namespace) => ({
+      namespace,
+      name: veth(namespace),
+    }));
+    for (const { namespace, name } of links) {
+      namespace.run(['ip', 'link', 'set', name, 'mtu', String(pathMtu)]);
+    }
+    const [a, b] = await site.pair({ mtu });
+    await expectPing(site.left, '10.7.0.2', '-s', String(mtu - 28), '-M', 'do');
+    await transferBothWays();
+    const states = await Promise.all([a.tunnel.state(), b.tunnel.state()]);
+    for (const { status } of states) expect(status.drops.udpSendFailed ?? 0).toBe(0);
+    for (const { namespace, name } of links) {
+      namespace.run(['ip', 'link', 'set', name, 'mtu', '1500']);
+    }
   });
 
   test('replies from the address that was spoken to', async () => {
@@ -116,14 +145,7 @@ requires(
   test('sends from another address once the one spoken to is gone', async () => {
     const [a, b] = await site.pair({}, [192, 0, 2, 12]);
     await expectPing(site.left, '10.7.0.2');
-    site.right.run([
-      'ip',
-      'address',
-      'del',
-      '192.0.2.12/24',
-      'dev',
-      site.right.interfaces().find((n) => n.includes('v'))!,
-    ]);
+    site.right.run(['ip', 'address', 'del', '192.0.2.12/24', 'dev', veth(site.right)]);
     await ping(site.left, '10.7.0.2', '-c1'); // goes to the lost address
     await expectPing(site.right, '10.7.0.1');
     const { status } = await a.tunnel.state();
