@@ -17,6 +17,7 @@ import {
   SOCK_RAW,
 } from './constants.ts';
 import { ERRNO, must, SystemCallError } from './errno.ts';
+import { foreignLink } from './foreign-link.ts';
 import { inNamespace } from './namespace.ts';
 import { callScratch, NativeBuffer, syscalls } from './syscalls.ts';
 import type { Tun } from './tun.ts';
@@ -42,7 +43,10 @@ export class Link {
    * the earlier one then stays open until `releaseRetired`.
    */
   eventFd = -1;
-  /** Why the interface cannot be followed into its present namespace, if so. */
+  /**
+   * Why its present namespace cannot be entered, if so. No events come from there then, and
+   * whoever wants to know calls `refresh` from time to time.
+   */
   blind: string | undefined;
   private readonly tun: Tun;
   private controlFd = -1;
@@ -57,16 +61,16 @@ export class Link {
     this.tun = tun;
   }
 
-  /**
-   * The interface's state now, or undefined once it was deleted. Where its namespace cannot be
-   * entered, the last known state with `blind` set.
-   */
+  /** The interface's state now, or undefined once it was deleted. */
   refresh(): LinkState | undefined {
     // The interface may be moved or renamed between finding it and looking at it: look again.
     for (let attempt = 0; attempt < 3; attempt++) {
       const name = this.tun.name();
       if (name === undefined) return undefined;
-      if (!this.follow()) return this.last;
+      if (!this.follow()) {
+        this.last = this.lookFromHere(name) ?? this.last;
+        return this.last;
+      }
       if (this.ioctl(name, SIOCGIFMTU) >= 0) {
         const mtu = this.request.view.getInt32(IFNAMSIZ, true);
         if (this.ioctl(name, SIOCGIFFLAGS) >= 0) {
@@ -77,6 +81,19 @@ export class Link {
       }
     }
     return this.tun.name() === undefined ? undefined : this.last;
+  }
+
+  private lookFromHere(name: string): LinkState | undefined {
+    const descriptor = this.tun.namespace();
+    if (descriptor < 0) return undefined;
+    try {
+      return { name, ...foreignLink(descriptor, name) };
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      return undefined; // no CAP_NET_ADMIN over there either: what was known last stays
+    } finally {
+      syscalls().close(descriptor);
+    }
   }
 
   /** Sets the MTU (bytes of the inner packet). */

@@ -32,6 +32,8 @@ const KEYPAIRS_PER_PEER = 10;
 const DEFAULT_MAX_PEERS = 4096;
 /** The longest a timer sleeps (ms), so that a suspend is noticed soon after the resume. */
 const MAX_SLEEP = 1000;
+/** How often an interface is looked at that sends no events (ms). */
+const BLIND_INTERVAL = 1000;
 
 export interface LinuxTunnelSettings {
   /** Default 4096. */
@@ -87,6 +89,7 @@ export class LinuxTunnel implements Tunnel {
   private aead = '';
   private kernel = '';
   private readonly refused = new Set<string>();
+  private refreshedAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private pollPending = false;
   private readonly suspend = new SuspendDetector();
@@ -275,10 +278,7 @@ export class LinuxTunnel implements Tunnel {
         break;
       case 'handshake':
         this.workers.signals.releaseHandshakePlace();
-        // An interface that is down takes no part, as with the official implementations.
-        if (this.state.up) {
-          this.device.receive(report.message, decodeEndpoint(report.endpoint, 0)!);
-        }
+        this.device.receive(report.message, decodeEndpoint(report.endpoint, 0)!);
         break;
       case 'linkEvent':
         this.refreshLink();
@@ -295,6 +295,7 @@ export class LinuxTunnel implements Tunnel {
   }
 
   private refreshLink(): void {
+    this.refreshedAt = monotonicNow();
     const before = this.state;
     const blindBefore = this.link.blind;
     const state = this.link.refresh();
@@ -308,7 +309,7 @@ export class LinuxTunnel implements Tunnel {
     if (state.up !== before.up) this.device.setUp(state.up, monotonicNow());
     if (this.link.blind !== undefined && this.link.blind !== blindBefore) {
       this.options.log?.(
-        `${state.name} was moved to a namespace where it cannot be followed, MTU stays ${state.mtu}: ${this.link.blind}`,
+        `${state.name} was moved to a namespace that cannot be entered, so its MTU and state are looked at once a second: ${this.link.blind}`,
       );
     }
   }
@@ -344,6 +345,9 @@ export class LinuxTunnel implements Tunnel {
     if (this.ending !== undefined) return;
     const now = monotonicNow();
     if (this.suspend.hasSlept()) this.device.expireAllSessions(now);
+    if (this.link.blind !== undefined && now - this.refreshedAt >= BLIND_INTERVAL) {
+      this.refreshLink();
+    }
     this.device.poll(now);
     clearTimeout(this.timer);
     const next = this.device.nextPoll(now) - monotonicNow();
