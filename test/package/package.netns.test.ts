@@ -145,9 +145,8 @@ requires(
     const empty = join(folder, 'empty');
     execFileSync('mkdir', [empty]);
     for (const tool of ['sh', 'readlink']) symlinkSync(`/bin/${tool}`, join(empty, tool));
-    const result = await namespace.exec(['/bin/sh', meshtun, '--version'], {
-      env: { PATH: empty },
-    });
+    const command = ['env', `PATH=${empty}`, '/bin/sh', meshtun, '--version'];
+    const result = await namespace.exec(command);
     expect(result.code).toBe(1);
     expect(result.stderr).toContain('needs Node 26: run npm install node@26');
   });
