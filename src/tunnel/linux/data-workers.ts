@@ -14,6 +14,15 @@ import {
 } from './messages.ts';
 import { Signals } from './signals.ts';
 
+/** ms; threads end within one. */
+const STOP_TIMEOUT = 2000;
+
+/** All workers of this process, for its 'exit' event. */
+const running = new Set<DataWorkers>();
+function stopAll(): void {
+  for (const workers of running) workers.raiseStop();
+}
+
 export interface DataWorkersOptions {
   /** What both workers get; `signals` and `wakeFd` are added here. */
   readonly setup: Omit<WorkerSetup, 'signals' | 'wakeFd'>;
@@ -35,7 +44,6 @@ export class DataWorkers {
   private readonly wakeFds: number[] = [];
   private readonly ended: Promise<unknown>[] = [];
   private readonly options: DataWorkersOptions;
-  private readonly raiseAtExit = () => this.raiseStop();
   private started = false;
 
   constructor(options: DataWorkersOptions) {
@@ -44,7 +52,8 @@ export class DataWorkers {
 
   /** Resolves when both workers wait for packets. Rejects, with both ended, if one fails to start. */
   async start(): Promise<void> {
-    process.on('exit', this.raiseAtExit);
+    running.add(this);
+    if (running.size === 1) process.on('exit', stopAll);
     try {
       await Promise.all([
         this.startWorker(THREAD.outbound, 'outbound-worker'),
@@ -109,7 +118,8 @@ export class DataWorkers {
     if (fd !== undefined) syscalls().eventfdWrite(fd, 1n);
   }
 
-  private raiseStop(): void {
+  /** Asks both threads to end; they do so as soon as they are done with the packet in work. */
+  raiseStop(): void {
     this.signals.raiseStop();
     this.wake(THREAD.outbound);
     this.wake(THREAD.inbound);
@@ -118,8 +128,14 @@ export class DataWorkers {
   /** Resolves when both threads are gone. */
   async stop(): Promise<void> {
     this.raiseStop();
+    // A thread caught in a loop never looks at the flag, but can be terminated: it is in no call.
+    const terminate = setTimeout(() => {
+      for (const worker of this.workers) void worker?.terminate();
+    }, STOP_TIMEOUT);
     await Promise.all(this.ended);
-    process.off('exit', this.raiseAtExit);
+    clearTimeout(terminate);
+    running.delete(this);
+    if (running.size === 0) process.off('exit', stopAll);
     for (const fd of this.wakeFds.splice(0)) syscalls().close(fd);
   }
 }

@@ -19,8 +19,13 @@ import { Signals } from './signals.ts';
  * in poll, for packets, link events or control.
  */
 
-/** Packets read in one go before control is looked at again and what is kept back is sent. */
+/**
+ * Packets, and bytes, read in one go before control is looked at again and what is kept back is
+ * sent: as many as make one batch of small packets, or so few large ones that another peer's
+ * packet waits for less than a millisecond.
+ */
 const READS_PER_ROUND = 64;
+const BYTES_PER_ROUND = 256 * 1024;
 
 /** Places in the poll set. */
 const TUN = 0;
@@ -91,10 +96,13 @@ async function run(setup: WorkerSetup): Promise<void> {
   /** Reads packets until there is none left or the round is over. True if there may be more. */
   function readRound(): boolean {
     const now = monotonicNow();
-    for (let reads = 0; reads < READS_PER_ROUND; reads++) {
+    let bytes = 0;
+    for (let reads = 0; reads < READS_PER_ROUND && bytes < BYTES_PER_ROUND; reads++) {
       const length = calls.readv(tunFd, iovecAt, 1);
-      if (length > headerLength) path.send(packet, length - headerLength, vnetHeader, now);
-      else if (length === -ERRNO.EAGAIN) return false;
+      if (length > headerLength) {
+        path.send(packet, length - headerLength, vnetHeader, now);
+        bytes += length;
+      } else if (length === -ERRNO.EAGAIN) return false;
       else if (length === -ERRNO.EBADFD) {
         mailbox.watch(TUN, -1);
         mailbox.report({ report: 'linkGone' });

@@ -1,13 +1,20 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
+import {
+  AF_INET,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+} from '../../../src/io/linux/constants.ts';
 import {
   DATAGRAM_AREA_LENGTH,
   DatagramReceiver,
   DatagramSender,
 } from '../../../src/io/linux/datagrams.ts';
 import { ERRNO } from '../../../src/io/linux/errno.ts';
-import { NativeBuffer } from '../../../src/io/linux/syscalls.ts';
+import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
 import { UdpSocket } from '../../../src/io/linux/udp.ts';
 import { ENDPOINT } from '../../../src/wire/endpoint.ts';
 import { requires } from '../../support/requirements.ts';
@@ -169,6 +176,39 @@ requires('linux', 'node:ffi')('a UDP socket', () => {
     b.socket.preparePort(0).cancel();
     expect(b.socket.port).toBe(port);
     expect(() => station(a.socket.port)).toThrow('EADDRINUSE');
+  });
+
+  test('works as an IPv4 socket where there is no IPv6', () => {
+    const calls = syscalls();
+    const memory = new NativeBuffer(1 << 18);
+    const fd = calls.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    onTestFinished(() => void calls.close(fd));
+    memory.view.setInt32(0, 1, true);
+    calls.setsockopt(fd, IPPROTO_IP, IP_PKTINFO, memory.at(0), 4);
+    memory.u8.fill(0, 0, 16);
+    memory.view.setUint16(0, AF_INET, true);
+    expect(calls.bind(fd, memory.at(0), 16)).toBe(0);
+    memory.view.setUint32(16, 16, true);
+    calls.getsockname(fd, memory.at(0), memory.at(16));
+    const port = memory.view.getUint16(2, false);
+    const old: Station = {
+      socket: { fd, port } as UdpSocket,
+      memory,
+      sender: new DatagramSender(fd, AF_INET, memory, OUT),
+      receiver: new DatagramReceiver(fd, AF_INET, memory, IN, RECEIVED, 65536),
+    };
+    const dual = station();
+
+    writeEndpoint(dual, [127, 0, 0, 5], port);
+    send(dual, pattern(40));
+    const got = received(old);
+    expect(got).toMatchObject({ length: 40, address: [127, 0, 0, 1], source: [127, 0, 0, 5] });
+    expect(got.port).toBe(dual.socket.port);
+    writeEndpoint(old, got.address, got.port, got.source);
+    expect(send(old, pattern(300), 100)).toBe(300);
+    expect(received(dual)).toMatchObject({ length: 100, address: [127, 0, 0, 5], port });
+    writeEndpoint(old, LOOPBACK6, got.port);
+    expect(send(old, pattern(40))).toBe(-ERRNO.EAFNOSUPPORT);
   });
 
   test('reports a datagram that is larger than the buffer', () => {
