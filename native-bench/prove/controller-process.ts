@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto';
+import { DatabaseSync } from 'node:sqlite';
+import { startController } from '../../src/controller/controller.ts';
+import type { GivenSettings } from '../../src/controller/settings.ts';
+import { defaultProvider } from '../../src/crypto/select.ts';
+import { monotonicMs } from './clock.ts';
+import { listen, partOptions, say } from './part.ts';
+
+/** A controller that says when each epoch's commit came back from the disk. */
+export interface ControllerPart {
+  readonly state: string;
+  readonly host: string;
+  readonly port: number;
+  readonly settings: GivenSettings;
+}
+
+// Measured where SQLite returns from COMMIT, which with synchronous=FULL is after its fsync; what
+// the controller does after that counts.
+let committedAt = 0;
+const { exec } = DatabaseSync.prototype;
+DatabaseSync.prototype.exec = function timed(this: DatabaseSync, sql: string): void {
+  exec.call(this, sql);
+  if (sql.startsWith('COMMIT')) committedAt = monotonicMs();
+};
+
+const options = partOptions<ControllerPart>();
+const controller = await startController({
+  state: options.state,
+  listen: { host: options.host, port: options.port },
+  settings: options.settings,
+  crypto: defaultProvider(),
+  random: (length) => new Uint8Array(randomBytes(length)),
+  onEpoch: ({ epoch, version, removed }) => {
+    const at = committedAt;
+    // After the event has left: telling us is no part of what is measured.
+    setImmediate(() => say({ committed: epoch, version, at, removed }));
+  },
+});
+say({ listening: controller.url });
+listen(
+  () => {},
+  () => void controller.close(),
+);

@@ -1,0 +1,26 @@
+// prove:exclusion: how long after an epoch's commit is a denied node still heard or spoken to?
+import { parseArgs } from 'node:util';
+import { measureExclusions } from './exclusion-run.ts';
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '300' },
+    'no-push': { type: 'boolean', default: false },
+    poll: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '500' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const progress = (done: number, of: number) => {
+  if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} exclusions`);
+};
+const result = await measureExclusions({
+  count: Number(values.count),
+  push: !values['no-push'],
+  pollMs: Number(values.poll) * 1000,
+  rate: Number(values.rate),
+  progress,
+});
+if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+process.stdout.write(`${JSON.stringify(result, null, values.json ? 0 : 2)}\n`);
+process.exitCode = result.passed ? 0 : 1;

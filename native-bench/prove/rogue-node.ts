@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { openBackend } from '../../src/agent/backend.ts';
+import { systemClock } from '../../src/agent/clock.ts';
+import { startNode } from '../../src/agent/node.ts';
+import { defaultProvider } from '../../src/crypto/select.ts';
+import type { DeviceChange, Tunnel } from '../../src/tunnel/create-tunnel.ts';
+import { listen, partOptions, say } from './part.ts';
+
+/**
+ * A node that does not obey: it takes every key it is given, but never lets go of a peer or a
+ * session. What it is told of its own exclusion changes nothing about what it sends.
+ */
+export interface RoguePart {
+  readonly state: string;
+  readonly name: string;
+  readonly controllerUrl: string;
+  readonly advertise: string;
+  readonly listenPort: number;
+  readonly pollMs: number;
+  readonly push: boolean;
+}
+
+const options = partOptions<RoguePart>();
+const stop = new AbortController();
+
+function withoutRemovals(change: DeviceChange): DeviceChange {
+  const { replacePeers: _, peers = [], ...rest } = change;
+  const kept = peers.filter((peer) => !peer.remove);
+  return { ...rest, peers: kept.map(({ expireBefore: _, ...peer }) => peer) };
+}
+
+const node = await startNode(
+  {
+    stateDirectory: options.state,
+    nodeId: options.name,
+    ...(process.env.MESHNET_TOKEN === undefined ? {} : { token: process.env.MESHNET_TOKEN }),
+    controllerUrl: options.controllerUrl,
+    advertise: options.advertise,
+    listenPort: options.listenPort,
+    emitMs: 10_000,
+    pollMs: options.pollMs,
+    probeMs: 600_000,
+    source: null,
+    suite: 'alignment',
+    samples: 50,
+    push: options.push,
+  },
+  {
+    fetch,
+    clock: systemClock,
+    crypto: defaultProvider(),
+    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    random: Math.random,
+    emit: (event) => say(event),
+    openBackend: async (settings) => {
+      const backend = await openBackend({ ...settings, kind: 'linux', name: 'mesh0' });
+      const real = backend.tunnel;
+      const tunnel: Pick<Tunnel, 'configure' | 'status' | 'expireKeypairs' | 'close' | 'closed'> = {
+        configure: (change) => real.configure(withoutRemovals(change)),
+        status: () => real.status(),
+        expireKeypairs: async () => {},
+        close: () => real.close(),
+        closed: real.closed,
+      };
+      return { ...backend, tunnel };
+    },
+  },
+  stop.signal,
+);
+listen(
+  () => {},
+  () => stop.abort(),
+);
+await node.ended;

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { boundMs, measureExclusions } from '../../native-bench/prove/exclusion-run.ts';
+import { requires } from '../support/requirements.ts';
+
+// Real controller, nodes, TUN devices and traffic; the denied node does not obey. How fast it is, is
+// measured by `npm run prove:exclusion`; here the machine may be busy, so the times are generous.
+requires(
+  'linux',
+  'root',
+  'tun',
+  'netns',
+  'node:ffi',
+  'tcpdump',
+)('a denied node', () => {
+  test('is neither heard nor spoken to soon after the commit, and is back soon after the next', async () => {
+    const result = await measureExclusions({ count: 5, push: true, pollMs: 10_000, rate: 200 });
+    expect(result.exclusions).toBe(5);
+    expect(result.exclusion_ms.p50).toBeLessThan(2 * boundMs(true, 10_000));
+    expect(result.readmission_ms.p50).toBeLessThan(2000);
+    expect(result.between_members.sent).toBeGreaterThan(100);
+    expect(result.between_members.lost).toBe(0);
+    expect(result.between_members.duplicated).toBe(0);
+  });
+
+  test('is shut out by polling alone within interval, jitter and half a second', async () => {
+    const result = await measureExclusions({ count: 2, push: false, pollMs: 1000, rate: 200 });
+    expect(result.exclusion_ms.max).toBeLessThan(boundMs(false, 1000));
+  });
+});
