@@ -1,5 +1,5 @@
 import { type DemoOutput, runDemo as run } from '../mesh/demo.ts';
-import type { Summary } from '../mesh/model.ts';
+import { changeVerb, type Summary } from '../mesh/model.ts';
 import { jsonOutput, liveOutput, plainOutput } from '../mesh/outputs.ts';
 import type { ScenarioName } from '../mesh/scenario.ts';
 import { adminCall } from './admin-client.ts';
@@ -45,6 +45,9 @@ function outputFor(options: DemoCommandOptions): DemoOutput {
     get columns() {
       return process.stdout.columns ?? 120;
     },
+    get rows() {
+      return process.stdout.rows ?? 50;
+    },
   };
   if (options.json) return jsonOutput(terminal);
   if (process.stdout.isTTY) return liveOutput(terminal, process.env.NO_COLOR === undefined);
@@ -59,7 +62,7 @@ function summaryText(summary: Summary): string {
   const changes = summary.changes.map((change) => [
     `epoch ${change.epoch}`,
     change.node,
-    change.allowed ? 'let in' : 'shut out',
+    changeVerb(change),
     change.explanation,
   ]);
   return [

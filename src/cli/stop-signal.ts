@@ -1,12 +1,21 @@
+/** npm hands on a Ctrl-C that the terminal has sent to everybody already: the same one twice. */
+const SAME_SIGNAL_MS = 1000;
+
 /**
  * Aborts on SIGINT and SIGTERM, and with `withStdin` when standard input ends: a child whose
  * parent dies, however it dies, then stops too. A second signal ends the process at once.
  */
 export function stopSignal({ withStdin }: { withStdin: boolean }): AbortSignal {
   const controller = new AbortController();
+  let firstAt = 0;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
-    controller.abort();
+    const now = performance.now();
+    if (!controller.signal.aborted) {
+      firstAt = now;
+      controller.abort();
+    } else if (now - firstAt > SAME_SIGNAL_MS) {
+      process.exit(signal === 'SIGINT' ? 130 : 143);
+    }
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

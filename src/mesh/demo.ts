@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -72,7 +72,7 @@ const EPOCH_POLL_MS = 250;
 /** Runs a controller and three nodes as processes until time is up, `signal` aborts or one breaks. */
 export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<DemoResult> {
   const plans = nodePlans(options.scenario, options.epoch);
-  const directory = mkdtempSync(join(tmpdir(), 'meshnet-demo-'));
+  const directory = makeDirectory();
   let place: Place | undefined;
   let demo: Demo | undefined;
   try {
@@ -91,6 +91,14 @@ export async function runDemo(options: DemoOptions, signal: AbortSignal): Promis
     await place?.remove();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Named after this process, so that it can be told whose it is. */
+function makeDirectory(): string {
+  const directory = join(tmpdir(), `meshnet-demo-${process.pid}`);
+  rmSync(directory, { recursive: true, force: true }); // of a process that had this id before
+  mkdirSync(directory, { mode: 0o700 });
+  return directory;
 }
 
 class Demo {
@@ -237,12 +245,11 @@ class Demo {
     let shown = '';
     while (!until.aborted) {
       const document = await options.ask<EpochDocument>(this.socket, 'GET', '/v1/epoch');
-      for (const change of model.onEpoch(document, performance.now())) {
-        options.output.change(change);
-      }
+      const changes = model.onEpoch(document, performance.now());
       const version = `${document.epoch}.${document.version}`;
       if (version !== shown) options.output.epoch(document);
       shown = version;
+      for (const change of changes) options.output.change(change);
       for (const nodeId of model.nodeIds) {
         const status = this.readStatus(nodeId);
         if (status) model.status.set(nodeId, status);

@@ -26,6 +26,12 @@ export interface Change {
   readonly explanation: string;
 }
 
+/** What a change is called on screen. */
+export function changeVerb(change: Pick<Change, 'allowed' | 'reason'>): string {
+  if (change.allowed) return 'let in';
+  return change.reason === 'not_yet_decided' ? 'waits' : 'shut out';
+}
+
 export interface Summary {
   readonly event: 'summary';
   readonly mode: string;

@@ -1,13 +1,14 @@
 import type { AgentEvent } from '../agent/events.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import type { DemoOutput, DemoView } from './demo.ts';
-import { type Change, pair } from './model.ts';
+import { type Change, changeVerb, pair } from './model.ts';
 import { renderScreen } from './screen.ts';
 
 /** Where an output writes: standard output, or a string in tests. */
 export interface Terminal {
   write(text: string): void;
   readonly columns: number;
+  readonly rows: number;
 }
 
 /** One JSON event per line. */
@@ -15,7 +16,7 @@ export function jsonOutput(terminal: Terminal): DemoOutput {
   const line = (value: object) => terminal.write(`${JSON.stringify(value)}\n`);
   return {
     begin: ({ mode, note, scenario, times }) =>
-      line({ event: 'begin', mode, note, scenario, epoch_s: times.epoch }),
+      line({ event: 'begin', pid: process.pid, mode, note, scenario, epoch_s: times.epoch }),
     agent: (from, event) => line({ from, ...event }),
     epoch: (document) => line({ event: 'epoch', ...document }),
     change: (change) => line({ event: 'verdict', ...change }),
@@ -53,8 +54,8 @@ export function plainOutput(terminal: Terminal): DemoOutput {
       terminal.write(`epoch ${document.epoch}: members ${members.join(' ') || 'nobody'}\n`);
     },
     change: (change: Change) => {
-      const verb = change.allowed ? 'let in' : 'shut out';
-      terminal.write(`epoch ${change.epoch}: ${change.node} ${verb}: ${change.explanation}\n`);
+      const { node, explanation } = change;
+      terminal.write(`          ${node} ${changeVerb(change)}: ${explanation}\n`);
     },
     end: () => {},
   };
@@ -101,7 +102,7 @@ export function liveOutput(terminal: Terminal, colour: boolean): DemoOutput {
         const { mode, note, scenario, times, model } = view;
         const hints = [...view.hints, 'Ctrl-C ends it and leaves nothing behind'];
         const context = { mode, note, scenario, epochSeconds: times.epoch, colour, hints };
-        const lines = renderScreen(model, context, Date.now());
+        const lines = renderScreen(model, context, Date.now()).slice(0, terminal.rows);
         const text = lines.map((line) => clip(line, terminal.columns) + CLEAR_TO_END_OF_LINE);
         terminal.write(`${HOME}${text.join('\r\n')}${CLEAR_BELOW}`);
       };

@@ -1,5 +1,5 @@
 import type { NodeStatus } from '../contract/epoch.ts';
-import { type DemoModel, pair } from './model.ts';
+import { changeVerb, type DemoModel, pair } from './model.ts';
 
 export interface ScreenContext {
   readonly mode: string;
@@ -53,7 +53,8 @@ export function renderScreen(model: DemoModel, context: ScreenContext, now: numb
 
   lines.push('', paint('dim', 'WHAT HAPPENED'));
   for (const change of model.changes.slice(-6)) {
-    const verb = change.allowed ? paint('green', 'let in  ') : paint('red', 'shut out');
+    const colour = change.allowed ? 'green' : change.reason === 'not_yet_decided' ? 'dim' : 'red';
+    const verb = paint(colour, changeVerb(change).padEnd(8));
     lines.push(
       `epoch ${String(change.epoch).padStart(3)}  ${change.node} ${verb}  ${change.explanation}`,
     );

@@ -1,0 +1,188 @@
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import type { Summary } from '../../src/mesh/model.ts';
+import { requires } from '../support/requirements.ts';
+import { answered, DemoRun, leftovers } from './mesh-demo-support.ts';
+
+const run = promisify(execFile);
+const inNamespaces = requires('root', 'tun', 'netns', 'node:ffi', 'ping');
+
+/** Epochs whose whole length was seen, but for the first one. */
+function wholeEpochs(summary: Summary): Summary['epochs'] {
+  return summary.epochs.slice(1, -1);
+}
+
+function expectSteady(summary: Summary, mode: string): void {
+  expect(summary).toMatchObject({
+    event: 'summary',
+    mode,
+    members: ['node-a', 'node-b'],
+    denied: ['node-c'],
+    leaks: 0,
+    exclusions: 0,
+  });
+  expect(summary.rotations).toBeGreaterThanOrEqual(8);
+  expect(wholeEpochs(summary).length).toBeGreaterThanOrEqual(6);
+  for (const epoch of wholeEpochs(summary)) {
+    expect(epoch.members).toEqual(['node-a', 'node-b']);
+    const [ab, ba] = answered(epoch.packets, 'node-a', 'node-b');
+    expect(ab, `epoch ${epoch.epoch}, a to b`).toBeGreaterThan(0);
+    expect(ba, `epoch ${epoch.epoch}, b to a`).toBeGreaterThan(0);
+  }
+  for (const node of ['node-a', 'node-b']) {
+    expect(answered(summary.packets, node, 'node-c')).toEqual([0, 0]);
+    expect(summary.packets[`node-c>${node}`]!.sent).toBeGreaterThan(10); // it did ask
+  }
+}
+
+/** The epoch in which the last change of a node's verdict took effect. */
+function changeOf(summary: Summary, node: string, allowed: boolean): number {
+  const change = summary.changes.findLast((one) => one.node === node);
+  expect(change?.allowed).toBe(allowed);
+  return change!.epoch;
+}
+
+function expectDecay(summary: Summary): void {
+  expect(summary).toMatchObject({ members: ['node-a'], denied: ['node-b', 'node-c'], leaks: 0 });
+  expect(summary.exclusions).toBe(1);
+  const epoch = changeOf(summary, 'node-b', false);
+  for (const record of wholeEpochs(summary)) {
+    const [ab, ba] = answered(record.packets, 'node-a', 'node-b');
+    // In the epoch of the change itself an echo may have been under way.
+    if (record.epoch < epoch) expect(Math.min(ab, ba), `epoch ${record.epoch}`).toBeGreaterThan(0);
+    if (record.epoch > epoch) expect(ab + ba, `epoch ${record.epoch}`).toBe(0);
+  }
+}
+
+function expectRecover(summary: Summary): void {
+  expect(summary).toMatchObject({ members: ['node-a', 'node-b', 'node-c'], denied: [], leaks: 0 });
+  const epoch = changeOf(summary, 'node-c', true);
+  for (const record of wholeEpochs(summary)) {
+    const [ac, ca] = answered(record.packets, 'node-a', 'node-c');
+    if (record.epoch < epoch) expect(ac + ca, `epoch ${record.epoch}`).toBe(0);
+    if (record.epoch > epoch) expect(Math.min(ac, ca), `epoch ${record.epoch}`).toBeGreaterThan(0);
+  }
+}
+
+async function finished(demo: DemoRun): Promise<Summary> {
+  const code = await demo.ended;
+  expect(demo.stderr).toBe('');
+  expect(code).toBe(0);
+  return demo.summary;
+}
+
+describe('in userspace mode', () => {
+  test('a and b are members and talk in every epoch; nothing passes to or from c', async () => {
+    const demo = new DemoRun(['--epoch', '5', '--duration', '45', '--userspace']);
+    const pid = await demo.pid();
+    expectSteady(await finished(demo), 'userspace');
+    expect(leftovers(pid)).toEqual([]);
+  });
+
+  test('a node whose score sinks is shut out, one that recovers is let in', async () => {
+    const options = ['--epoch', '5', '--duration', '38', '--userspace', '--scenario'];
+    const demos = [new DemoRun([...options, 'decay']), new DemoRun([...options, 'recover'])];
+    const [decay, recover] = await Promise.all(demos.map(finished));
+    expectDecay(decay!);
+    expectRecover(recover!);
+  });
+
+  test('the first verdict explains itself, and the real clock behaves the same', async () => {
+    const demo = new DemoRun(['--epoch', '60', '--userspace']);
+    const pid = await demo.pid();
+    const waits = await demo.event((event) => event.event === 'verdict');
+    expect(waits.explanation).toMatch(/no score yet/i);
+    await demo.event(({ event }) => event === 'score');
+    demo.kill('SIGINT');
+    await demo.ended;
+    expect(demo.summary.event).toBe('summary');
+    expect(leftovers(pid)).toEqual([]);
+  });
+});
+
+inNamespaces('with real interfaces', () => {
+  test('a and b talk, c does not, TCP tells the same, and a second demo runs beside it', async () => {
+    const demo = new DemoRun(['--epoch', '5', '--duration', '45']);
+    const second = new DemoRun(['--epoch', '5', '--duration', '20']);
+    const pid = await demo.pid();
+    await demo.event(({ event, ok }) => event === 'probe' && ok === true);
+    const namespace = (node: string) => `meshnet-${pid}-${node}`;
+    expect(await tcp(namespace('node-a'), namespace('node-b'), '10.10.0.3')).toBe('hello\n');
+    expect(await tcp(namespace('node-b'), namespace('node-a'), '10.10.0.2')).toBe('hello\n');
+    expect(await tcp(namespace('node-a'), namespace('node-c'), '10.10.0.4')).toBe('timeout');
+    expect(await tcp(namespace('node-c'), namespace('node-a'), '10.10.0.2')).toBe('timeout');
+    // What came out of c's tunnel into its kernel, ever.
+    const received = '/sys/class/net/mesh0/statistics/rx_packets';
+    expect(
+      execFileSync('ip', ['netns', 'exec', namespace('node-c'), 'cat', received], {
+        encoding: 'utf8',
+      }),
+    ).toBe('0\n');
+    expect(await finished(second)).toMatchObject({ members: ['node-a', 'node-b'], leaks: 0 });
+    expectSteady(await finished(demo), 'linux');
+    expect(leftovers(pid)).toEqual([]);
+  });
+
+  test('a node whose score sinks is shut out, one that recovers is let in', async () => {
+    const options = ['--epoch', '5', '--duration', '38', '--scenario'];
+    const demos = [new DemoRun([...options, 'decay']), new DemoRun([...options, 'recover'])];
+    const [decay, recover] = await Promise.all(demos.map(finished));
+    expectDecay(decay!);
+    expectRecover(recover!);
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s leaves nothing behind', async (signal) => {
+    const demo = new DemoRun(['--epoch', '5']);
+    const pid = await demo.pid();
+    await demo.event(({ event, from }) => event === 'started' && from === 'node-c');
+    demo.kill(signal); // npm then ends by the signal itself, so its status says nothing
+    await demo.ended;
+    expect(demo.summary.event).toBe('summary');
+    expect(leftovers(pid)).toEqual([]);
+  });
+
+  test('a demo that is killed leaves nothing behind either', async () => {
+    const demo = new DemoRun(['--epoch', '5']);
+    const pid = await demo.pid();
+    await demo.event(({ event, from }) => event === 'started' && from === 'node-c');
+    process.kill(pid, 'SIGKILL');
+    await expect.poll(() => leftovers(pid), { timeout: 20_000, interval: 500 }).toEqual([]);
+  });
+
+  test.each(['controller', 'node-b'])(
+    'when %s crashes the demo says so and cleans up',
+    async (part) => {
+      const demo = new DemoRun(['--epoch', '5']);
+      const pid = await demo.pid();
+      await demo.event(({ event, from }) => event === 'started' && from === 'node-c');
+      process.kill((await demo.parts()).get(part)!, 'SIGKILL');
+      expect(await demo.ended).toBe(1);
+      expect(demo.stderr).toContain(part);
+      expect(demo.stderr).toContain('SIGKILL');
+      expect(leftovers(pid)).toEqual([]);
+    },
+  );
+});
+
+/** A plain TCP client and server in two namespaces: what the client read, or `timeout`. */
+async function tcp(client: string, server: string, address: string): Promise<string> {
+  const serve = `require('net').createServer((s) => s.end('hello\\n')).listen(7000, () => console.log('up'))`;
+  const ask = `const s = require('net').connect(7000, '${address}'); s.on('data', (d) => process.stdout.write(d)); s.on('error', (e) => process.stdout.write(e.code)); setTimeout(() => { process.stdout.write('timeout'); process.exit() }, 3000); s.on('close', () => process.exit())`;
+  const inside = (name: string, script: string) => [
+    'netns',
+    'exec',
+    name,
+    process.execPath,
+    '-e',
+    script,
+  ];
+  const listening = spawn('ip', inside(server, serve), { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await new Promise((up) => listening.stdout.once('data', up));
+    const { stdout } = await run('ip', inside(client, ask));
+    return stdout;
+  } finally {
+    listening.kill('SIGKILL');
+  }
+}
