@@ -13,7 +13,7 @@ const PROVIDERS = [nobleProvider, nodeProvider];
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const anyBytes = fc.uint8Array({ maxLength: 300 });
 const counter = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
-const assert = <T>(property: fc.IRawProperty<T>, numRuns = 60): void =>
+const assert = <T>(property: fc.IProperty<T>, numRuns = 60): void =>
   fc.assert(property, { numRuns });
 
 /** Every provider's result, which must all be the same. */
