@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Namespace, until, useLab } from '../../support/netns.ts';
+import { ended, type Namespace, until, useLab } from '../../support/netns.ts';
 import { findExecutable, requires } from '../../support/requirements.ts';
 import { expectPing, ping, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
@@ -203,6 +203,31 @@ requires(
     expect(counted()[1]).toBeGreaterThanOrEqual(3);
     expect((await a.tunnel.state()).status.fwmark).toBe(0x52);
     site.left.run(['nft', 'delete', 'table', 'inet', 't']);
+  });
+
+  test('carries packets while it is flooded with forged handshakes', async () => {
+    const [, b] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    const script = `
+      const socket = require('node:dgram').createSocket('udp4');
+      const message = Buffer.alloc(148);
+      message[0] = 1;
+      const burst = () => {
+        for (let i = 0; i < 200; i++) socket.send(message, ${b.port}, '192.0.2.2');
+        setTimeout(burst, 1);
+      };
+      burst();`;
+    const flood = site.left.spawn([process.execPath, '-e', script]);
+    await until(
+      async () => ((await b.tunnel.state()).status.drops.mac1Invalid ?? 0) > 2000,
+      'the flood to arrive',
+    );
+    await expectPing(site.left, '10.7.0.2');
+    flood.kill('SIGKILL');
+    await ended(flood);
+    const { status } = await b.tunnel.state();
+    expect(status.peers[0]?.endpoint?.address).toEqual(Uint8Array.of(192, 0, 2, 1));
+    expect(status.peers).toHaveLength(1);
   });
 
   test('a removed peer can neither send nor receive', async () => {
