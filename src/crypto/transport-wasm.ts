@@ -1,4 +1,5 @@
-import type { TransportAead, TransportAeadFactory } from './transport-aead.ts';
+import { SCRATCH_LENGTH, type TransportAead, type TransportAeadFactory } from './transport-aead.ts';
+import { SCRATCH_USED } from './wasm/kernel.ts';
 import { compileKernel, instantiateKernel, type KernelVariant } from './wasm/loader.ts';
 
 /**
@@ -17,3 +18,5 @@ export const wasmAead =
         kernel.open(key, counterLow, counterHigh, destination, source, length) !== 0,
     };
   };
+
+if (SCRATCH_USED > SCRATCH_LENGTH) throw new Error('the kernel needs more scratch memory');

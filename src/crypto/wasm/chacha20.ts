@@ -67,26 +67,39 @@ export class ChaCha20 {
     return [...setCounters, ...setWords];
   }
 
-  /** One double round, as a list of pieces that other work may be put between. */
+  /**
+   * One double round, as a list of pieces that other work may be put between. Quarter rounds are
+   * independent by fours; several are executed in step, so that the processor need not look far
+   * ahead for something to do, but with two halves only two, so that fewer vectors wait in memory.
+   * Measured per keystream, against one after the other: four blocks 158 ns against 168, eight
+   * blocks with Poly1305 223 ns against 242 (in step by fours 235).
+   */
   doubleRound(): Statement[][] {
-    return QUARTER_ROUNDS.map((words) => this.quarterRound(words));
+    const inStep = this.counters.length === 1 ? 4 : 2;
+    const pieces: Statement[][] = [];
+    for (let first = 0; first < QUARTER_ROUNDS.length; first += inStep) {
+      const group = QUARTER_ROUNDS.slice(first, first + inStep).map((w) => this.quarterRound(w));
+      for (let step = 0; step < 4; step++) {
+        for (const steps of group) pieces.push(steps[step]!);
+      }
+    }
+    return pieces;
   }
 
   /**
    * Adds the initial state and stores the keystream at `out`, not transposed: word i of the blocks
    * is at i * WORD_STRIDE. The two halves are neighbours because that is where V8's
-   * revectorisation starts to look for pairs of 128-bit operations to join.
+   * revectorisation starts to look for pairs of 128-bit operations to join; it gives up on pairs
+   * of loads with a store between, hence everything is added before anything is stored
+   * (eight blocks: 171 ns against 191).
    */
   store(out: Code<'i32'>): Statement[] {
-    return this.words.flatMap((halves, word) =>
-      halves.map((value, half) =>
-        v128.store(
-          out,
-          i32x4.add(value, this.initialWord(word, half)),
-          word * WORD_STRIDE + half * 16,
-        ),
-      ),
-    );
+    const each = (make: (value: Local<'v128'>, word: number, half: number) => Statement) =>
+      this.words.flatMap((halves, word) => halves.map((value, half) => make(value, word, half)));
+    return [
+      ...each((value, word, half) => value.set(i32x4.add(value, this.initialWord(word, half)))),
+      ...each((value, word, half) => v128.store(out, value, word * WORD_STRIDE + half * 16)),
+    ];
   }
 
   private initialWord(word: number, half: number): Code<'v128'> {
@@ -102,13 +115,13 @@ export class ChaCha20 {
     return i32x4.splat(nonce);
   }
 
-  /** RFC 8439 section 2.1. */
-  private quarterRound([a, b, c, d]: readonly [number, number, number, number]): Statement[] {
+  /** RFC 8439 section 2.1, in its four steps. */
+  private quarterRound([a, b, c, d]: readonly [number, number, number, number]): Statement[][] {
     return [
-      ...this.addXorRotate(a, b, d, 16),
-      ...this.addXorRotate(c, d, b, 12),
-      ...this.addXorRotate(a, b, d, 8),
-      ...this.addXorRotate(c, d, b, 7),
+      this.addXorRotate(a, b, d, 16),
+      this.addXorRotate(c, d, b, 12),
+      this.addXorRotate(a, b, d, 8),
+      this.addXorRotate(c, d, b, 7),
     ];
   }
 
@@ -127,6 +140,10 @@ export class ChaCha20 {
   }
 }
 
+/**
+ * Shift and or even by 16 and 8: byte shuffles keep V8 from joining the halves (eight blocks: 0.37 us
+ * against 0.17), and for four blocks their masks are made anew each time (206 ns against 158).
+ */
 function rotate(value: Local<'v128'>, bits: number): Code<'v128'> {
   return v128.or(i32x4.shl(value, i32.const(bits)), i32x4.shrU(value, i32.const(32 - bits)));
 }

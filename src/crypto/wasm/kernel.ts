@@ -1,6 +1,6 @@
 import {
   type Code,
-  doWhile,
+  type Func,
   type Local,
   leave,
   ModuleAssembler,
@@ -8,34 +8,23 @@ import {
   when,
   whileTrue,
 } from './assembler.ts';
-import {
-  BLOCK_LENGTH,
-  ChaCha20,
-  DOUBLE_ROUNDS,
-  KEYSTREAM_LENGTH,
-  transposed,
-  WORD_STRIDE,
-} from './chacha20.ts';
-import { i8x16, i32, i64, v128 } from './instructions.ts';
+import { BLOCK_LENGTH, KEYSTREAM_LENGTH, WORD_STRIDE } from './chacha20.ts';
+import { i32, i64, v128 } from './instructions.ts';
+import { defineKeystreams, type Keystream, MAX_UNITS, UNIT_SHIFT } from './keystream.ts';
 import { defineMemoryFunctions } from './memory-functions.ts';
-import {
-  absorbAll,
-  absorbWords,
-  begin,
-  finish,
-  Poly1305,
-  STATE_LENGTH,
-  wordsAt,
-} from './poly1305.ts';
+import { absorbAll, absorbWords, begin, finish, STATE_LENGTH } from './poly1305.ts';
+import { defineXorChunk, FULL_LENGTH, HALF_LENGTH, lastBytes } from './xor.ts';
 
 /**
  * ChaCha20-Poly1305 (RFC 8439 section 2.8) without associated data: `seal` and `open`.
  *
  * The keystream is made eight blocks (512 bytes) at a time, the first block being the one-time key
- * of Poly1305, so 448 bytes of the packet come with the first eight. Poly1305 is scalar and ChaCha20
- * is vector arithmetic: every double round of ChaCha20 also absorbs up to UNIT bytes of ciphertext,
- * which the processor executes side by side. `seal` absorbs what it encrypted a step before; `open`
- * absorbs the ciphertext ahead and encrypts one step later, so that a packet may be opened in place.
+ * of Poly1305 (2.6), so 448 bytes of the packet come with the first eight. Poly1305 is scalar and
+ * ChaCha20 is vector arithmetic: while it makes a keystream, the processor also absorbs ciphertext.
+ * `seal` absorbs what it encrypted a step before; `open` absorbs ahead and decrypts one step
+ * later, so that a packet may be opened in place.
+ *
+ * What a keystream leaves in the scratch memory stays there until the next packet.
  */
 
 /** Layout of the scratch memory (byte offsets). */
@@ -43,253 +32,135 @@ const POLY_STATE = 0;
 const TAG = STATE_LENGTH;
 /** The last, partial block of ciphertext, padded with zeros. */
 const PADDED = TAG + 16;
-/** Two untransposed keystreams; `open` alternates between them. */
+/** Two untransposed keystreams, 64-byte aligned; `open` alternates between them. */
 const KEYSTREAM = 128;
 /** A keystream in the order of its bytes. */
 const LINEAR = KEYSTREAM + 2 * KEYSTREAM_LENGTH;
+export const SCRATCH_USED = LINEAR + KEYSTREAM_LENGTH;
 
-const HALF_LENGTH = 4 * BLOCK_LENGTH;
-const FULL_LENGTH = 8 * BLOCK_LENGTH;
 /** What the first keystream leaves for the packet when the one-time key is taken off. */
-const FIRST_FULL = FULL_LENGTH - BLOCK_LENGTH;
+const FIRST_LENGTH = FULL_LENGTH - BLOCK_LENGTH;
 
-/** Poly1305 blocks absorbed in one double round. */
-const BLOCKS_PER_UNIT = 4;
-const UNIT = BLOCKS_PER_UNIT * 16;
-const UNIT_SHIFT = 6;
+const PACKET = {
+  key: 'i32',
+  low: 'i32',
+  high: 'i32',
+  destination: 'i32',
+  source: 'i32',
+  length: 'i32',
+} as const;
 
-const ascending = v128.const(Array.from({ length: 16 }, (_, i) => i));
+const min = (a: Code<'i32'>, b: Code<'i32'>): Code<'i32'> => i32.select(a, b, i32.ltU(a, b));
+const wholeBlocks = (length: Code<'i32'>): Code<'i32'> => i32.and(length, i32.const(-16));
 
-/** Bytes of the module that exports seal, open, sum, copy and copySum. */
+/**
+ * Bytes of the module that exports seal, open, sum, copy and copySum, for memories of at most
+ * `maximumPages` of 64 KB.
+ */
 export function assembleKernel(maximumPages: number, label: string): Uint8Array {
   const module = new ModuleAssembler(maximumPages);
-  const scratch = module.scratch;
-  const at = (offset: number): Code<'i32'> => i32.add(scratch, i32.const(offset));
-
-  /** Keystream of four or eight blocks to `out`, absorbing `units` * UNIT bytes at `message`. */
-  const defineKeystream = (halves: 1 | 2) =>
-    module.define(
-      {
-        key: 'i32',
-        low: 'i32',
-        high: 'i32',
-        counter: 'i32',
-        out: 'i32',
-        message: 'i32',
-        units: 'i32',
-      },
+  const at = (offset: number): Code<'i32'> => i32.add(module.scratch, i32.const(offset));
+  const parts: Parts = {
+    at,
+    keystreams: defineKeystreams(module, at(POLY_STATE)),
+    xorChunk: defineXorChunk(module, at(LINEAR)),
+    beginMac: module.define({ keystream: 'i32' }, 'void', ({ keystream }, locals) =>
+      begin(locals, at(POLY_STATE), keystream, WORD_STRIDE),
+    ),
+    absorb: module.define(
+      { message: 'i32', length: 'i32' },
       'void',
-      ({ key, low, high, counter, out, message, units }, locals) => {
-        const chacha = new ChaCha20(locals, halves, {
-          key,
-          nonceLow: low,
-          nonceHigh: high,
-          counter,
-        });
-        const poly = new Poly1305(locals, at(POLY_STATE));
-        const left = locals.new('i32');
-        const absorbUnit = Array.from({ length: BLOCKS_PER_UNIT }, (_, block) =>
-          poly.absorb(wordsAt(message, block * 16)),
-        ).flat();
-        return [
-          ...chacha.initialise(),
-          left.set(i32.sub(i32.const(DOUBLE_ROUNDS), units)),
-          when(units, [
-            ...poly.load(),
-            doWhile(
-              [
-                ...interleaved(chacha.doubleRound(), absorbUnit),
-                message.set(i32.add(message, i32.const(UNIT))),
-                units.set(i32.sub(units, i32.const(1))),
-              ],
-              units,
-            ),
-            ...poly.save(),
-          ]),
-          whileTrue(left, [...chacha.doubleRound().flat(), left.set(i32.sub(left, i32.const(1)))]),
-          ...chacha.store(out),
-        ];
-      },
-    );
-  const keystream4 = defineKeystream(1);
-  const keystream8 = defineKeystream(2);
-
-  const beginMac = module.define({ keystream: 'i32' }, 'void', ({ keystream }, locals) =>
-    begin(locals, at(POLY_STATE), keystream, WORD_STRIDE),
-  );
-  const absorb = module.define(
-    { message: 'i32', length: 'i32' },
-    'void',
-    ({ message, length }, locals) => absorbAll(locals, at(POLY_STATE), message, length),
-  );
-  /** Absorbs the lengths (RFC 8439 section 2.8: none of associated data) and stores the tag. */
-  const finishMac = module.define(
-    { length: 'i32', tag: 'i32' },
-    'void',
-    ({ length, tag }, locals) => [
+      ({ message, length }, locals) => absorbAll(locals, at(POLY_STATE), message, length),
+    ),
+    finishMac: module.define({ length: 'i32', tag: 'i32' }, 'void', ({ length, tag }, locals) => [
       ...absorbWords(locals, at(POLY_STATE), (index) =>
         index === 2 ? i64.extend(length) : i64.const(0n),
       ),
       ...finish(locals, at(POLY_STATE), tag),
-    ],
-  );
+    ]),
+  };
+  defineSeal(module, parts);
+  defineOpen(module, parts);
+  defineMemoryFunctions(module);
+  return module.assemble(label);
+}
 
-  /** Four blocks of keystream in the order of their bytes. */
-  const transpose = module.define(
-    { keystream: 'i32', out: 'i32' },
-    'void',
-    ({ keystream, out }, locals) =>
-      transposed(locals, keystream, (bytes, offset) => v128.store(out, bytes, offset)),
-  );
-  /** 256 bytes at `source` XOR four blocks of keystream. */
-  const xorHalf = module.define(
-    { keystream: 'i32', destination: 'i32', source: 'i32' },
-    'void',
-    ({ keystream, destination, source }, locals) =>
-      transposed(locals, keystream, (bytes, offset) =>
-        v128.store(destination, v128.xor(bytes, v128.load(source, offset)), offset),
-      ),
-  );
+/** The functions that `seal` and `open` are made of. */
+interface Parts {
+  /** Address in the scratch memory. */
+  readonly at: (offset: number) => Code<'i32'>;
+  readonly keystreams: { readonly four: Keystream; readonly eight: Keystream };
+  readonly xorChunk: ReturnType<typeof defineXorChunk>;
+  /** Takes the one-time key from the untransposed keystream that begins with block 0. */
+  readonly beginMac: Func<{ keystream: 'i32' }, 'void'>;
+  /** Absorbs whole blocks. */
+  readonly absorb: Func<{ message: 'i32'; length: 'i32' }, 'void'>;
+  /** Absorbs the lengths (RFC 8439 section 2.8: none of associated data) and stores the tag. */
+  readonly finishMac: Func<{ length: 'i32'; tag: 'i32' }, 'void'>;
+}
 
-  /** The last `length` (1..15) bytes before `end`, zeros behind them. Reads 16 bytes before `end`. */
-  const lastBytes = (end: Code<'i32'>, length: Code<'i32'>): Code<'v128'> =>
-    i8x16.swizzle(
-      v128.load(i32.sub(end, i32.const(16))),
-      i8x16.add(ascending, i8x16.splat(i32.sub(i32.const(16), length))),
-    );
+/** Keystream for `length` bytes, with no more blocks than needed. */
+function keystreamFor(
+  { keystreams }: Parts,
+  length: Code<'i32'>,
+  given: Parameters<Keystream['call']>[0],
+): Statement {
+  const isLong = i32.gtU(length, i32.const(HALF_LENGTH));
+  return when(isLong, [keystreams.eight.call(given)], [keystreams.four.call(given)]);
+}
 
-  /** `length` bytes at `source` XOR `linear`; a last partial 16 bytes are stored with zeros behind. */
-  const xorBytes = module.define(
-    { destination: 'i32', source: 'i32', linear: 'i32', length: 'i32' },
-    'void',
-    ({ destination, source, linear, length }, locals) => {
-      const step = (count: number): Statement[] => [
-        ...Array.from({ length: count }, (_, i) =>
-          v128.store(
-            destination,
-            v128.xor(v128.load(source, 16 * i), v128.load(linear, 16 * i)),
-            16 * i,
-          ),
-        ),
-        destination.set(i32.add(destination, i32.const(16 * count))),
-        source.set(i32.add(source, i32.const(16 * count))),
-        linear.set(i32.add(linear, i32.const(16 * count))),
-        length.set(i32.sub(length, i32.const(16 * count))),
-      ];
-      const last = locals.new('v128');
-      return [
-        whileTrue(i32.geU(length, i32.const(64)), step(4)),
-        whileTrue(i32.geU(length, i32.const(16)), step(1)),
-        when(length, [
-          last.set(v128.xor(lastBytes(i32.add(source, length), length), v128.load(linear))),
-          v128.store(destination, v128.and(last, i8x16.ltU(ascending, i8x16.splat(length)))),
-        ]),
-      ];
-    },
-  );
-
-  const packet = {
-    key: 'i32',
-    low: 'i32',
-    high: 'i32',
-    destination: 'i32',
-    source: 'i32',
-    length: 'i32',
-  } as const;
-  const NO_MESSAGE = { message: i32.const(0), units: i32.const(0) };
-  const min = (a: Code<'i32'>, b: Code<'i32'>): Code<'i32'> => i32.select(a, b, i32.ltU(a, b));
-  const padded = (length: Code<'i32'>): Code<'i32'> =>
-    i32.and(i32.add(length, i32.const(15)), i32.const(-16));
-  const linearFromHalf = (keystream: Code<'i32'>): Statement[] => [
-    transpose.call({ keystream, out: at(LINEAR) }),
-  ];
-  const linearFromFull = (keystream: Code<'i32'>): Statement[] => [
-    transpose.call({ keystream, out: at(LINEAR) }),
-    transpose.call({
-      keystream: i32.add(keystream, i32.const(16)),
-      out: at(LINEAR + HALF_LENGTH),
-    }),
-  ];
-
-  /** XORs a chunk with the keystream that was made for it: `skip` bytes of it are the MAC's key. */
-  const xorChunk = module.define(
-    { keystream: 'i32', destination: 'i32', source: 'i32', length: 'i32', skip: 'i32' },
-    'void',
-    ({ keystream, destination, source, length, skip }) => [
-      when(
-        i32.geU(length, i32.const(FULL_LENGTH)),
-        [
-          xorHalf.call({ keystream, destination, source }),
-          xorHalf.call({
-            keystream: i32.add(keystream, i32.const(16)),
-            destination: i32.add(destination, i32.const(HALF_LENGTH)),
-            source: i32.add(source, i32.const(HALF_LENGTH)),
-          }),
-        ],
-        [
-          when(
-            i32.gtU(i32.add(length, skip), i32.const(HALF_LENGTH)),
-            linearFromFull(keystream),
-            linearFromHalf(keystream),
-          ),
-          xorBytes.call({ destination, source, linear: i32.add(at(LINEAR), skip), length }),
-        ],
-      ),
-    ],
-  );
-
-  /** Keystream for the `chunk` bytes from block `counter` on, with no more blocks than needed. */
-  const keystreamFor = (
-    chunk: Code<'i32'>,
-    given: Parameters<typeof keystream8.call>[0],
-  ): Statement =>
-    when(
-      i32.gtU(chunk, i32.const(HALF_LENGTH)),
-      [keystream8.call(given)],
-      [keystream4.call(given)],
-    );
-
-  /** Keystream of the first chunk, the MAC's key taken from it, and the chunk's length. */
-  const start = (
-    p: { key: Local<'i32'>; low: Local<'i32'>; high: Local<'i32'>; length: Local<'i32'> },
-    chunk: Local<'i32'>,
-  ): Statement[] => [
-    chunk.set(min(p.length, i32.const(FIRST_FULL))),
-    keystreamFor(i32.add(chunk, i32.const(BLOCK_LENGTH)), {
-      key: p.key,
-      low: p.low,
-      high: p.high,
+/** Makes the first keystream, takes the MAC's key from it, and sets `chunk` to what it is good for. */
+function start(
+  parts: Parts,
+  packet: Readonly<Record<'key' | 'low' | 'high' | 'length', Local<'i32'>>>,
+  chunk: Local<'i32'>,
+): Statement[] {
+  const { key, low, high, length } = packet;
+  return [
+    chunk.set(min(length, i32.const(FIRST_LENGTH))),
+    keystreamFor(parts, i32.add(chunk, i32.const(BLOCK_LENGTH)), {
+      key,
+      low,
+      high,
       counter: i32.const(0),
-      out: at(KEYSTREAM),
-      ...NO_MESSAGE,
+      out: parts.at(KEYSTREAM),
+      message: i32.const(0),
+      units: i32.const(0),
     }),
-    beginMac.call({ keystream: at(KEYSTREAM) }),
+    parts.beginMac.call({ keystream: parts.at(KEYSTREAM) }),
   ];
+}
 
+function defineSeal(module: ModuleAssembler, parts: Parts): void {
+  const { at } = parts;
   module.define(
-    packet,
+    PACKET,
     'void',
     ({ key, low, high, destination, source, length }, locals) => {
+      /** Encrypted and absorbed so far, and the length of what is encrypted next. */
+      const done = locals.new('i32');
+      const absorbed = locals.new('i32');
       const chunk = locals.new('i32');
       const counter = locals.new('i32');
       const units = locals.new('i32');
-      const done = locals.new('i32');
-      const absorbed = locals.new('i32');
-      return [
-        ...start({ key, low, high, length }, chunk),
-        xorChunk.call({
+      const encryptChunk = (skip: number): Statement[] => [
+        parts.xorChunk.call({
           keystream: at(KEYSTREAM),
-          destination,
-          source,
+          destination: i32.add(destination, done),
+          source: i32.add(source, done),
           length: chunk,
-          skip: i32.const(BLOCK_LENGTH),
+          skip: i32.const(skip),
         }),
-        done.set(chunk),
-        counter.set(i32.const(8)),
+        done.set(i32.add(done, chunk)),
+        counter.set(i32.add(counter, i32.const(8))),
+      ];
+      return [
+        ...start(parts, { key, low, high, length }, chunk),
+        ...encryptChunk(BLOCK_LENGTH),
         whileTrue(i32.ltU(done, length), [
           chunk.set(min(i32.sub(length, done), i32.const(FULL_LENGTH))),
-          units.set(i32.shrU(i32.sub(done, absorbed), i32.const(UNIT_SHIFT))),
-          keystreamFor(chunk, {
+          units.set(i32.shrU(i32.sub(done, absorbed), i32.const(UNIT_SHIFT))), // 7, then 8
+          keystreamFor(parts, chunk, {
             key,
             low,
             high,
@@ -299,120 +170,97 @@ export function assembleKernel(maximumPages: number, label: string): Uint8Array 
             units,
           }),
           absorbed.set(i32.add(absorbed, i32.shl(units, i32.const(UNIT_SHIFT)))),
-          counter.set(i32.add(counter, i32.const(8))),
-          xorChunk.call({
-            keystream: at(KEYSTREAM),
-            destination: i32.add(destination, done),
-            source: i32.add(source, done),
-            length: chunk,
-            skip: i32.const(0),
-          }),
-          done.set(i32.add(done, chunk)),
+          ...encryptChunk(0),
         ]),
-        // xorBytes has padded the ciphertext with zeros where the tag will be (RFC 8439 section 2.8).
-        absorb.call({
+        // The last block is already padded with zeros, where the tag will be.
+        parts.absorb.call({
           message: i32.add(destination, absorbed),
-          length: i32.sub(padded(length), absorbed),
+          length: i32.sub(wholeBlocks(i32.add(length, i32.const(15))), absorbed),
         }),
-        finishMac.call({ length, tag: i32.add(destination, length) }),
+        parts.finishMac.call({ length, tag: i32.add(destination, length) }),
       ];
     },
     'seal',
   );
+}
 
+function defineOpen(module: ModuleAssembler, parts: Parts): void {
+  const { at } = parts;
   module.define(
-    packet,
+    PACKET,
     'i32',
     ({ key, low, high, destination, source, length }, locals) => {
-      const chunk = locals.new('i32');
-      const next = locals.new('i32');
-      const counter = locals.new('i32');
-      const units = locals.new('i32');
+      /** Decrypted and absorbed so far, and the length of what is decrypted next, with `keystream`. */
       const done = locals.new('i32');
       const absorbed = locals.new('i32');
-      const skip = locals.new('i32');
+      const chunk = locals.new('i32');
       const keystream = locals.new('i32');
+      const skip = locals.new('i32');
+      /** Where the keystream of the chunk after that goes. */
+      const nextKeystream = locals.new('i32');
+      const ahead = locals.new('i32');
+      const counter = locals.new('i32');
+      const units = locals.new('i32');
       const tail = locals.new('i32');
-      /** The chunk before `done`, whose keystream is at `keystream`. */
-      const xorPending = xorChunk.call({
-        keystream,
-        destination: i32.add(destination, i32.sub(done, chunk)),
-        source: i32.add(source, i32.sub(done, chunk)),
-        length: chunk,
-        skip,
-      });
+      const decryptChunk: Statement[] = [
+        parts.xorChunk.call({
+          keystream,
+          destination: i32.add(destination, done),
+          source: i32.add(source, done),
+          length: chunk,
+          skip,
+        }),
+        done.set(ahead),
+      ];
       return [
-        ...start({ key, low, high, length }, chunk),
+        ...start(parts, { key, low, high, length }, chunk),
         keystream.set(at(KEYSTREAM)),
+        nextKeystream.set(at(KEYSTREAM + KEYSTREAM_LENGTH)),
         skip.set(i32.const(BLOCK_LENGTH)),
-        done.set(chunk),
-        counter.set(i32.const(8)),
-        whileTrue(i32.ltU(done, length), [
-          next.set(min(i32.sub(length, done), i32.const(FULL_LENGTH))),
+        ahead.set(chunk),
+        whileTrue(i32.ltU(ahead, length), [
+          counter.set(i32.add(counter, i32.const(8))),
           units.set(
-            min(
-              i32.shrU(i32.sub(length, absorbed), i32.const(UNIT_SHIFT)),
-              i32.const(DOUBLE_ROUNDS),
-            ),
+            min(i32.shrU(i32.sub(length, absorbed), i32.const(UNIT_SHIFT)), i32.const(MAX_UNITS)),
           ),
-          // The other keystream: the two offsets differ in the bit of KEYSTREAM_LENGTH.
-          keystream.set(
-            i32.sub(i32.add(at(KEYSTREAM), at(KEYSTREAM + KEYSTREAM_LENGTH)), keystream),
-          ),
-          keystreamFor(next, {
+          keystreamFor(parts, i32.sub(length, ahead), {
             key,
             low,
             high,
             counter,
-            out: keystream,
+            out: nextKeystream,
             message: i32.add(source, absorbed),
             units,
           }),
           absorbed.set(i32.add(absorbed, i32.shl(units, i32.const(UNIT_SHIFT)))),
-          counter.set(i32.add(counter, i32.const(8))),
-          keystream.set(
-            i32.sub(i32.add(at(KEYSTREAM), at(KEYSTREAM + KEYSTREAM_LENGTH)), keystream),
-          ),
-          xorPending,
-          keystream.set(
-            i32.sub(i32.add(at(KEYSTREAM), at(KEYSTREAM + KEYSTREAM_LENGTH)), keystream),
-          ),
+          // All of the chunk is absorbed: 576 bytes a step, or all there were.
+          ...decryptChunk,
+          chunk.set(min(i32.sub(length, ahead), i32.const(FULL_LENGTH))),
+          ahead.set(i32.add(ahead, chunk)),
           skip.set(i32.const(0)),
-          chunk.set(next),
-          done.set(i32.add(done, chunk)),
+          // Swaps the two, by way of `tail`, which is not in use yet.
+          tail.set(keystream),
+          keystream.set(nextKeystream),
+          nextKeystream.set(tail),
         ]),
-        absorb.call({
+        parts.absorb.call({
           message: i32.add(source, absorbed),
-          length: i32.sub(i32.and(length, i32.const(-16)), absorbed),
+          length: i32.sub(wholeBlocks(length), absorbed),
         }),
         tail.set(i32.and(length, i32.const(15))),
         when(tail, [
-          v128.store(scratch, lastBytes(i32.add(source, length), tail), PADDED),
-          absorb.call({ message: at(PADDED), length: i32.const(16) }),
+          v128.store(at(PADDED), lastBytes(i32.add(source, length), tail)),
+          parts.absorb.call({ message: at(PADDED), length: i32.const(16) }),
         ]),
-        finishMac.call({ length, tag: at(TAG) }),
-        // Constant time: one comparison of 16 bytes.
-        when(v128.anyTrue(v128.xor(v128.load(scratch, TAG), v128.load(i32.add(source, length)))), [
+        parts.finishMac.call({ length, tag: at(TAG) }),
+        // In constant time: one comparison of all 16 bytes.
+        when(v128.anyTrue(v128.xor(v128.load(at(TAG)), v128.load(i32.add(source, length)))), [
           leave(i32.const(0)),
         ]),
-        xorPending,
+        ...decryptChunk,
         i32.const(1),
       ];
     },
     'open',
   );
-
-  defineMemoryFunctions(module);
-  return module.assemble(label);
-}
-
-/** Puts the pieces of `background` evenly between those of `foreground`. */
-function interleaved(foreground: Statement[][], background: Statement[][]): Statement[] {
-  let taken = 0;
-  return foreground.flatMap((piece, index) => {
-    const until = Math.round(((index + 1) * background.length) / foreground.length);
-    const between = background.slice(taken, until).flat();
-    taken = until;
-    return [...piece, ...between];
-  });
 }

@@ -36,7 +36,7 @@ export interface Kernel {
  */
 export type KernelVariant = 'wasm-simd-revec' | 'wasm-simd';
 
-/** What a module can import at most; the memory given may have any maximum up to this. */
+/** Of any memory: the limit of WebAssembly. */
 const MAXIMUM_PAGES = 65536;
 
 const compiled = new Map<KernelVariant, WebAssembly.Module>();

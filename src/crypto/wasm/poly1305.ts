@@ -16,15 +16,15 @@ import { i32, i64 } from './instructions.ts';
  */
 const LIMB_MASK = i64.const(0xffff_ffffn);
 const TOP_LIMB_MASK = i64.const(0x3_ffff_ffffn);
-/** The bit above a full block, 2^128, in h3. */
-const BLOCK_BIT = i64.const(0x1_0000_0000n);
 
 /** Byte offsets in the state: limbs as 32-bit words, the accumulator as 64-bit ones. */
 const R = 0;
 const S = 16;
 const PAD = 32;
 const H = 48;
-export const STATE_LENGTH = 80;
+/** The bit above a full block, 2^128, as it is added to h3. */
+const BLOCK_BIT = 80;
+export const STATE_LENGTH = 96;
 
 const CLAMP = [0x0fffffff, 0x0ffffffc, 0x0ffffffc, 0x0ffffffc];
 
@@ -39,13 +39,14 @@ export function begin(
   stride: number,
 ): Statement[] {
   const limb = locals.new('i32');
-  return [0, 1, 2, 3].flatMap((i) => [
+  const limbs = [0, 1, 2, 3].flatMap((i) => [
     limb.set(i32.and(i32.load(keyWords, i * stride), i32.const(CLAMP[i]!))),
     i32.store(state, limb, R + 4 * i),
     i32.store(state, i32.add(limb, i32.shrU(limb, i32.const(2))), S + 4 * i),
     i32.store(state, i32.load(keyWords, (4 + i) * stride), PAD + 4 * i),
     i64.store(state, i64.const(0n), H + 8 * i),
   ]);
+  return [...limbs, i64.store(state, i64.const(0x1_0000_0000n), BLOCK_BIT)];
 }
 
 export type Word = (index: number) => Code<'i64'>;
@@ -62,6 +63,8 @@ export class Poly1305 {
   private readonly s: Local<'i64'>[];
   private readonly h: Local<'i64'>[];
   private readonly d: Local<'i64'>[];
+  /** Not a constant, which V8 would make anew for every block (223 ns against 249 for eight blocks). */
+  private readonly blockBit: Local<'i64'>;
 
   constructor(locals: Locals, state: Code<'i32'>) {
     this.state = state;
@@ -69,14 +72,16 @@ export class Poly1305 {
     this.s = locals.many('i64', 4);
     this.h = locals.many('i64', 4);
     this.d = locals.many('i64', 4);
+    this.blockBit = locals.new('i64');
   }
 
   load(): Statement[] {
-    return [0, 1, 2, 3].flatMap((i) => [
+    const limbs = [0, 1, 2, 3].flatMap((i) => [
       this.r[i]!.set(i64.load32u(this.state, R + 4 * i)),
       this.s[i]!.set(i64.load32u(this.state, S + 4 * i)),
       this.h[i]!.set(i64.load(this.state, H + 8 * i)),
     ]);
+    return [...limbs, this.blockBit.set(i64.load(this.state, BLOCK_BIT))];
   }
 
   save(): Statement[] {
@@ -94,7 +99,7 @@ export class Poly1305 {
         h0.set(i64.add(h0, word(0))),
         h1.set(i64.add(h1, word(1))),
         h2.set(i64.add(h2, word(2))),
-        h3.set(i64.add(i64.add(h3, word(3)), BLOCK_BIT)),
+        h3.set(i64.add(h3, i64.add(word(3), this.blockBit))),
       ],
       [d0.set(this.column(0))],
       [d1.set(this.column(1))],
@@ -112,11 +117,11 @@ export class Poly1305 {
     ];
   }
 
-  /** Sum of the products that belong to limb `i`. */
+  /** Sum of the products that belong to limb `i`; h0 comes last out of the carries, so it is last. */
   private column(i: number): Code<'i64'> {
     const product = (j: number): Code<'i64'> =>
       i64.mul(this.h[j]!, j <= i ? this.r[i - j]! : this.s[4 + i - j]!);
-    return i64.add(i64.add(product(0), product(1)), i64.add(product(2), product(3)));
+    return i64.add(i64.add(i64.add(product(3), product(2)), product(1)), product(0));
   }
 }
 
