@@ -1,0 +1,174 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../src/agent/clock.ts';
+import { uapiGet } from '../../src/agent/uapi-client.ts';
+import { answerErrno, formatSet, parseGet } from '../../src/agent/uapi-text.ts';
+import { UapiTunnel } from '../../src/agent/uapi-tunnel.ts';
+import { Watchdog } from '../../src/agent/watchdog.ts';
+import type { PeerChange } from '../../src/tunnel/create-tunnel.ts';
+import { UapiServer } from '../../src/tunnel/uapi/server.ts';
+import { FakeTunnel } from './support/fake-tunnel.ts';
+import { temporaryDirectory } from './support/rig.ts';
+
+const bytes = (value: number) => new Uint8Array(32).fill(value);
+
+let directory: ReturnType<typeof temporaryDirectory>;
+let socket: string;
+/** Stands for the foreign device behind the socket. */
+let device: FakeTunnel;
+let server: UapiServer | undefined;
+let tunnel: UapiTunnel;
+
+beforeEach(async () => {
+  directory = temporaryDirectory();
+  socket = join(directory.path, 'foreign.sock');
+  device = new FakeTunnel();
+  server = await UapiServer.listen({ tunnel: device, path: socket });
+  tunnel = new UapiTunnel({ socket, ownKey: bytes(1), clock: systemClock, renewAfterMs: 300 });
+});
+afterEach(async () => {
+  await tunnel.close();
+  await server?.close();
+  directory.remove();
+});
+
+const peer = (key: number, change: Partial<PeerChange> = {}): PeerChange => ({
+  publicKey: bytes(key),
+  presharedKey: bytes(100 + key),
+  generation: 1,
+  expireBefore: 1,
+  endpoint: { family: 4, address: new Uint8Array([192, 0, 2, key]), port: 51820, scope: 0 },
+  replaceAllowedIps: true,
+  allowedIps: [{ prefix: { address: new Uint8Array([10, 10, 0, key]), length: 32 } }],
+  ...change,
+});
+
+test('opening gives the device its identity and empties it', async () => {
+  await device.configure({ peers: [peer(9)] });
+  await tunnel.open(bytes(7), 4500);
+  expect(device.peers.size).toBe(0);
+  expect(device.changes.at(-1)).toMatchObject({ privateKey: bytes(7), listenPort: 4500 });
+});
+
+test('a peer reaches the foreign device whole, and its status comes back', async () => {
+  await tunnel.open(bytes(7), 4500);
+  await tunnel.configure({ peers: [peer(2)] });
+  expect(device.changes.at(-1)!.peers).toMatchObject([
+    { publicKey: bytes(2), presharedKey: bytes(102), endpoint: { port: 51820 } },
+  ]);
+  expect(tunnel.status().peers).toMatchObject([
+    { publicKey: bytes(2), endpoint: { address: new Uint8Array([192, 0, 2, 2]) } },
+  ]);
+  await tunnel.configure({ peers: [{ publicKey: bytes(2), remove: true }] });
+  expect(device.peers.size).toBe(0);
+});
+
+test('a governed peer without a PSK is refused before the device hears of it', async () => {
+  await tunnel.open(bytes(7), 4500);
+  const { presharedKey: _, ...without } = peer(2);
+  await expect(tunnel.configure({ peers: [without] })).rejects.toThrow(/pre-shared key/);
+  const zero = peer(2, { presharedKey: new Uint8Array(32) });
+  await expect(tunnel.configure({ peers: [zero] })).rejects.toThrow(/pre-shared key/);
+  expect(device.peers.size).toBe(0);
+});
+
+test('a peer that was out in between loses its sessions: it is removed and added in one request', async () => {
+  await tunnel.open(bytes(7), 4500);
+  await tunnel.configure({ peers: [peer(2)] });
+  await tunnel.configure({ peers: [peer(2, { generation: 2 })] });
+  expect(device.changes.at(-1)!.peers).toHaveLength(1); // rotation alone ends nothing
+  await tunnel.configure({ peers: [peer(2, { generation: 4, expireBefore: 4 })] });
+  expect(device.changes.at(-1)!.peers).toMatchObject([
+    { remove: true },
+    { presharedKey: bytes(102), endpoint: { port: 51820 } },
+  ]);
+  await tunnel.expireKeypairs(5);
+  expect(device.changes.at(-1)!.peers).toMatchObject([
+    { remove: true },
+    { replaceAllowedIps: true },
+  ]);
+  expect(device.peers.size).toBe(1);
+});
+
+test('where no handshake comes in time the peer is added again, which starts one', async () => {
+  await tunnel.open(bytes(7), 4500);
+  await tunnel.configure({ peers: [peer(2)] });
+  await expect.poll(() => tunnel.status().drops.foreignPeerAddedAgain, { timeout: 3000 }).toBe(1);
+  const [removed, added] = device.changes.at(-1)!.peers!;
+  expect(removed).toMatchObject({ remove: true });
+  expect(added).toMatchObject({ presharedKey: bytes(102), persistentKeepalive: 25 });
+});
+
+test('a device that is gone ends the tunnel', async () => {
+  await tunnel.open(bytes(7), 4500);
+  await server!.close();
+  server = undefined;
+  expect(await tunnel.closed).toBeInstanceOf(Error);
+});
+
+test('an error of the device names the errno and no key', async () => {
+  await tunnel.open(bytes(7), 4500);
+  device.refuse = () => true;
+  const failed = tunnel.configure({ peers: [peer(2)] });
+  await expect(failed).rejects.toThrow(/refused with errno/);
+  await failed.catch((error) => expect(String(error)).not.toContain('66666666'));
+});
+
+test('the text is what the protocol says, also for answers of other implementations', () => {
+  expect(formatSet({ listenPort: 1, replacePeers: true, peers: [peer(2)] })).toBe(
+    `set=1\nlisten_port=1\nreplace_peers=true\npublic_key=${'02'.repeat(32)}\npreshared_key=${'66'.repeat(32)}\nendpoint=192.0.2.2:51820\nreplace_allowed_ips=true\nallowed_ip=10.10.0.2/32\n\n`,
+  );
+  const status = parseGet(
+    `private_key=${'00'.repeat(32)}\nlisten_port=4\npublic_key=${'02'.repeat(32)}\nendpoint=[2001:db8::1]:5\nlast_handshake_time_sec=12\nlast_handshake_time_nsec=500000000\ntx_bytes=7\nrx_bytes=8\npersistent_keepalive_interval=25\nallowed_ip=10.0.0.0/8\nallowed_ip=fd00::/8\nprotocol_version=1\npublic_key=${'03'.repeat(32)}\nlast_handshake_time_sec=0\nlast_handshake_time_nsec=0\nerrno=0\n\n`,
+  );
+  expect(status.listenPort).toBe(4);
+  expect(status.peers).toMatchObject([
+    { txBytes: 7, rxBytes: 8, lastHandshakeAt: 12_500, endpoint: { port: 5 } },
+    { publicKey: bytes(3), lastHandshakeAt: undefined },
+  ]);
+  expect(answerErrno('a=b\nerrno=-22\n\n')).toBe(-22);
+  expect(answerErrno('a=b\n\n')).toBeUndefined();
+});
+
+test('the watchdog empties the device when the lease is over, and again after a new one', async () => {
+  const watchdog = new Watchdog(socket);
+  try {
+    await device.configure({ peers: [peer(2)] });
+    watchdog.lease(systemClock.boot() + 1);
+    expect((await uapiGet(socket)).peers).toHaveLength(1);
+    await expect.poll(() => device.peers.size, { timeout: 5000 }).toBe(0);
+    await device.configure({ peers: [peer(2)] });
+    watchdog.lease(systemClock.boot() + 0.5);
+    await expect.poll(() => device.peers.size, { timeout: 5000 }).toBe(0);
+  } finally {
+    watchdog.release();
+  }
+});
+
+test('an agent that is killed leaves an empty device, one that ends in order is not interfered with', async () => {
+  const script = `
+    const { Watchdog } = await import('${resolve('src/agent/watchdog.ts')}');
+    const watchdog = new Watchdog(${JSON.stringify(socket)});
+    watchdog.lease(1e12);
+    process.stdin.on('data', () => { watchdog.release(); process.exit(); });
+    console.log('guarded');`;
+  const agent = (): ChildProcess =>
+    spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+  await device.configure({ peers: [peer(2)] });
+  const orderly = agent();
+  await once(orderly.stdout!, 'data');
+  orderly.stdin!.write('go\n');
+  await once(orderly, 'exit');
+  const killed = agent();
+  await once(killed.stdout!, 'data');
+  expect(device.peers.size).toBe(1);
+  await new Promise((wait) => setTimeout(wait, 500)); // the watchdog starts
+  killed.kill('SIGKILL');
+  const at = performance.now();
+  await expect.poll(() => device.peers.size, { timeout: 5000, interval: 5 }).toBe(0);
+  expect(performance.now() - at).toBeLessThan(2000);
+});
