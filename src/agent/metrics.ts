@@ -1,12 +1,10 @@
+import { MetricsText, type Sample } from '../contract/prometheus.ts';
 import type { NodeStatusDocument } from './status.ts';
 
-/** A node's status in the Prometheus text format (version 0.0.4). */
+/** A node's status as text for Prometheus. */
 export function nodeMetrics(status: NodeStatusDocument): string {
-  const lines: string[] = [];
-  const metric = (name: string, type: 'gauge' | 'counter', help: string, values: Sample[]) => {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-    for (const [labels, value] of values) lines.push(`${name}${labelText(labels)} ${value}`);
-  };
+  const text = new MetricsText();
+  const metric = text.add.bind(text);
   const peers = (value: (peer: NodeStatusDocument['peers'][number]) => number | null): Sample[] =>
     status.peers.flatMap((peer): Sample[] => {
       const found = value(peer);
@@ -85,14 +83,5 @@ export function nodeMetrics(status: NodeStatusDocument): string {
     'Packets dropped and messages rejected, by reason.',
     Object.entries(status.drops).map(([reason, value]) => [{ reason }, value]),
   );
-  return `${lines.join('\n')}\n`;
-}
-
-type Sample = [Readonly<Record<string, string>>, number];
-
-function labelText(labels: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(labels).map(
-    ([name, value]) => `${name}="${value.replace(/[\\"\n]/g, '_')}"`,
-  );
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+  return text.toString();
 }

@@ -1,5 +1,6 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
 import type { AgentClock } from './clock.ts';
 import { nodeMetrics } from './metrics.ts';
 import type { NodeStatusDocument } from './status.ts';
@@ -35,7 +36,7 @@ export function serveStatus(
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'text/plain', '');
     switch (request.url) {
       case '/metrics':
-        return send(200, 'text/plain; version=0.0.4; charset=utf-8', nodeMetrics(status()));
+        return send(200, METRICS_MEDIA_TYPE, nodeMetrics(status()));
       case '/status.json':
         return send(200, 'application/json', JSON.stringify(status()));
       case '/healthz':

@@ -77,7 +77,16 @@ export function signEnvelope(
   payloadType: PayloadType,
   document: object,
 ): Envelope {
-  const payload = encoder.encode(JSON.stringify(document));
+  return signPayload(crypto, seed, payloadType, encoder.encode(JSON.stringify(document)));
+}
+
+/** The same for a document that is serialised already. */
+export function signPayload(
+  crypto: CryptoProvider,
+  seed: Uint8Array,
+  payloadType: PayloadType,
+  payload: Uint8Array,
+): Envelope {
   const sig = crypto.ed25519Sign(seed, preAuthEncoding(payloadType, payload));
   return {
     payloadType,

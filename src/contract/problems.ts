@@ -4,6 +4,8 @@
  */
 export const PROBLEMS = {
   // The request itself.
+  malformed_request: { status: 400, title: 'This is not an HTTP request that can be understood' },
+  request_timeout: { status: 408, title: 'The request did not arrive in time' },
   malformed_json: { status: 400, title: 'The body is not JSON' },
   invalid_field: { status: 422, title: 'A field has a value that is not accepted' },
   body_too_large: { status: 413, title: 'The body is too large' },

@@ -15,6 +15,13 @@ import type { Store } from './store.ts';
 
 /** An observation may lie this far ahead of the controller's clock, ms. */
 const MAX_AHEAD = 30_000;
+/**
+ * Each accepted score costs a sync of the disk: a signer gets this many at once and as many again
+ * in a report interval, so that a member run wild cannot keep the others' scores out.
+ */
+const BURST = 10;
+/** Above this many, those whose burst is whole are forgotten. */
+const MAX_SERIES = 10_000;
 
 export interface BenchmarksOptions {
   readonly store: Store;
@@ -30,6 +37,8 @@ export class Benchmarks {
   accepted = 0;
 
   private readonly options: BenchmarksOptions;
+  /** (keyid, node, suite) -> when its burst is whole again, controller's clock, ms. */
+  private readonly spent = new Map<string, number>();
 
   constructor(options: BenchmarksOptions) {
     this.options = options;
@@ -41,30 +50,35 @@ export class Benchmarks {
     const read = readEnvelope<BenchmarkDocument>(body, PAYLOAD_TYPES.benchmark, benchmarkSchema);
     if (!read.ok) return read;
     const { document, envelope } = read.value;
-    if (document.mesh_id !== toBase64(meshId)) return rejected('wrong_mesh', { field: 'mesh_id' });
+    if (document.mesh_id !== toBase64(meshId)) {
+      return rejected('wrong_mesh', { field: 'mesh_id', expected: 'the id of this mesh' });
+    }
     if (document.node_id !== nodeId) {
       const expected = 'the node of the path';
       return rejected('wrong_node', { field: 'node_id', expected });
     }
     const node = governor.nodes.get(nodeId);
-    if (node === undefined) return rejected('unknown_node');
-    const rule = settings.policy.suites.find((one) => one.suite === document.suite);
+    if (node === undefined) {
+      return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
+    }
+    const { suites } = settings.policy;
+    const rule = suites.find((one) => one.suite === document.suite);
     if (rule === undefined) {
-      const expected = `one of ${settings.policy.suites.map((one) => one.suite).join(', ')}`;
+      const expected = `one of ${suites.map((one) => one.suite).join(', ')}`;
       return rejected('unknown_suite', { field: 'suite', expected });
     }
     const signers = rule.signers === 'node' ? [node.signing] : settings.evaluators;
     const signer = verifiedSigner(crypto, read.value, signers);
     if (signer === undefined) {
       // The node's own signature on what only evaluators may judge is true, but not accepted.
-      return verifiedSigner(crypto, read.value, [node.signing]) === undefined
-        ? rejected('envelope_signature', { server_time: clock.wall() })
-        : rejected('signer_not_accepted', {
-            field: 'signatures',
-            expected: `one of the ${rule.signers}`,
-          });
+      const isOwn = verifiedSigner(crypto, read.value, [node.signing]) !== undefined;
+      const who = rule.signers === 'node' ? 'the node itself' : 'an evaluator of the policy';
+      return rejected(isOwn ? 'signer_not_accepted' : 'envelope_signature', {
+        field: 'signatures',
+        expected: `a signature by ${who}`,
+      });
     }
-    const receivedAt = clock.wall();
+    const receivedAt = clock.now();
     if (document.observed_at > receivedAt + MAX_AHEAD) {
       return rejected('observed_in_future', {
         field: 'observed_at',
@@ -72,11 +86,18 @@ export class Benchmarks {
         server_time: receivedAt,
       });
     }
+    const { suite, sequence } = document;
+    const signerId = signingKeyId(crypto, signer);
+    const series = `${signerId} ${nodeId} ${suite}`;
+    if (this.refilledAfterOne(series, receivedAt) > receivedAt + this.interval) {
+      const detail = `At most ${BURST} scores in a report interval of ${settings.reportIntervalS} s.`;
+      return rejected('too_many_requests', { detail });
+    }
     const outcome = await store.recordBenchmark({
       nodeId,
-      suite: document.suite,
-      signer: signingKeyId(crypto, signer),
-      sequence: document.sequence,
+      suite,
+      signer: signerId,
+      sequence,
       observedAt: document.observed_at,
       receivedAt,
       score: document.score,
@@ -84,13 +105,34 @@ export class Benchmarks {
       evidence: envelope,
     });
     if (!outcome.ok) {
-      if (outcome.reason === 'unknown_node') return rejected('unknown_node');
-      const field = outcome.reason === 'observed_decreasing' ? 'observed_at' : 'sequence';
-      return rejected(outcome.reason, { field, last: outcome.last });
+      const { reason } = outcome;
+      if (reason === 'unknown_node') return rejected(reason, { field: 'node_id' });
+      const [field, expected] = EXPECTED[reason];
+      return rejected(reason, { field, expected, last: outcome.last });
     }
+    this.charge(series, receivedAt); // only now: replays of a node's scores must not cost it
     this.accepted++;
     governor.reported(nodeId);
-    const { suite, sequence } = document;
     return accepted({ node_id: nodeId, suite, sequence, received_at: receivedAt });
   }
+
+  private get interval(): number {
+    return this.options.settings.reportIntervalS * 1000;
+  }
+
+  private refilledAfterOne(series: string, now: number): number {
+    return Math.max(now, this.spent.get(series) ?? 0) + this.interval / BURST;
+  }
+
+  private charge(series: string, now: number): void {
+    this.spent.set(series, this.refilledAfterOne(series, now));
+    if (this.spent.size <= MAX_SERIES) return;
+    for (const [old, until] of this.spent) if (until <= now) this.spent.delete(old);
+  }
 }
+
+const EXPECTED = {
+  sequence_replayed: ['sequence', 'more than the last one'],
+  sequence_too_far: ['sequence', 'at most 1000000 more than the last one'],
+  observed_decreasing: ['observed_at', 'not before the last observation'],
+} as const;

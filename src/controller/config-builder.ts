@@ -1,11 +1,19 @@
-import { type ConfigDocument, configEtag, peerListHash } from '../contract/config.ts';
+import {
+  type ConfigDocument,
+  type ConfigPeer,
+  configEtag,
+  peerListHash,
+  type RosterEntry,
+} from '../contract/config.ts';
 import { toBase64 } from '../contract/encoding.ts';
-import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
+import { type Envelope, PAYLOAD_TYPES, signPayload } from '../contract/envelope.ts';
+import { compareNodeIds } from '../contract/ids.ts';
 import { sealPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
-import type { Epoch } from './epoch.ts';
+import { type Decision, type Epoch, membersOf, undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
+import type { EpochKeys } from './psk.ts';
 import type { Settings } from './settings.ts';
 import type { NodeRecord } from './store.ts';
 
@@ -18,94 +26,127 @@ export interface ConfigBuilderOptions {
   readonly signingSeed: Uint8Array;
 }
 
-export interface BuiltConfig {
-  readonly etag: string;
-  readonly envelope: Envelope;
+interface Member {
+  readonly node: NodeRecord;
+  readonly sinceEpoch: number;
+  readonly json: string;
 }
+
+/** What all configs of an epoch say, serialised once: in a mesh of 1,000 that is most of each. */
+interface Shared {
+  readonly epoch: Epoch;
+  readonly revision: number;
+  readonly decisions: ReadonlyMap<string, Decision>;
+  /** Ids in byte order. */
+  readonly members: readonly Member[];
+  readonly roster: readonly { readonly nodeId: string; readonly json: string }[];
+  /** When the newest node was enrolled: tells apart configs that differ in their roster only. */
+  readonly newest: number;
+}
+
+const encoder = new TextEncoder();
 
 /** Writes, seals and signs the config that answers one request of one node. */
 export class ConfigBuilder {
   private readonly options: ConfigBuilderOptions;
+  private cached: Shared | undefined;
 
   constructor(options: ConfigBuilderOptions) {
     this.options = options;
   }
 
   etag(nodeId: string, epoch: Epoch): string {
-    return configEtag(nodeId, epoch.epoch, epoch.version);
+    const etag = configEtag(nodeId, epoch.epoch, epoch.version);
+    return `${etag.slice(0, -1)}.${this.shared(epoch).newest}"`;
   }
 
-  async build(node: NodeRecord, epoch: Epoch, nonce: string): Promise<BuiltConfig> {
-    const { governor, settings, clock, crypto, meshId, signingSeed } = this.options;
-    const since = new Map(epoch.members.map((one) => [one.nodeId, one.sinceEpoch]));
-    const allowed = since.has(node.nodeId);
-    const verdict = epoch.verdicts[node.nodeId];
-    const peers = allowed
-      ? epoch.members.flatMap(({ nodeId }) => {
-          const peer = nodeId === node.nodeId ? undefined : governor.nodes.get(nodeId);
-          return peer === undefined ? [] : [peer];
-        })
-      : [];
-    const document: ConfigDocument = {
+  async build(
+    node: NodeRecord,
+    { epoch, keys }: { readonly epoch: Epoch; readonly keys: EpochKeys },
+    nonce: string,
+  ): Promise<Envelope> {
+    const { settings, clock, crypto, meshId, signingSeed } = this.options;
+    const shared = this.shared(epoch);
+    const { nodeId } = node;
+    const { allowed, reason, explanation } = shared.decisions.get(nodeId) ?? undecided(nodeId);
+    const peers = allowed ? shared.members.filter((one) => one.node.nodeId !== nodeId) : [];
+    const roster = shared.roster.filter((one) => one.nodeId !== nodeId);
+    const sealed = peers.length === 0 ? null : await this.seal(node, epoch, keys, peers);
+    const rest: Omit<ConfigDocument, 'peers' | 'roster'> = {
       mesh_id: toBase64(meshId),
-      audience: node.nodeId,
+      audience: nodeId,
       epoch: epoch.epoch,
       version: epoch.version,
       nonce,
-      issued_at: clock.wall(),
+      issued_at: clock.now(),
       lifetime_s: settings.lifetimeS,
       epoch_s: settings.epochS,
       grace_s: settings.graceS,
       allowed,
-      reason: verdict?.reason ?? 'not_yet_decided',
-      explanation: verdict?.explanation ?? 'Enrolled; the next epoch decides.',
+      reason,
+      explanation,
       tunnel_address: node.tunnelAddress,
       tunnel_prefix: settings.tunnelPrefix,
-      peers: peers.map((peer) => ({
-        node_id: peer.nodeId,
-        record: peer.record,
-        tunnel_address: peer.tunnelAddress,
-        endpoint: peer.endpoint,
-        since_epoch: since.get(peer.nodeId)!,
-      })),
-      roster: [...governor.nodes.values()]
-        .filter((other) => other.nodeId !== node.nodeId)
-        .map((other) => ({
-          node_id: other.nodeId,
-          tunnel_address: other.tunnelAddress,
-          allowed: since.has(other.nodeId),
-        })),
-      sealed_psks: peers.length === 0 ? null : await this.seal(node, epoch, peers, since),
+      sealed_psks: sealed,
     };
-    return {
-      etag: this.etag(node.nodeId, epoch),
-      envelope: signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.config, document),
+    const list = (entries: readonly { readonly json: string }[]) =>
+      `[${entries.map((one) => one.json).join(',')}]`;
+    const json = `${JSON.stringify(rest).slice(0, -1)},"peers":${list(peers)},"roster":${list(roster)}}`;
+    return signPayload(crypto, signingSeed, PAYLOAD_TYPES.config, encoder.encode(json));
+  }
+
+  private shared(epoch: Epoch): Shared {
+    const { governor } = this.options;
+    const { revision, nodes } = governor;
+    if (this.cached?.epoch === epoch && this.cached.revision === revision) return this.cached;
+    const since = membersOf(epoch);
+    const sorted = [...nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
+    this.cached = {
+      epoch,
+      revision,
+      decisions: new Map(epoch.decisions.map((one) => [one.nodeId, one])),
+      members: sorted.flatMap((node) => {
+        const sinceEpoch = since.get(node.nodeId);
+        if (sinceEpoch === undefined) return [];
+        const peer: ConfigPeer = {
+          node_id: node.nodeId,
+          record: node.record,
+          tunnel_address: node.tunnelAddress,
+          endpoint: node.endpoint,
+          since_epoch: sinceEpoch,
+        };
+        return [{ node, sinceEpoch, json: JSON.stringify(peer) }];
+      }),
+      roster: sorted.map(({ nodeId, tunnelAddress }) => {
+        const allowed = since.has(nodeId);
+        const entry: RosterEntry = { node_id: nodeId, tunnel_address: tunnelAddress, allowed };
+        return { nodeId, json: JSON.stringify(entry) };
+      }),
+      newest: Math.max(0, ...sorted.map((node) => node.enrolledAt)),
     };
+    return this.cached;
   }
 
   private async seal(
     node: NodeRecord,
-    epoch: Epoch,
-    peers: readonly NodeRecord[],
-    since: ReadonlyMap<string, number>,
+    { epoch, version }: Epoch,
+    keys: EpochKeys,
+    peers: readonly Member[],
   ): Promise<ConfigDocument['sealed_psks']> {
-    const { governor, crypto, meshId } = this.options;
-    const psks = governor.pairPsks(epoch, node, peers);
+    const { crypto, meshId } = this.options;
+    const psks = keys.pairs(
+      node,
+      peers.map((peer) => peer.node),
+    );
+    const list = peers.map(({ node: { nodeId, wireguard }, sinceEpoch }) => ({
+      nodeId,
+      wireguard,
+      sinceEpoch,
+    }));
+    const peerList = peerListHash(crypto, list);
     try {
-      return await sealPsks(node.sealing, psks, {
-        meshId,
-        nodeId: node.nodeId,
-        epoch: epoch.epoch,
-        version: epoch.version,
-        peerList: peerListHash(
-          crypto,
-          peers.map((peer) => ({
-            nodeId: peer.nodeId,
-            wireguard: peer.wireguard,
-            sinceEpoch: since.get(peer.nodeId)!,
-          })),
-        ),
-      });
+      const context = { meshId, nodeId: node.nodeId, epoch, version, peerList };
+      return await sealPsks(node.sealing, psks, context);
     } finally {
       for (const psk of psks) psk.fill(0);
     }

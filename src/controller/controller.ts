@@ -1,16 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { controllerFingerprint } from '../contract/ids.ts';
-import { KeyFileError, readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { Benchmarks } from './benchmarks.ts';
-import { type ControllerClock, systemClock } from './clock.ts';
+import { type ControllerClock, steadyClock } from './clock.ts';
 import { ConfigBuilder } from './config-builder.ts';
 import { Enrolments } from './enrolments.ts';
-import type { Epoch } from './epoch.ts';
+import { type Epoch, membersOf } from './epoch.ts';
 import { epochDocument } from './epoch-document.ts';
 import { Governor } from './governor.ts';
 import { RequestAuth } from './request-auth.ts';
@@ -20,8 +18,11 @@ import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
 import type { Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
-import { SqliteStore } from './store-sqlite.ts';
+import { openStore, privateDirectory, signingKey, writeAtomically } from './state-directory.ts';
+import type { Store } from './store.ts';
 import { StreamHub } from './stream-hub.ts';
+
+export { ControllerStartError } from './state-directory.ts';
 
 export interface ControllerOptions {
   /** Directory of the database, the signing key, the admin socket and status.json. */
@@ -36,8 +37,8 @@ export interface ControllerOptions {
   readonly random: RandomBytes;
   readonly clock?: ControllerClock;
   readonly logger?: Logger;
-  /** Called right after an epoch's commit is on the disk, before anybody is told. */
-  readonly onEpoch?: (epoch: Epoch) => void;
+  /** Called before anybody is told. `committedAt`: performance.now() when it was on the disk. */
+  readonly onEpoch?: (epoch: Epoch, committedAt: number) => void;
 }
 
 export interface Controller {
@@ -51,25 +52,35 @@ export interface Controller {
   close(): Promise<void>;
 }
 
-/** A start that cannot succeed by being tried again. */
-export class ControllerStartError extends Error {
-  override readonly name = 'ControllerStartError';
-}
-
-/** Opens (or creates) the state, decides the first epoch, and serves. */
+/** Opens (or creates) the state, decides the first epoch or waits for its members, and serves. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const { state, crypto, random } = options;
-  const clock = options.clock ?? systemClock;
-  const logger = options.logger ?? pino({ level: 'silent' });
   const settings = completeSettings(options.settings);
-  mkdirSync(state, { recursive: true, mode: 0o700 });
+  privateDirectory(state);
+  const store = openStore(join(state, 'mesh.db'));
+  try {
+    const seed = await signingKey(store, join(state, 'controller.key'), crypto, random);
+    return await serve(options, settings, store, seed);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function serve(
+  options: ControllerOptions,
+  settings: Settings,
+  store: Store,
+  signingSeed: Uint8Array,
+): Promise<Controller> {
+  const { state, crypto, random } = options;
+  const logger = options.logger ?? pino({ level: 'silent' });
+  const clock = options.clock ?? steadyClock(await store.latestTime());
   const adminSocket = join(state, 'admin.sock');
-  await refuseSecondStart(adminSocket);
-  const signingSeed = signingKey(join(state, 'controller.key'), random);
-  const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
-  const store = new SqliteStore(join(state, 'mesh.db'));
-  const streams = new StreamHub({ crypto, clock, meshId, signingSeed });
   const statusFile = join(state, 'status.json');
+  const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
+  const silenceS = settings.lifetimeS;
+  const streams = new StreamHub({ crypto, clock, meshId, signingSeed, silenceS });
   const governor = new Governor({
     store,
     settings,
@@ -77,16 +88,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
     crypto,
     random,
     meshId,
-    ...(options.restored === undefined ? {} : { restored: options.restored }),
-    onEpoch: (epoch) => {
-      options.onEpoch?.(epoch);
+    restored: options.restored ?? false,
+    onEpoch: (epoch, committedAt) => {
+      options.onEpoch?.(epoch, committedAt);
       streams.publish(epoch);
       logEpoch(logger, epoch, settings);
       epochDocument(governor, settings, clock, meshId)
         .then((document) => writeAtomically(statusFile, `${JSON.stringify(document, null, 2)}\n`))
         .catch((error) => logger.error({ err: error }, 'status.json could not be written'));
     },
-    onError: (error) => logger.error({ err: error }, 'an epoch could not be committed'),
+    onError: (error) => logger.error({ err: error }, 'deciding an epoch failed'),
   });
   const common = { store, governor, settings, clock, crypto, meshId };
   const services: Services = {
@@ -101,14 +112,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
     configs: new ConfigBuilder({ governor, settings, clock, crypto, meshId, signingSeed }),
     streams,
     problems: new Map(),
-    statusFile,
   };
   const servers: FastifyInstance[] = [];
-  const close = async (): Promise<void> => {
+  const stop = async (): Promise<void> => {
     streams.close();
     await Promise.all(servers.map((server) => server.close()));
     await governor.close();
-    await store.close();
     signingSeed.fill(0);
   };
   try {
@@ -117,20 +126,25 @@ export async function startController(options: ControllerOptions): Promise<Contr
     servers.push(network);
     const url = await network.listen({ host: options.listen.host, port: options.listen.port });
     servers.push(await adminServer(services, logger, adminSocket));
+    const close = async () => {
+      await stop();
+      await store.close();
+    };
     return { url, port: Number(new URL(url).port), adminSocket, meshId, services, close };
   } catch (error) {
-    await close();
+    await stop();
     throw error;
   }
 }
 
 async function networkServer(
   services: Services,
-  logger: FastifyBaseLogger,
+  logger: Logger,
   tls: ControllerOptions['tls'],
 ): Promise<FastifyInstance> {
-  const { problems } = services;
-  const app = await createServer({ logger, problems, ...(tls === undefined ? {} : { tls }) });
+  const { problems, clock } = services;
+  const options = { logger, problems, now: () => clock.now() };
+  const app = await createServer({ ...options, ...(tls === undefined ? {} : { tls }) });
   nodeRoutes(app, services);
   stateRoutes(app, services, membersAndLoopback(services));
   return app;
@@ -138,66 +152,38 @@ async function networkServer(
 
 async function adminServer(
   services: Services,
-  logger: FastifyBaseLogger,
+  logger: Logger,
   path: string,
 ): Promise<FastifyInstance> {
-  const app = await createServer({ logger, problems: services.problems });
+  const { problems, clock } = services;
+  const app = await createServer({ logger, problems, now: () => clock.now() });
   adminRoutes(app, services);
   stateRoutes(app, services, () => {});
-  rmSync(path, { force: true });
+  rmSync(path, { force: true }); // the database is locked: whoever listened here is gone
   const umask = process.umask(0o177); // the socket must never be open to others, not for an instant
   try {
     await app.listen({ path });
   } finally {
     process.umask(umask);
   }
-  chmodSync(path, 0o600);
   return app;
 }
 
-/** Two controllers on one state directory would fight over its socket and database. */
-async function refuseSecondStart(socket: string): Promise<void> {
-  if (!existsSync(socket)) return;
-  const isAnswered = await new Promise<boolean>((resolve) => {
-    const probe = connect(socket, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.on('error', () => resolve(false));
-  });
-  if (isAnswered) throw new ControllerStartError(`${socket}: a controller is running here already`);
-}
-
-function signingKey(path: string, random: RandomBytes): Uint8Array {
-  try {
-    return readKeyFile(path);
-  } catch (error) {
-    if (!(error instanceof KeyFileError) || error.code !== 'missing') throw error;
-    const seed = random(32);
-    writeKeyFile(path, seed);
-    return seed;
-  }
-}
-
-function logEpoch(logger: Logger, epoch: Epoch, settings: Settings): void {
-  const denied = Object.entries(epoch.verdicts).filter(([, verdict]) => !verdict.allowed);
+function logEpoch(logger: Logger, epoch: Epoch, { observeOnly }: Settings): void {
+  const failed = epoch.decisions.filter(
+    (one) => !one.allowed || one.reason.startsWith('observed_'),
+  );
   logger.info(
     {
       epoch: epoch.epoch,
       version: epoch.version,
-      members: epoch.members.map((one) => one.nodeId),
+      members: [...membersOf(epoch).keys()],
       removed: epoch.removed,
-      ...(settings.observeOnly ? { would_deny: denied.map(([nodeId]) => nodeId) } : {}),
+      ...(observeOnly ? { would_deny: failed.map((one) => one.nodeId) } : {}),
     },
     'epoch committed',
   );
-  for (const [nodeId, verdict] of denied) {
-    logger.info({ node_id: nodeId, reason: verdict.reason }, verdict.explanation);
+  for (const { nodeId, reason, explanation } of failed) {
+    logger.info({ node_id: nodeId, reason }, explanation);
   }
-}
-
-function writeAtomically(path: string, text: string): void {
-  const temporary = `${path}.new`;
-  writeFileSync(temporary, text, { mode: 0o644 });
-  renameSync(temporary, path);
 }

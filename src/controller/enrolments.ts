@@ -1,14 +1,22 @@
 import type { TokenAnswer } from '../contract/admin.ts';
-import { toBase64 } from '../contract/encoding.ts';
-import { type EnrolmentAnswer, openEnrolment, proofIsValid } from '../contract/enrolment.ts';
+import { equalBytes, toBase64 } from '../contract/encoding.ts';
+import {
+  type EnrolmentAnswer,
+  type OpenedEnrolment,
+  openEnrolment,
+  proofIsValid,
+} from '../contract/enrolment.ts';
 import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
 import { createJoinToken, formatJoinToken } from '../contract/join-token.ts';
-import { accepted, type Checked, rejected } from '../contract/problems.ts';
+import { accepted, type Checked, type Problem, problem, rejected } from '../contract/problems.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import type { Governor } from './governor.ts';
 import { hostAddresses, type Settings } from './settings.ts';
-import type { NodeRecord, Store } from './store.ts';
+import type { NodeRecord, Store, TokenRecord } from './store.ts';
+
+/** Expired tokens are still told apart from unknown ones for this long, ms. */
+const REMEMBER_EXPIRED = 24 * 3600 * 1000;
 
 export interface EnrolmentsOptions {
   readonly store: Store;
@@ -33,9 +41,10 @@ export class Enrolments {
   async createToken(nodeId: string | null, ttlS: number): Promise<TokenAnswer> {
     const { store, random, meshId, clock } = this.options;
     const token = createJoinToken(random, meshId);
-    const expiresAt = clock.wall() + ttlS * 1000;
+    const now = clock.now();
+    const expiresAt = now + ttlS * 1000;
     const { id, secret } = token;
-    await store.addToken({ id, secret, nodeId, expiresAt, usedAt: null });
+    await store.addToken({ id, secret, nodeId, expiresAt, usedBy: null }, now - REMEMBER_EXPIRED);
     const text = formatJoinToken(token);
     secret.fill(0);
     return { token: text, id, node_id: nodeId, expires_at: expiresAt };
@@ -43,25 +52,17 @@ export class Enrolments {
 
   /** Enrols a node; the answer is signed by the key that the token's fingerprint names. */
   async enrol(body: unknown): Promise<Checked<{ answer: Envelope; node: NodeRecord }>> {
-    const { store, settings, clock, crypto, meshId } = this.options;
+    const { store, settings, clock, crypto, meshId, governor } = this.options;
     const opened = openEnrolment(crypto, meshId, body);
     if (!opened.ok) return opened;
-    const { document, record, requestHash } = opened.value;
-    const now = clock.wall();
-    const server_time = now;
+    const { document, record } = opened.value;
+    const now = clock.now();
     const token = await store.token(document.token_id);
-    if (token === undefined) return rejected('token_unknown', { field: 'token_id', server_time });
-    if (token.usedAt !== null) return rejected('token_used', { field: 'token_id' });
-    if (!proofIsValid(crypto, token.secret, body)) {
-      return rejected('token_invalid', { field: 'proof', server_time });
-    }
-    token.secret.fill(0);
-    if (token.expiresAt <= now)
-      return rejected('token_expired', { field: 'token_id', server_time });
-    if (token.nodeId !== null && token.nodeId !== document.node_id) {
-      const expected = 'the node that the token was made for';
-      return rejected('token_wrong_node', { field: 'node_id', expected });
-    }
+    const before = await this.enrolledBefore(opened.value, token);
+    if (before) return accepted({ answer: this.answer(before, opened.value), node: before });
+    const refused = this.refusal(opened.value, token, body, now);
+    token?.secret?.fill(0);
+    if (refused) return { ok: false, problem: refused };
     const { outcome, node } = await store.enrol(
       {
         nodeId: document.node_id,
@@ -72,24 +73,66 @@ export class Enrolments {
         endpoint: document.endpoint,
         enrolledAt: now,
       },
-      token.id,
+      document.token_id,
       hostAddresses(settings.tunnelPrefix),
-      // A config that lists the old holder of an id or address may be in force this long.
-      now - settings.lifetimeS * 1000,
     );
-    if (outcome !== 'enrolled' || node === undefined) {
-      return rejected(outcome === 'enrolled' ? 'internal_error' : outcome);
+    if (node === undefined) {
+      return rejected(outcome === 'enrolled' ? 'internal_error' : outcome, EXPECTED[outcome]);
     }
-    await this.options.governor.reloadNodes();
-    return accepted({ answer: this.answer(node, document.nonce, requestHash), node });
+    governor.enrolled(node);
+    return accepted({ answer: this.answer(node, opened.value), node });
   }
 
-  private answer(node: NodeRecord, nonce: string, requestHash: Uint8Array): Envelope {
+  /**
+   * The node that this very token enrolled, if it asks again with the same keys: its answer was lost
+   * on the way. Its signature proves who it is; nothing is used up or changed a second time.
+   */
+  private async enrolledBefore(
+    { document, record }: OpenedEnrolment,
+    token: TokenRecord | undefined,
+  ): Promise<NodeRecord | undefined> {
+    if (token === undefined || token.usedBy !== document.node_id) return undefined;
+    const node = await this.options.store.node(document.node_id);
+    if (node === undefined) return undefined;
+    const isSame =
+      equalBytes(node.signing, record.signing) &&
+      equalBytes(node.wireguard, record.wireguard) &&
+      equalBytes(node.sealing, record.sealing);
+    return isSame ? node : undefined;
+  }
+
+  private refusal(
+    { document }: OpenedEnrolment,
+    token: TokenRecord | undefined,
+    body: unknown,
+    now: number,
+  ): Problem | undefined {
+    const { crypto } = this.options;
+    const field = 'token_id';
+    if (token === undefined) return problem('token_unknown', { field, expected: 'a known token' });
+    if (token.usedBy !== null || token.secret === undefined) {
+      return problem('token_used', EXPECTED.token_used);
+    }
+    if (!proofIsValid(crypto, token.secret, body)) {
+      const expected = 'HMAC-SHA256 over the request under the token';
+      return problem('token_invalid', { field: 'proof', expected });
+    }
+    if (token.expiresAt <= now) {
+      return problem('token_expired', { field, expected: 'a token that has not expired' });
+    }
+    if (token.nodeId !== null && token.nodeId !== document.node_id) {
+      const expected = 'the node that the token was made for';
+      return problem('token_wrong_node', { field: 'node_id', expected });
+    }
+    return undefined;
+  }
+
+  private answer(node: NodeRecord, { document, requestHash }: OpenedEnrolment): Envelope {
     const { governor, settings, crypto, meshId, signingSeed } = this.options;
-    const document: EnrolmentAnswer = {
+    const answer: EnrolmentAnswer = {
       mesh_id: toBase64(meshId),
       audience: node.nodeId,
-      nonce,
+      nonce: document.nonce,
       request_hash: toBase64(requestHash),
       controller_key: toBase64(crypto.ed25519Public(signingSeed)),
       tunnel_address: node.tunnelAddress,
@@ -99,6 +142,15 @@ export class Enrolments {
       epoch_s: settings.epochS,
       grace_s: settings.graceS,
     };
-    return signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.enrolmentAnswer, document);
+    return signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.enrolmentAnswer, answer);
   }
 }
+
+const EXPECTED = {
+  enrolled: {},
+  token_used: { field: 'token_id', expected: 'a token that was not used' },
+  node_exists: { field: 'node_id', expected: 'a name that is free; an admin can remove the node' },
+  node_id_reserved: { field: 'node_id', expected: 'a name that was not used lately' },
+  key_in_use: { field: 'record', expected: 'keys that no node of this mesh has or had lately' },
+  addresses_exhausted: {},
+} as const;

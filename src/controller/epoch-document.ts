@@ -2,6 +2,7 @@ import { toBase64 } from '../contract/encoding.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { compareNodeIds } from '../contract/ids.ts';
 import type { ControllerClock } from './clock.ts';
+import { undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
 import type { Settings } from './settings.ts';
 
@@ -12,10 +13,10 @@ export async function epochDocument(
   clock: ControllerClock,
   meshId: Uint8Array,
 ): Promise<EpochDocument> {
-  const epoch = governor.current;
-  const now = clock.wall();
   const verdicts = await governor.verdicts();
-  const since = new Map(epoch?.members.map((one) => [one.nodeId, one.sinceEpoch]));
+  const epoch = governor.current;
+  const now = clock.now();
+  const decisions = new Map(epoch?.decisions.map((one) => [one.nodeId, one]));
   const nodes = [...governor.nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
   return {
     mesh_id: toBase64(meshId),
@@ -23,25 +24,26 @@ export async function epochDocument(
     version: epoch?.version ?? 0,
     now,
     started_at: epoch?.startedAt ?? now,
-    next_rotation_at: governor.nextRotationAt(),
+    next_rotation_at: governor.nextRotationAt,
     epoch_s: settings.epochS,
     threshold: settings.policy.threshold,
     freshness_s: settings.policy.freshnessS,
     observe_only: settings.observeOnly,
     rotations: governor.rotations,
     exclusions: governor.exclusions,
-    nodes: nodes.map((node) => {
-      const decided = epoch?.verdicts[node.nodeId];
-      const present = verdicts.get(node.nodeId);
+    nodes: nodes.map(({ nodeId, tunnelAddress }) => {
+      const { allowed, reason, explanation, sinceEpoch } =
+        decisions.get(nodeId) ?? undecided(nodeId);
+      const present = verdicts.get(nodeId)?.verdict;
       return {
-        node_id: node.nodeId,
-        tunnel_address: node.tunnelAddress,
-        allowed: since.has(node.nodeId),
-        reason: decided?.reason ?? 'not_yet_decided',
-        explanation: decided?.explanation ?? 'Enrolled; the next epoch decides. No score yet.',
+        node_id: nodeId,
+        tunnel_address: tunnelAddress,
+        allowed,
+        reason,
+        explanation,
         score: present?.score ?? null,
         age_s: present?.ageS ?? null,
-        since_epoch: since.get(node.nodeId) ?? null,
+        since_epoch: sinceEpoch,
         suites: present?.suites ?? [],
       };
     }),

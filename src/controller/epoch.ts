@@ -7,49 +7,108 @@ export interface EpochVersion {
   readonly version: number;
 }
 
-export interface Member {
+/** What an epoch says about one node. */
+export interface Decision {
   readonly nodeId: string;
-  /** Epoch since which it has been a member without a break. */
-  readonly sinceEpoch: number;
+  /** In force: with observe-only also true for nodes that the policy would deny. */
+  readonly allowed: boolean;
+  readonly reason: string;
+  readonly explanation: string;
+  /** Epoch since which it has been a member without a break; null while denied. */
+  readonly sinceEpoch: number | null;
 }
 
 /** A decided epoch, as it is stored. */
 export interface Epoch extends EpochVersion {
-  /** Controller's wall clock, ms. */
+  /** Controller's clock, ms. */
   readonly startedAt: number;
-  /** Ids in byte order. */
-  readonly members: readonly Member[];
+  /** On every node that was enrolled then, ids in byte order. */
+  readonly decisions: readonly Decision[];
   /** Members of the epoch before that are not members of this one, ids in byte order. */
   readonly removed: readonly string[];
-  /** Verdict on every node that was enrolled when it was decided, also on those denied. */
-  readonly verdicts: Readonly<Record<string, Verdict>>;
-  /** 32 bytes; undefined once the epoch is over. */
+  /** 32 bytes; undefined in an epoch that was announced as restored: nothing of it is served. */
   readonly secret: Uint8Array | undefined;
 }
 
+export interface EpochInput {
+  /** The epoch in force; undefined before the first. */
+  readonly previous: Epoch | undefined;
+  readonly verdicts: ReadonlyMap<string, NodeVerdict>;
+  readonly observeOnly: boolean;
+  readonly startedAt: number;
+  readonly secret: Uint8Array;
+}
+
+export interface NodeVerdict {
+  readonly verdict: Verdict;
+  /**
+   * The controller was away and still waits for this member's report: what it would be allowed if
+   * its last scores were fresh. Undefined: nobody waits for it.
+   */
+  readonly allowedIfFresh?: boolean;
+}
+
 /** The epoch after `previous`: pure, everything it depends on is an argument. */
-export function nextEpoch(
-  previous: Epoch | undefined,
-  verdicts: ReadonlyMap<string, Verdict>,
-  options: { startedAt: number; secret: Uint8Array; observeOnly: boolean; jump?: number },
-): Epoch {
-  const jump = options.jump ?? 0;
-  const epoch = (previous?.epoch ?? 0) + 1 + jump;
-  const since = new Map(previous?.members.map((one) => [one.nodeId, one.sinceEpoch]));
-  const members = [...verdicts]
-    .filter(([, verdict]) => verdict.allowed || options.observeOnly)
-    .map(([nodeId]) => ({ nodeId, sinceEpoch: since.get(nodeId) ?? epoch }))
+export function nextEpoch(input: EpochInput): Epoch {
+  const { previous, verdicts, observeOnly, startedAt, secret } = input;
+  const epoch = (previous?.epoch ?? 0) + 1;
+  // Nodes may have seen later epochs than a restored one: then no membership is unbroken.
+  const isContinuous = previous?.secret !== undefined;
+  const before = new Map(previous?.decisions.map((one) => [one.nodeId, one.sinceEpoch]));
+  const decisions = [...verdicts]
+    .map(([nodeId, judged]): Decision => {
+      const since = before.get(nodeId) ?? null;
+      const decided = decide(judged, since !== null, observeOnly);
+      const sinceEpoch = decided.allowed ? ((isContinuous ? since : null) ?? epoch) : null;
+      return { nodeId, ...decided, sinceEpoch };
+    })
     .sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
-  const isMember = new Set(members.map((one) => one.nodeId));
+  const members = new Set(decisions.filter((one) => one.allowed).map((one) => one.nodeId));
   return {
     epoch,
-    version: (previous?.version ?? 0) + 1 + jump,
-    startedAt: options.startedAt,
-    members,
-    removed: [...since.keys()].filter((id) => !isMember.has(id)).sort(compareNodeIds),
-    verdicts: Object.fromEntries(verdicts),
-    secret: options.secret,
+    version: (previous?.version ?? 0) + 1,
+    startedAt,
+    decisions,
+    removed: [...before]
+      .filter(([nodeId, since]) => since !== null && !members.has(nodeId))
+      .map(([nodeId]) => nodeId)
+      .sort(compareNodeIds),
+    secret,
   };
+}
+
+function decide(
+  { verdict, allowedIfFresh }: NodeVerdict,
+  wasMember: boolean,
+  observeOnly: boolean,
+): Pick<Decision, 'allowed' | 'reason' | 'explanation'> {
+  const { allowed, reason, explanation } = verdict;
+  if (allowed) return { allowed, reason, explanation };
+  // Silence while the controller was away is nobody's fault; a bad score still is.
+  if (wasMember && allowedIfFresh === true) {
+    const why = `Stays because the controller was away and waits for a new report. ${explanation}`;
+    return { allowed: true, reason: 'awaiting_report', explanation: why };
+  }
+  if (observeOnly) {
+    const why = `Stays because nobody is cut while observing only. ${explanation}`;
+    return { allowed: true, reason: `observed_${reason}`, explanation: why };
+  }
+  return { allowed, reason, explanation };
+}
+
+/** Members by id, each with the epoch since which it has been one, ids in byte order. */
+export function membersOf(epoch: Epoch | undefined): Map<string, number> {
+  const members = new Map<string, number>();
+  for (const { nodeId, sinceEpoch } of epoch?.decisions ?? []) {
+    if (sinceEpoch !== null) members.set(nodeId, sinceEpoch);
+  }
+  return members;
+}
+
+/** What is said of a node that no epoch has judged yet. */
+export function undecided(nodeId: string): Decision {
+  const explanation = 'Enrolled; the next epoch decides. No score yet.';
+  return { nodeId, allowed: false, reason: 'not_yet_decided', explanation, sinceEpoch: null };
 }
 
 /**
@@ -58,18 +117,4 @@ export function nextEpoch(
  */
 export function nextBoundary(anchor: number, periodMs: number, now: number): number {
   return anchor + (Math.floor((now - anchor) / periodMs) + 1) * periodMs;
-}
-
-/**
- * After a start, an old epoch goes on until every one of its members has reported again, or until
- * `deadline`: scores grew old while nobody could report them, and that is not the members' fault.
- */
-export function mayDecideAfterStart(
-  previous: Epoch | undefined,
-  reportedSinceStart: ReadonlySet<string>,
-  now: number,
-  deadline: number,
-): boolean {
-  if (previous === undefined || now >= deadline) return true;
-  return previous.members.every((one) => reportedSinceStart.has(one.nodeId));
 }

@@ -1,16 +1,18 @@
 import { signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
-import { type Epoch, mayDecideAfterStart, nextBoundary, nextEpoch } from './epoch.ts';
-import { judge, type Verdict } from './policy.ts';
-import { pairPsk } from './psk.ts';
-import type { Settings } from './settings.ts';
-import type { NodeRecord, Store } from './store.ts';
+import { type Epoch, membersOf, type NodeVerdict, nextBoundary, nextEpoch } from './epoch.ts';
+import { hasReportedSince, judge, type SignersOf } from './policy.ts';
+import { EpochKeys } from './psk.ts';
+import { reservationMs, type Settings } from './settings.ts';
+import type { NodeRecord, Removal, Store } from './store.ts';
 
 /** How far a restored controller jumps ahead of what its backup knew. */
 const RESTORED_JUMP = 1_000_000;
-/** After a start, an old epoch waits this many report intervals for its members. */
-const INTERVALS_AFTER_START = 3;
+/** After a start or an outage, an epoch waits this many report intervals for its members. */
+const INTERVALS_AWAY = 3;
+/** After a commit that failed (the disk is full), ms. */
+const RETRY = 1000;
 /** A commit lost to another controller is tried again on top of what that one decided. */
 const COMMIT_ATTEMPTS = 5;
 
@@ -23,8 +25,8 @@ export interface GovernorOptions {
   readonly meshId: Uint8Array;
   /** The store was restored from a backup: epochs and versions may have gone on since. */
   readonly restored?: boolean;
-  /** Called right after an epoch's commit is on the disk. */
-  readonly onEpoch: (epoch: Epoch) => void;
+  /** Called right after an epoch's commit is on the disk, at `committedAt` (performance.now()). */
+  readonly onEpoch: (epoch: Epoch, committedAt: number) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -32,44 +34,45 @@ export interface GovernorOptions {
 export class Governor {
   rotations = 0;
   exclusions = 0;
+  /** Grows whenever a node comes or goes. */
+  revision = 0;
 
   private readonly options: GovernorOptions;
   private readonly periodMs: number;
+  private readonly intervalMs: number;
+  private readonly evaluators: readonly string[];
   private epoch: Epoch | undefined;
+  private keys: EpochKeys | undefined;
   private directory = new Map<string, NodeRecord>();
   private byKeyId = new Map<string, NodeRecord>();
-  /** Monotonic time that epoch boundaries count from. */
+  private keyIds = new Map<string, string>();
+  /** Members whose reports are missing because the controller was away, until when. */
+  private waiting: { since: number; until: number; members: Set<string> } | undefined;
+  /** Epoch boundaries are whole periods from here on. All times: the controller's clock. */
   private anchor = 0;
-  private deadlineAfterStart = 0;
-  private isWaitingAfterStart = false;
-  private jump = 0;
-  private readonly reportedSinceStart = new Set<string>();
+  /** The next decision. */
+  private due = 0;
+  /** Past this, something keeps epochs from being decided. */
+  private overdueAt = 0;
   private cancelTimer: () => void = () => {};
   private busy: Promise<unknown> = Promise.resolve();
   private isClosed = false;
 
   constructor(options: GovernorOptions) {
+    const { settings, crypto } = options;
     this.options = options;
-    this.periodMs = options.settings.epochS * 1000;
+    this.periodMs = settings.epochS * 1000;
+    this.intervalMs = settings.reportIntervalS * 1000;
+    this.evaluators = settings.evaluators.map((key) => signingKeyId(crypto, key));
   }
 
-  /** Loads what is stored and commits the first epoch, or waits for the members of the last one. */
+  /** Commits the first epoch ever, or waits for the members of the last one to report again. */
   async start(): Promise<void> {
-    const { store, clock, settings, restored } = this.options;
-    this.epoch = await store.currentEpoch();
+    const { store, restored } = this.options;
+    this.setEpoch(await store.currentEpoch());
     await this.reloadNodes();
-    this.jump = restored ? RESTORED_JUMP : 0;
-    this.anchor = clock.monotonic();
-    const wait = INTERVALS_AFTER_START * settings.reportIntervalS * 1000;
-    this.deadlineAfterStart = this.anchor + wait;
-    // Without its secret the old epoch cannot be served: nothing to wait with.
-    this.isWaitingAfterStart = this.epoch?.secret !== undefined && !restored;
-    if (this.isWaitingAfterStart) {
-      this.cancelTimer = clock.after(wait, () => this.decideAfterStart());
-      this.decideAfterStart();
-    } else {
-      await this.rotate();
-    }
+    if (restored) await this.jumpAhead();
+    await this.exclusively<unknown>(() => (this.epoch ? this.wait() : this.decide()));
   }
 
   /** The epoch in force; undefined before the first commit. */
@@ -77,9 +80,26 @@ export class Governor {
     return this.epoch;
   }
 
-  /** False until an epoch of this run was decided. */
-  get isReady(): boolean {
-    return this.epoch?.secret !== undefined && !this.isWaitingAfterStart;
+  /**
+   * The epoch whose configs may be given out, and its keys. Undefined while there is none, or while
+   * none can be decided: better that members run out of time than that they keep who has failed.
+   */
+  get servable(): { readonly epoch: Epoch; readonly keys: EpochKeys } | undefined {
+    if (this.epoch === undefined || this.keys === undefined || this.isOverdue) return undefined;
+    return { epoch: this.epoch, keys: this.keys };
+  }
+
+  /** Why no epochs are being decided at the moment; undefined if they are. */
+  get notReady(): string | undefined {
+    if (this.epoch === undefined) return 'No epoch has been committed yet.';
+    if (this.isOverdue)
+      return `Epoch ${this.epoch.epoch} is over and the next cannot be committed.`;
+    if (!this.waiting) return undefined;
+    return `Epoch ${this.epoch.epoch} goes on until its members have reported again.`;
+  }
+
+  private get isOverdue(): boolean {
+    return this.options.clock.now() > this.overdueAt;
   }
 
   /** Enrolled nodes by id. */
@@ -92,123 +112,233 @@ export class Governor {
     return this.byKeyId.get(keyid);
   }
 
-  /** Wall clock of the next scheduled rotation, ms. */
-  nextRotationAt(): number {
-    const { clock } = this.options;
-    const now = clock.monotonic();
-    const at = this.isWaitingAfterStart
-      ? this.deadlineAfterStart
-      : nextBoundary(this.anchor, this.periodMs, now);
-    return Math.round(clock.wall() + at - now);
+  /** Controller's clock of the next scheduled decision, ms. */
+  get nextRotationAt(): number {
+    return Math.round(this.due);
   }
 
   /** Starts a new epoch at once; the next boundary is one whole epoch from now. */
   rotate(): Promise<Epoch> {
-    this.anchor = this.options.clock.monotonic();
-    return this.exclusively(() => this.commit());
+    return this.exclusively(() => this.decide());
   }
 
-  /** Takes a node out of the mesh for good, with a new epoch. False if there is no such node. */
+  /** Takes a node out of the mesh for good, with a new epoch. Undefined: no such node. */
   remove(nodeId: string): Promise<Epoch | undefined> {
-    const { store, clock } = this.options;
     return this.exclusively(async () => {
-      if (!(await store.removeNode(nodeId, clock.wall()))) return undefined;
-      await this.reloadNodes();
-      this.anchor = clock.monotonic();
-      return this.commit();
+      if (!this.directory.has(nodeId)) return undefined;
+      const { clock, settings } = this.options;
+      return this.decide({ nodeId, reservedUntil: clock.now() + reservationMs(settings) });
     });
   }
 
   /** A node was enrolled. */
-  async reloadNodes(): Promise<void> {
-    const nodes = await this.options.store.nodes();
-    const { crypto } = this.options;
-    this.directory = new Map(nodes.map((node) => [node.nodeId, node]));
-    this.byKeyId = new Map(nodes.map((node) => [signingKeyId(crypto, node.signing), node]));
+  enrolled(node: NodeRecord): void {
+    const keyId = signingKeyId(this.options.crypto, node.signing);
+    this.revision++;
+    this.directory.set(node.nodeId, node);
+    this.byKeyId.set(keyId, node);
+    this.keyIds.set(node.nodeId, keyId);
   }
 
   /** A score of this node was accepted. */
   reported(nodeId: string): void {
-    if (!this.isWaitingAfterStart) return;
-    this.reportedSinceStart.add(nodeId);
-    this.decideAfterStart();
+    if (!this.waiting?.members.has(nodeId)) return;
+    this.exclusively(() => this.stopWaitingFor(nodeId)).catch(this.options.onError);
   }
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
-  async verdicts(): Promise<Map<string, Verdict>> {
+  async verdicts(): Promise<Map<string, NodeVerdict>> {
     const { store, settings, clock } = this.options;
+    const { policy } = settings;
+    const ageless = { ...policy, freshnessS: Number.POSITIVE_INFINITY };
     const scores = await store.scores();
-    const now = clock.wall();
-    return new Map(
-      [...this.directory.keys()].map((id) => [
-        id,
-        judge(settings.policy, scores.get(id) ?? new Map(), now),
-      ]),
-    );
-  }
-
-  /** This epoch's pre-shared keys of `node` with each of `peers`; the caller zeroes them. */
-  pairPsks(epoch: Epoch, node: NodeRecord, peers: readonly NodeRecord[]): Uint8Array[] {
-    const { crypto, meshId } = this.options;
-    // A past epoch's secret is zeroed: keys derived from it would be known to everyone.
-    if (epoch !== this.epoch || epoch.secret === undefined) throw new Error('the epoch is over');
-    const keys = { meshId, epoch: epoch.epoch, secret: epoch.secret };
-    return peers.map((peer) => pairPsk(crypto, keys, node, peer));
+    const now = clock.now();
+    const verdicts = new Map<string, NodeVerdict>();
+    for (const [nodeId, node] of this.directory) {
+      const own = scores.get(nodeId) ?? [];
+      const signers = this.signersOf(node);
+      const verdict = judge(policy, own, signers, now);
+      const isAwaited = this.waiting?.members.has(nodeId) && now < this.waiting.until;
+      if (!isAwaited) verdicts.set(nodeId, { verdict });
+      else {
+        const { allowed } = judge(ageless, own, signers, now);
+        verdicts.set(nodeId, { verdict, allowedIfFresh: allowed });
+      }
+    }
+    return verdicts;
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
     this.cancelTimer();
     await this.busy;
-    this.epoch?.secret?.fill(0);
+    this.keys?.erase();
   }
 
-  private decideAfterStart(): void {
-    const now = this.options.clock.monotonic();
-    if (!this.isWaitingAfterStart || this.isClosed) return;
-    if (!mayDecideAfterStart(this.epoch, this.reportedSinceStart, now, this.deadlineAfterStart)) {
-      return;
+  private signersOf({ nodeId }: NodeRecord): SignersOf {
+    const own = [this.keyIds.get(nodeId)!];
+    return (rule) => (rule.signers === 'node' ? own : this.evaluators);
+  }
+
+  private async reloadNodes(): Promise<void> {
+    const nodes = await this.options.store.nodes();
+    this.revision++;
+    this.directory = new Map();
+    this.byKeyId = new Map();
+    this.keyIds = new Map();
+    for (const node of nodes) this.enrolled(node);
+  }
+
+  /** Nothing that was decided, given out or promised after the backup is decided once more. */
+  private async jumpAhead(): Promise<void> {
+    const { store, clock } = this.options;
+    for (const { id } of await store.openTokens(clock.now())) await store.deleteToken(id);
+    if (this.epoch === undefined) return;
+    const epoch = this.epoch.epoch + RESTORED_JUMP;
+    const version = this.epoch.version + RESTORED_JUMP;
+    const next = { ...this.epoch, epoch, version, startedAt: clock.now(), secret: undefined };
+    if (!(await store.commitEpoch(this.epoch, next))) throw new Error('the store is in use');
+    this.setEpoch(next);
+    await store.scrub();
+  }
+
+  /** Lets the epoch in force go on until its members have reported again. */
+  private async wait(): Promise<void> {
+    const since = this.options.clock.now();
+    const until = since + INTERVALS_AWAY * this.intervalMs;
+    this.waiting = { since, until, members: new Set(membersOf(this.epoch).keys()) };
+    if (this.waiting.members.size === 0) {
+      await this.decide();
+    } else {
+      this.arm(until, until + this.periodMs);
     }
-    this.isWaitingAfterStart = false;
-    this.rotate().catch(this.options.onError);
   }
 
-  private schedule(): void {
+  private async stopWaitingFor(nodeId: string): Promise<void> {
+    const { waiting } = this;
+    const node = this.directory.get(nodeId);
+    if (this.isClosed || !waiting?.members.has(nodeId) || node === undefined) return;
+    const { store, settings } = this.options;
+    const scores = await store.scoresOf(nodeId);
+    if (!hasReportedSince(settings.policy, scores, this.signersOf(node), waiting.since)) return;
+    waiting.members.delete(nodeId);
+    if (waiting.members.size === 0) await this.decide();
+  }
+
+  /** Decides the epoch that begins now. */
+  private async decide(removal?: Removal): Promise<Epoch> {
+    const now = this.options.clock.now();
+    removal && this.waiting?.members.delete(removal.nodeId);
+    if (this.waiting && (this.waiting.members.size === 0 || now >= this.waiting.until)) {
+      this.waiting = undefined;
+    }
+    try {
+      const epoch = await this.insist(removal);
+      this.anchor = now;
+      const due = this.waiting?.until ?? now + this.periodMs;
+      this.arm(due, due + this.periodMs);
+      return epoch;
+    } catch (error) {
+      this.arm(now + RETRY);
+      throw error;
+    }
+  }
+
+  /** The timer's part: an epoch is due. */
+  private async boundary(): Promise<void> {
+    const { clock } = this.options;
+    if (this.isClosed) return;
+    const { due } = this;
+    const now = clock.now();
+    if (now < due) return this.arm(due); // timers may fire early
+    if (this.waiting) {
+      await this.decide();
+    } else if (now - due > this.intervalMs) {
+      await this.wait(); // so late that reports were missed: this process was stopped, or slept
+    } else {
+      try {
+        if (!(await this.commit())) this.anchor = now; // with the controller that was first
+        const next = nextBoundary(this.anchor, this.periodMs, Math.max(due, clock.now()));
+        this.arm(next, next + this.periodMs);
+      } catch (error) {
+        this.arm(now + RETRY);
+        throw error;
+      }
+    }
+  }
+
+  private arm(due: number, overdueAt = this.overdueAt): void {
     const { clock, onError } = this.options;
     this.cancelTimer();
+    this.due = due;
+    this.overdueAt = overdueAt;
     if (this.isClosed) return;
-    const now = clock.monotonic();
-    const boundary = nextBoundary(this.anchor, this.periodMs, now);
-    this.cancelTimer = clock.after(boundary - now, () => {
-      this.exclusively(() => this.commit()).catch(onError);
+    this.cancelTimer = clock.after(due - clock.now(), () => {
+      this.exclusively(() => this.boundary()).catch(onError);
     });
   }
 
-  private async commit(): Promise<Epoch> {
-    const { store, clock, random, settings, onEpoch } = this.options;
+  /** A decision that must be taken even if another controller takes one at the same time. */
+  private async insist(removal?: Removal): Promise<Epoch> {
     for (let attempt = 1; attempt <= COMMIT_ATTEMPTS; attempt++) {
-      const previous = await store.currentEpoch();
-      const epoch = nextEpoch(previous, await this.verdicts(), {
-        startedAt: clock.wall(),
-        secret: random(32),
-        observeOnly: settings.observeOnly,
-        jump: this.jump,
-      });
-      if (!(await store.commitEpoch(previous, epoch))) {
-        await this.reloadNodes();
-        continue;
-      }
-      this.epoch?.secret?.fill(0);
-      this.epoch = epoch;
-      this.jump = 0;
-      this.rotations++;
-      this.exclusions += epoch.removed.length;
-      onEpoch(epoch);
-      this.schedule();
-      return epoch;
+      const committed = await this.commit(removal);
+      if (committed) return committed;
     }
-    this.schedule();
     throw new Error('the epoch could not be committed: another controller was always first');
+  }
+
+  /** Undefined: another controller was first, and its epoch is the one in force. */
+  private async commit(removal?: Removal): Promise<Epoch | undefined> {
+    const { store, clock, random, settings } = this.options;
+    const verdicts = await this.verdicts();
+    if (removal) verdicts.delete(removal.nodeId);
+    const next = nextEpoch({
+      previous: this.epoch,
+      verdicts,
+      observeOnly: settings.observeOnly,
+      startedAt: clock.now(),
+      secret: random(32),
+    });
+    if (await store.commitEpoch(this.epoch, next, removal)) {
+      const committedAt = performance.now();
+      if (removal) this.forget(removal.nodeId);
+      await this.adopt(next, committedAt);
+      return next;
+    }
+    next.secret?.fill(0);
+    const current = await store.currentEpoch();
+    await this.reloadNodes();
+    if (current) await this.adopt(current, performance.now());
+    return undefined;
+  }
+
+  private forget(nodeId: string): void {
+    this.revision++;
+    this.directory.delete(nodeId);
+    this.byKeyId.delete(this.keyIds.get(nodeId)!);
+    this.keyIds.delete(nodeId);
+  }
+
+  /** Members are told first; ridding the disk of the old secret may take its time after that. */
+  private async adopt(epoch: Epoch, committedAt: number): Promise<void> {
+    const { store, onEpoch, onError } = this.options;
+    this.setEpoch(epoch);
+    this.rotations++;
+    this.exclusions += epoch.removed.length;
+    try {
+      onEpoch(epoch, committedAt);
+      if (!(await store.scrub())) throw new Error('the secret of the last epoch is still on disk');
+    } catch (error) {
+      onError(error); // the epoch is in force all the same
+    }
+  }
+
+  private setEpoch(epoch: Epoch | undefined): void {
+    const { crypto, meshId } = this.options;
+    this.keys?.erase();
+    this.epoch = epoch;
+    const secret = epoch?.secret;
+    this.keys = secret && new EpochKeys(crypto, meshId, epoch.epoch, secret);
   }
 
   /** One decision at a time. */

@@ -1,4 +1,5 @@
 import type { EpochDocument } from '../contract/epoch.ts';
+import { MetricsText } from '../contract/prometheus.ts';
 
 /** What the controller counts besides the epoch. */
 export interface ControllerCounters {
@@ -9,64 +10,44 @@ export interface ControllerCounters {
   readonly ready: boolean;
 }
 
-/** The Prometheus text format (version 0.0.4). */
+/** The controller's metrics as text for Prometheus. */
 export function controllerMetrics(epoch: EpochDocument, counters: ControllerCounters): string {
-  const lines: string[] = [];
-  const metric = (
-    name: string,
-    type: 'gauge' | 'counter',
-    help: string,
-    samples: readonly (readonly [labels: string, value: number])[],
-  ): void => {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-    for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
-  };
-  const perNode = (value: (node: EpochDocument['nodes'][number]) => number | null) =>
-    epoch.nodes.flatMap((node): [string, number][] => {
-      const found = value(node);
-      return found === null ? [] : [[`{node="${node.node_id}"}`, found]];
-    });
-  metric('meshnet_controller_ready', 'gauge', 'Whether epochs are being decided.', [
-    ['', counters.ready ? 1 : 0],
-  ]);
-  metric('meshnet_epoch', 'gauge', 'Epoch in force.', [['', epoch.epoch]]);
-  metric('meshnet_members', 'gauge', 'Members of the epoch.', [
-    ['', epoch.nodes.filter((node) => node.allowed).length],
-  ]);
-  metric('meshnet_nodes', 'gauge', 'Enrolled nodes.', [['', epoch.nodes.length]]);
-  metric('meshnet_rotations_total', 'counter', 'Epochs committed since the start.', [
-    ['', epoch.rotations],
-  ]);
-  metric('meshnet_exclusions_total', 'counter', 'Members that lost their membership.', [
-    ['', epoch.exclusions],
-  ]);
-  metric('meshnet_streams', 'gauge', 'Nodes that receive pushes.', [['', counters.streams]]);
-  metric('meshnet_benchmarks_accepted_total', 'counter', 'Scores taken.', [
-    ['', counters.acceptedBenchmarks],
-  ]);
-  metric(
+  const { nodes } = epoch;
+  const text = new MetricsText();
+  const ready = counters.ready ? 1 : 0;
+  text.add('meshnet_controller_ready', 'gauge', 'Whether epochs are being decided.', ready);
+  text.add('meshnet_epoch', 'gauge', 'Epoch in force.', epoch.epoch);
+  const members = nodes.filter((node) => node.allowed).length;
+  text.add('meshnet_members', 'gauge', 'Members of the epoch.', members);
+  text.add('meshnet_nodes', 'gauge', 'Enrolled nodes.', nodes.length);
+  text.add(
+    'meshnet_rotations_total',
+    'counter',
+    'Epochs committed since the start.',
+    epoch.rotations,
+  );
+  text.add(
+    'meshnet_exclusions_total',
+    'counter',
+    'Members that lost their membership.',
+    epoch.exclusions,
+  );
+  text.add('meshnet_streams', 'gauge', 'Nodes that receive pushes.', counters.streams);
+  const taken = counters.acceptedBenchmarks;
+  text.add('meshnet_benchmarks_accepted_total', 'counter', 'Scores taken.', taken);
+  text.add(
     'meshnet_problems_total',
     'counter',
     'Requests answered with a problem.',
-    [...counters.problems].map(([code, count]) => [`{code="${code}"}`, count]),
+    [...counters.problems].map(([code, count]) => [{ code }, count]),
   );
-  metric(
-    'meshnet_node_allowed',
-    'gauge',
-    '1 for members.',
-    perNode((node) => (node.allowed ? 1 : 0)),
-  );
-  metric(
-    'meshnet_node_score',
-    'gauge',
-    'Lowest score of the required suites.',
-    perNode((node) => node.score),
-  );
-  metric(
-    'meshnet_node_score_age_seconds',
-    'gauge',
-    'Age of the oldest of them.',
-    perNode((node) => node.age_s),
-  );
-  return `${lines.join('\n')}\n`;
+  const perNode = (
+    name: string,
+    help: string,
+    value: (node: EpochDocument['nodes'][number]) => number | null,
+  ) => text.each(name, 'gauge', help, nodes, ({ node_id }) => ({ node: node_id }), value);
+  perNode('meshnet_node_allowed', '1 for members.', (node) => (node.allowed ? 1 : 0));
+  perNode('meshnet_node_score', 'Lowest score of the required suites.', (node) => node.score);
+  perNode('meshnet_node_score_age_seconds', 'Age of the oldest of them.', (node) => node.age_s);
+  return text.toString();
 }

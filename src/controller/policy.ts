@@ -27,12 +27,15 @@ export const DEFAULT_POLICY: Policy = {
   suites: [{ suite: DEFAULT_SUITE, minSamples: 1, signers: 'node' }],
 };
 
-/** The newest accepted score of a node in a suite. */
+/** The newest accepted score of one signer about a node in a suite. Times: controller's clock, ms. */
 export interface Score {
+  readonly suite: string;
+  /** `keyid` of who signed it. */
+  readonly signer: string;
   readonly score: number;
   readonly samples: number;
-  /** Controller's wall clock, ms: the older of when it was observed and when it was received. */
-  readonly at: number;
+  readonly observedAt: number;
+  readonly receivedAt: number;
 }
 
 export type Reason =
@@ -40,9 +43,7 @@ export type Reason =
   | 'no_score'
   | 'score_too_old'
   | 'too_few_samples'
-  | 'score_below_threshold'
-  | 'removed'
-  | 'not_yet_decided';
+  | 'score_below_threshold';
 
 export interface Verdict {
   readonly allowed: boolean;
@@ -56,68 +57,145 @@ export interface Verdict {
   readonly suites: readonly SuiteStatus[];
 }
 
-/** Decides about one node. `scores` are by suite; `now` is the controller's wall clock, ms. */
-export function judge(policy: Policy, scores: ReadonlyMap<string, Score>, now: number): Verdict {
-  const checks = policy.suites.map((rule) => check(policy, rule, scores.get(rule.suite), now));
-  const failed = checks.find((one) => one.reason !== 'passed');
-  const numbers = checks.flatMap((one) => (one.score === undefined ? [] : [one.score]));
-  const isComplete = numbers.length === checks.length && checks.length > 0;
+/** `keyid`s whose scores count for a rule, about the node that is judged. */
+export type SignersOf = (rule: SuiteRule) => readonly string[];
+
+/**
+ * Decides about one node at `now`. Where several evaluators are accepted, a majority of them must
+ * have a fresh score, and the lower median of those counts: f of 2f+1 can neither admit nor cut.
+ */
+export function judge(
+  policy: Policy,
+  scores: readonly Score[],
+  signersOf: SignersOf,
+  now: number,
+): Verdict {
+  const checks = policy.suites.map((rule) => check(policy, rule, scores, signersOf(rule), now));
+  const failed = checks.find((one) => !one.status.passed);
   return {
     allowed: failed === undefined,
     reason: failed?.reason ?? 'passed',
     explanation: (failed ?? checks[0])?.sentence ?? 'No suite is required.',
-    score: isComplete ? Math.min(...numbers.map((one) => one.score)) : null,
-    ageS: isComplete ? Math.max(...numbers.map((one) => ageOf(one, now))) : null,
-    suites: checks.map(({ rule, score, reason }) => ({
-      suite: rule.suite,
-      score: score?.score ?? null,
-      age_s: score === undefined ? null : ageOf(score, now),
-      samples: score?.samples ?? null,
-      passed: reason === 'passed',
-    })),
+    score: extreme(checks, 'score', Math.min),
+    ageS: extreme(checks, 'age_s', Math.max),
+    suites: checks.map((one) => one.status),
   };
 }
 
+/** True if every required suite has as many scores as it needs, received at `since` or later. */
+export function hasReportedSince(
+  policy: Policy,
+  scores: readonly Score[],
+  signersOf: SignersOf,
+  since: number,
+): boolean {
+  const recent = scores.filter((one) => one.receivedAt >= since);
+  return policy.suites.every((rule) => {
+    const signers = signersOf(rule);
+    return recent.filter(countsFor(rule, signers)).length >= majority(signers.length);
+  });
+}
+
 interface Check {
-  readonly rule: SuiteRule;
-  readonly score: Score | undefined;
+  readonly status: SuiteStatus;
   readonly reason: Reason;
   readonly sentence: string;
 }
 
-function check(policy: Policy, rule: SuiteRule, score: Score | undefined, now: number): Check {
+function check(
+  policy: Policy,
+  rule: SuiteRule,
+  scores: readonly Score[],
+  signers: readonly string[],
+  now: number,
+): Check {
   const { threshold, freshnessS } = policy;
-  const of = (reason: Reason, sentence: string): Check => ({ rule, score, reason, sentence });
-  if (score === undefined) return of('no_score', `No ${rule.suite} score yet.`);
-  const age = ageOf(score, now);
-  const value = score.score.toFixed(2);
-  if (age > freshnessS) {
+  const { suite, minSamples } = rule;
+  const needed = majority(signers.length);
+  const known = scores
+    .filter(countsFor(rule, signers))
+    .sort((a, b) => ageOf(a, now) - ageOf(b, now));
+  if (known.length < needed) {
+    const nothing = { suite, score: null, age_s: null, samples: null, passed: false };
+    const sentence =
+      known.length === 0
+        ? `No ${suite} score yet.`
+        : `No ${suite} score yet: ${known.length} of the ${needed} evaluators needed have reported.`;
+    return { status: nothing, reason: 'no_score', sentence };
+  }
+  const fresh = known.filter((one) => ageOf(one, now) <= freshnessS);
+  const counted = fresh.length >= needed ? fresh : known.slice(0, needed);
+  const score = lowerMedian(counted.map((one) => one.score));
+  const age = ageOf(counted.at(-1)!, now);
+  const samples = Math.min(...counted.map((one) => one.samples));
+  const of = (reason: Reason, sentence: string): Check => {
+    const passed = reason === 'passed';
+    return { status: { suite, score, age_s: age, samples, passed }, reason, sentence };
+  };
+  const value = beside(score, threshold, 2);
+  const old = beside(age, freshnessS, 0);
+  const limit = decimals(threshold, 2);
+  if (fresh.length < needed) {
     return of(
       'score_too_old',
-      `The last ${rule.suite} score, ${value}, is ${age.toFixed(0)} s old; at most ${freshnessS} s is fresh.`,
+      `The last ${suite} score, ${value}, is ${old} s old; at most ${freshnessS} s is fresh.`,
     );
   }
-  if (score.samples < rule.minSamples) {
+  if (samples < minSamples) {
     return of(
       'too_few_samples',
-      `The ${rule.suite} score averages ${score.samples} samples; at least ${rule.minSamples} are required.`,
+      `The ${suite} score averages ${samples} samples; at least ${minSamples} are required.`,
     );
   }
-  if (score.score < threshold) {
-    // All digits where two would show the threshold itself.
-    const shown = value === threshold.toFixed(2) ? String(score.score) : value;
+  if (score < threshold) {
     return of(
       'score_below_threshold',
-      `${rule.suite} score ${shown} is below the threshold of ${threshold.toFixed(2)}.`,
+      `${suite} score ${value} is below the threshold of ${limit}.`,
     );
   }
   return of(
     'passed',
-    `${rule.suite} score ${value} is at least ${threshold.toFixed(2)} and ${age.toFixed(0)} s old (at most ${freshnessS} s).`,
+    `${suite} score ${value} is at least ${limit} and ${old} s old (at most ${freshnessS} s).`,
   );
 }
 
-/** Seconds; an observation from just ahead of the controller's clock is new, not negative. */
+function countsFor(rule: SuiteRule, signers: readonly string[]): (score: Score) => boolean {
+  return (score) => score.suite === rule.suite && signers.includes(score.signer);
+}
+
+/** Seconds, from the older of observation and receipt; what was observed just ahead is new. */
 function ageOf(score: Score, now: number): number {
-  return Math.max(0, now - score.at) / 1000;
+  return Math.max(0, now - Math.min(score.observedAt, score.receivedAt)) / 1000;
+}
+
+function majority(signers: number): number {
+  return Math.floor(signers / 2) + 1;
+}
+
+function lowerMedian(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!;
+}
+
+function extreme(
+  checks: readonly Check[],
+  field: 'score' | 'age_s',
+  pick: (...values: number[]) => number,
+): number | null {
+  const values = checks.map((one) => one.status[field]);
+  return values.length > 0 && values.every((one) => one !== null) ? pick(...values) : null;
+}
+
+/** At least `least` decimals, and as many more as the number has. */
+function decimals(value: number, least: number): string {
+  const own = String(value).split('.')[1]?.length ?? 0;
+  return value.toFixed(Math.min(20, Math.max(least, own)));
+}
+
+/** As many decimals as it takes to see on which side of `bound` it lies: 0.6999 is not 0.70. */
+function beside(value: number, bound: number, least: number): string {
+  for (let digits = least; digits <= 20; digits++) {
+    const text = value.toFixed(digits);
+    if (Math.sign(Number(text) - bound) === Math.sign(value - bound)) return text;
+  }
+  return String(value);
 }

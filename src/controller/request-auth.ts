@@ -9,23 +9,36 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import type { NodeRecord } from './store.ts';
 
-/** A signature is good for this long either side of the server's clock, seconds. */
-const MAX_SKEW_S = 60;
-/** Nonces remembered per key; a node that signs more in two minutes is turned away. */
-const MAX_NONCES_PER_KEY = 1024;
+/** A signature is good for this long either side of the server's clock, ms. */
+const MAX_SKEW = 60_000;
+/** As long as a signature can be good, from the earliest `created` to the latest receipt, ms. */
+const GENERATION = 2 * MAX_SKEW;
+/** Requests of one key in a generation; a node that signs more is turned away. */
+const MAX_REQUESTS_PER_KEY = 1024;
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** Nonces by key, only of requests that were verified: bounded by the number of nodes. */
+type Nonces = Map<string, Set<string>>;
 
 /** Who signed a request (RFC 9421): fresh, by an enrolled node, once. */
 export class RequestAuth {
   private readonly crypto: CryptoProvider;
   private readonly clock: ControllerClock;
-  /** keyid -> nonce -> when it may be forgotten (s). Only of verified requests, so bounded. */
-  private readonly nonces = new Map<string, Map<string, number>>();
+  /**
+   * Nonces are remembered in memory only. What was signed up to the second of the start may have
+   * been used before it, so it is refused: the 401 tells the time, and the node signs again.
+   */
+  private readonly startedAt: number;
+  private current: Nonces = new Map();
+  private previous: Nonces = new Map();
+  private generation: number;
 
   constructor(crypto: CryptoProvider, clock: ControllerClock) {
     this.crypto = crypto;
     this.clock = clock;
+    this.startedAt = clock.now();
+    this.generation = this.startedAt;
   }
 
   /** The node, found by `nodeOfKey`, that signed this request for the purpose `tag`, and its nonce. */
@@ -35,33 +48,41 @@ export class RequestAuth {
     headers: Headers,
     tag: SignatureTag,
   ): Checked<{ node: NodeRecord; nonce: string }> {
-    const server_time = this.clock.wall();
     const read = readSignature(headers);
-    if (!read.ok) return { ok: false, problem: { ...read.problem, server_time } };
+    if (!read.ok) return read;
     const { created, nonce, keyid } = read.value.parameters;
     const node = nodeOfKey(keyid);
     if (!node || !signatureIsValid(this.crypto, node.signing, request, read.value, tag)) {
-      return rejected('signature_invalid', { server_time });
+      return rejected('signature_invalid', {
+        field: 'signature',
+        expected: `a signature of this request by an enrolled node, tag ${tag}`,
+      });
     }
-    if (Math.abs(created - server_time / 1000) > MAX_SKEW_S) {
-      const expected = `created within ${MAX_SKEW_S} s of the server's time`;
-      return rejected('signature_expired', { server_time, field: 'created', expected });
+    const now = this.clock.now();
+    const isBeforeStart = created <= Math.floor(this.startedAt / 1000);
+    if (isBeforeStart || Math.abs(created * 1000 - now) > MAX_SKEW) {
+      const expected = `within ${MAX_SKEW / 1000} s of the server's time, and after its start`;
+      return rejected('signature_expired', { field: 'created', expected });
     }
-    if (!this.useNonce(keyid, nonce, server_time / 1000)) {
-      return rejected('nonce_reused', { server_time, field: 'nonce' });
+    this.turn(now);
+    if (this.current.get(keyid)?.has(nonce) || this.previous.get(keyid)?.has(nonce)) {
+      return rejected('nonce_reused', { field: 'nonce', expected: 'one that was not used before' });
     }
+    const used = this.current.get(keyid) ?? new Set<string>();
+    if (used.size >= MAX_REQUESTS_PER_KEY) {
+      const detail = `At most ${MAX_REQUESTS_PER_KEY} requests of a node in ${GENERATION / 1000} s.`;
+      return rejected('too_many_requests', { detail });
+    }
+    this.current.set(keyid, used.add(nonce));
     return accepted({ node, nonce });
   }
 
-  private useNonce(keyid: string, nonce: string, now: number): boolean {
-    const used = this.nonces.get(keyid) ?? new Map<string, number>();
-    this.nonces.set(keyid, used);
-    for (const [old, until] of used) {
-      if (until > now) break; // oldest first
-      used.delete(old);
-    }
-    if (used.has(nonce) || used.size >= MAX_NONCES_PER_KEY) return false;
-    used.set(nonce, now + 2 * MAX_SKEW_S);
-    return true;
+  /** Forgets nonces when every signature with them has become too old. */
+  private turn(now: number): void {
+    const passed = now - this.generation;
+    if (passed < GENERATION) return;
+    this.previous = passed < 2 * GENERATION ? this.current : new Map();
+    this.current = new Map();
+    this.generation = now;
   }
 }

@@ -1,5 +1,14 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
-import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify';
 import { enrolmentRequestSchema } from '../contract/enrolment.ts';
 import { envelopeSchema } from '../contract/envelope.ts';
 import {
@@ -13,8 +22,13 @@ import { ProblemError } from './problem-error.ts';
 
 /** Larger than any body of ours: an enrolment with its record and endpoint has about 3 KB. */
 const BODY_LIMIT = 64 * 1024;
-/** A request that is not complete by then is cut off, ms. */
+/** A request that is not complete by then is cut off, ms; looked at this often. */
 const REQUEST_TIMEOUT = 10_000;
+const REQUEST_CHECK = 2000;
+/** Longer than nodes pause between two reports, so that they keep their connections, ms. */
+const KEEP_ALIVE_TIMEOUT = 15_000;
+/** Streams and requests together; more are turned away, so that memory and descriptors last. */
+const MAX_CONNECTIONS = 4096;
 
 /** What Fastify says of a request that never reached a route. */
 const FRAMEWORK_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
@@ -23,30 +37,46 @@ const FRAMEWORK_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed_json',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'malformed_json',
   FST_ERR_CTP_INVALID_JSON_BODY: 'malformed_json',
-  FST_ERR_BAD_URL: 'not_found',
+  FST_ERR_BAD_URL: 'malformed_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
+};
+/** What Node's HTTP parser says. */
+const PARSER_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
 };
 
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger;
   readonly problems: Map<string, number>;
+  /** Controller's clock, ms. */
+  readonly now: () => number;
   /** PEM. Without it the server speaks plain HTTP. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
 
 /** A Fastify instance that answers every failure with a problem document. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const problems = new ProblemAnswers(options);
+  const server = { connectionsCheckingInterval: REQUEST_CHECK };
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
     forceCloseConnections: true,
+    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 128 },
-    ...(options.tls === undefined ? {} : { https: options.tls }),
+    frameworkErrors: (error: FailedWith, request: FastifyRequest, reply: FastifyReply) =>
+      void problems.answer(error, request, reply),
+    clientErrorHandler: (error: FailedWith, socket: Socket) => problems.answerRaw(error, socket),
+    ...(options.tls === undefined ? { http: server } : { https: { ...server, ...options.tls } }),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
+  app.server.maxConnections = MAX_CONNECTIONS;
   app.removeContentTypeParser('text/plain');
   useContractSchemas(app);
-  answerProblems(app, options.problems);
+  problems.register(app);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -68,31 +98,65 @@ function useContractSchemas(app: FastifyInstance): void {
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
 }
 
-function answerProblems(app: FastifyInstance, counts: Map<string, number>): void {
-  const send = (
-    reply: { code(status: number): { type(type: string): { send(body: unknown): unknown } } },
-    answer: Problem,
-  ): void => {
-    counts.set(answer.code, (counts.get(answer.code) ?? 0) + 1);
-    reply.code(answer.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(answer));
-  };
-  const routes: { pattern: RegExp; method: string }[] = [];
-  app.addHook('onRoute', ({ url, method }) => {
-    const pattern = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+')}/?$`);
-    for (const one of [method].flat()) routes.push({ pattern, method: one });
-  });
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0]!;
-    const allowed = routes.filter((one) => one.pattern.test(path)).map((one) => one.method);
-    if (allowed.length > 0) reply.header('allow', [...new Set(allowed)].join(', '));
-    send(reply, problem(allowed.length > 0 ? 'method_not_allowed' : 'not_found'));
-  });
-  app.setErrorHandler((error: Error & { code?: string; statusCode?: number }, request, reply) => {
-    if (error instanceof ProblemError) return send(reply, error.problem);
+type FailedWith = Error & { readonly code?: string; readonly statusCode?: number };
+
+/** Turns whatever goes wrong into a problem document, and counts it. */
+class ProblemAnswers {
+  private readonly options: ServerOptions;
+  private readonly routes: { readonly pattern: RegExp; readonly method: string }[] = [];
+
+  constructor(options: ServerOptions) {
+    this.options = options;
+  }
+
+  register(app: FastifyInstance): void {
+    app.addHook('onRoute', ({ url, method }) => {
+      const pattern = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+')}$`);
+      for (const one of [method].flat()) this.routes.push({ pattern, method: one });
+    });
+    app.setNotFoundHandler((request, reply) => {
+      const path = request.url.split('?', 1)[0]!;
+      const found = this.routes.filter((one) => one.pattern.test(path));
+      const allowed = [...new Set(found.map((one) => one.method))].join(', ');
+      if (allowed === '') return this.send(reply, problem('not_found'));
+      reply.header('allow', allowed);
+      return this.send(reply, problem('method_not_allowed', { expected: allowed }));
+    });
+    app.setErrorHandler((error: FailedWith, request, reply) => this.answer(error, request, reply));
+  }
+
+  answer(error: FailedWith, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    if (error instanceof ProblemError) return this.send(reply, error.problem);
     const known = FRAMEWORK_PROBLEMS[error.code ?? ''];
-    if (known !== undefined) return send(reply, problem(known));
-    if (error.statusCode === 400) return send(reply, problem('malformed_json'));
+    if (known !== undefined) return this.send(reply, problem(known));
+    if (error.statusCode === 400) return this.send(reply, problem('malformed_json'));
     request.log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
-    send(reply, problem('internal_error'));
-  });
+    return this.send(reply, problem('internal_error'));
+  }
+
+  /** For what is no HTTP request, or not yet: there is only a socket to answer on. */
+  answerRaw(error: FailedWith, socket: Socket): void {
+    if (error.code !== 'ECONNRESET' && socket.writable) {
+      const answer = this.completed(
+        problem(PARSER_PROBLEMS[error.code ?? ''] ?? 'malformed_request'),
+      );
+      const body = JSON.stringify(answer);
+      const head = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}`;
+      const type = `content-type: ${PROBLEM_MEDIA_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}`;
+      socket.write(`${head}\r\n${type}\r\nconnection: close\r\n\r\n${body}`);
+    }
+    socket.destroy();
+  }
+
+  private send(reply: FastifyReply, answer: Problem): FastifyReply {
+    const body = JSON.stringify(this.completed(answer));
+    return reply.code(answer.status).type(PROBLEM_MEDIA_TYPE).send(body);
+  }
+
+  /** Every 401 tells the time: the caller's clock may be all that is wrong. */
+  private completed(answer: Problem): Problem {
+    const { problems, now } = this.options;
+    problems.set(answer.code, (problems.get(answer.code) ?? 0) + 1);
+    return answer.status === 401 ? { ...answer, server_time: now() } : answer;
+  }
 }

@@ -22,5 +22,4 @@ export interface Services {
   readonly streams: StreamHub;
   /** Answered problems by code. */
   readonly problems: Map<string, number>;
-  readonly statusFile: string;
 }

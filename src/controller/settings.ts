@@ -1,3 +1,5 @@
+import { MAX_PEERS } from '../contract/config.ts';
+import { isAcceptableEd25519 } from '../contract/public-keys.ts';
 import { DEFAULT_POLICY, type Policy } from './policy.ts';
 
 /** How a mesh is governed. */
@@ -57,13 +59,52 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   number('freshness', settings.policy.freshnessS, 0.1, 86_400);
   number('lifetime', settings.lifetimeS, epochS, 86_400);
   number('grace', settings.graceS, 0.1, epochS);
-  number('report interval', settings.reportIntervalS, 0.05, epochS);
-  if (settings.policy.suites.length === 0) throw new SettingsError('suites', 'at least one suite');
+  // A score is made and taken before it can age: one report may always be on its way.
+  number('report interval', settings.reportIntervalS, 0.05, settings.policy.freshnessS);
+  checkSigners(settings);
   hostAddresses(settings.tunnelPrefix);
   return settings;
 }
 
-/** Addresses that nodes can have: all hosts of the prefix but the first (kept for a gateway). */
+/** A sentence about a verdict names suites and evaluators; configs have room for so many. */
+const MAX_SUITES = 16;
+const MAX_EVALUATORS = 31;
+
+function checkSigners({ policy: { suites }, evaluators }: Settings): void {
+  if (suites.length === 0 || suites.length > MAX_SUITES) {
+    throw new SettingsError('suites', `1 to ${MAX_SUITES} suites`);
+  }
+  if (new Set(suites.map((one) => one.suite)).size !== suites.length) {
+    throw new SettingsError('suites', 'a name of its own for each');
+  }
+  if (suites.some((one) => !Number.isSafeInteger(one.minSamples) || one.minSamples < 1)) {
+    throw new SettingsError('suites', 'at least one sample for each');
+  }
+  const keys = new Set(evaluators.map((key) => Buffer.from(key).toString('hex')));
+  if (keys.size !== evaluators.length || keys.size > MAX_EVALUATORS) {
+    throw new SettingsError('evaluators', `up to ${MAX_EVALUATORS} keys, each once`);
+  }
+  if (evaluators.some((key) => key.length !== 32 || !isAcceptableEd25519(key))) {
+    throw new SettingsError('evaluators', 'Ed25519 public keys');
+  }
+  if (keys.size === 0 && suites.some((one) => one.signers === 'evaluators')) {
+    throw new SettingsError('evaluators', 'at least one: a suite is theirs to judge');
+  }
+}
+
+/**
+ * How long nobody gets id, address and keys of a removed node, ms: configs that list them have run
+ * out by then, its last scores are stale, and its peers have let go of their pins, for which they
+ * need to see it missing for a whole lifetime.
+ */
+export function reservationMs({ lifetimeS, epochS, policy }: Settings): number {
+  return (Math.max(lifetimeS, policy.freshnessS) + 2 * epochS) * 1000;
+}
+
+/**
+ * Addresses that nodes can have: the hosts of the prefix but the first (kept for a gateway), as
+ * many as a config has room for.
+ */
 export function hostAddresses(prefix: string): Iterable<string> {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(prefix);
   const [a, b, c, d, length] = match?.slice(1).map(Number) ?? [];
@@ -75,7 +116,7 @@ export function hostAddresses(prefix: string): Iterable<string> {
   if (base % size !== 0) throw new SettingsError('tunnel prefix', 'one whose host bits are zero');
   return {
     *[Symbol.iterator]() {
-      for (let host = 2; host < size - 1; host++) {
+      for (let host = 2; host < Math.min(size - 1, MAX_PEERS + 2); host++) {
         const address = base + host;
         yield [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
       }

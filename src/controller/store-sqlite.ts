@@ -1,128 +1,84 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Envelope } from '../contract/envelope.ts';
-import type { Epoch, EpochVersion } from './epoch.ts';
+import type { Decision, Epoch, EpochVersion } from './epoch.ts';
 import type { Score } from './policy.ts';
+import { openDatabase } from './sqlite-file.ts';
 import {
   type BenchmarkOutcome,
   type BenchmarkRecord,
   type EnrolOutcome,
   MAX_SEQUENCE_STEP,
   type NodeRecord,
+  type Removal,
   type Store,
   type TokenRecord,
 } from './store.ts';
+import { WriteQueue } from './write-queue.ts';
 
-/** Epochs kept as a record of who was in and why; their secrets are gone. */
-const KEPT_EPOCHS = 1000;
-
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS epochs (
-    epoch INTEGER PRIMARY KEY,
-    version INTEGER NOT NULL UNIQUE,
-    started_at INTEGER NOT NULL,
-    members TEXT NOT NULL,
-    removed TEXT NOT NULL,
-    verdicts TEXT NOT NULL,
-    secret BLOB
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS nodes (
-    node_id TEXT PRIMARY KEY,
-    record TEXT NOT NULL,
-    wireguard BLOB NOT NULL,
-    signing BLOB NOT NULL,
-    sealing BLOB NOT NULL,
-    tunnel_address TEXT NOT NULL UNIQUE,
-    endpoint TEXT,
-    enrolled_at INTEGER NOT NULL
-  ) STRICT;
-  -- All keys of all nodes in one column: a key is unique in the mesh, whatever it is used for.
-  CREATE TABLE IF NOT EXISTS node_keys (
-    public_key BLOB PRIMARY KEY,
-    node_id TEXT NOT NULL REFERENCES nodes(node_id) ON DELETE CASCADE
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS released (
-    node_id TEXT NOT NULL,
-    tunnel_address TEXT NOT NULL,
-    released_at INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS tokens (
-    id TEXT PRIMARY KEY,
-    secret BLOB NOT NULL,
-    node_id TEXT,
-    expires_at INTEGER NOT NULL,
-    used_at INTEGER
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS sequences (
-    signer TEXT NOT NULL,
-    node_id TEXT NOT NULL REFERENCES nodes(node_id) ON DELETE CASCADE,
-    suite TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    observed_at INTEGER NOT NULL,
-    PRIMARY KEY (signer, node_id, suite)
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS scores (
-    node_id TEXT NOT NULL REFERENCES nodes(node_id) ON DELETE CASCADE,
-    suite TEXT NOT NULL,
-    score REAL NOT NULL,
-    samples INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    evidence TEXT NOT NULL,
-    PRIMARY KEY (node_id, suite)
-  ) STRICT;
-`;
-
+type Value = string | number | null | Uint8Array;
 type Row = Record<string, unknown>;
 
-/** The embedded store: one SQLite file, mode 0600, full sync: acknowledged means on the disk. */
+/** The embedded store: one SQLite file; `:memory:` for tests. */
 export class SqliteStore implements Store {
-  private readonly db: DatabaseSync;
+  private readonly database: DatabaseSync;
+  private readonly writes: WriteQueue;
   private readonly statements = new Map<string, StatementSync>();
 
-  /** Creates the file if there is none. Throws SQLite's error if it cannot be used. */
+  /** Creates the file if there is none. Throws a `StoreError`. */
   constructor(path: string) {
-    closeSync(openSync(path, 'a', 0o600)); // SQLite would create it by the umask
-    chmodSync(path, 0o600);
-    this.db = new DatabaseSync(path, { enableForeignKeyConstraints: true });
-    this.db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      PRAGMA secure_delete = ON;
-      PRAGMA busy_timeout = 5000;
-    `);
-    this.db.exec(SCHEMA);
+    this.database = openDatabase(path);
+    this.writes = new WriteQueue(this.database);
+    this.checkpoint(); // a crash may have come between an epoch's commit and its scrub
+  }
+
+  async mesh(): Promise<Uint8Array | undefined> {
+    return this.get('SELECT mesh_id FROM mesh')?.mesh_id as Uint8Array | undefined;
+  }
+
+  async claim(meshId: Uint8Array): Promise<boolean> {
+    return this.writes.add(() => {
+      this.run('INSERT INTO mesh VALUES (1, ?) ON CONFLICT DO NOTHING', meshId);
+      return this.get('SELECT 1 FROM mesh WHERE mesh_id = ?', meshId) !== undefined;
+    });
   }
 
   async currentEpoch(): Promise<Epoch | undefined> {
-    return this.readCurrent();
+    const row = this.get('SELECT * FROM epoch');
+    return row && epochOf(row);
   }
 
-  async commitEpoch(expected: EpochVersion | undefined, next: Epoch): Promise<boolean> {
-    const committed = this.transaction(() => {
-      const current = this.readCurrent();
+  async commitEpoch(
+    expected: EpochVersion | undefined,
+    next: Epoch,
+    removal?: Removal,
+  ): Promise<boolean> {
+    return this.writes.now(() => {
+      const current = this.get('SELECT epoch, version FROM epoch');
       if (current?.epoch !== expected?.epoch || current?.version !== expected?.version) {
         return false;
       }
-      if (current && (next.epoch <= current.epoch || next.version <= current.version)) {
+      if (expected && (next.epoch <= expected.epoch || next.version <= expected.version)) {
         throw new RangeError('an epoch must be greater than the one before');
       }
-      this.run('UPDATE epochs SET secret = NULL WHERE secret IS NOT NULL');
       this.run(
-        'INSERT INTO epochs (epoch, version, started_at, members, removed, verdicts, secret) VALUES (?, ?, ?, ?, ?, ?, ?)',
+        `INSERT INTO epoch VALUES (1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+           epoch = excluded.epoch, version = excluded.version, started_at = excluded.started_at,
+           secret = excluded.secret, decisions = excluded.decisions, removed = excluded.removed`,
         next.epoch,
         next.version,
         next.startedAt,
-        JSON.stringify(next.members),
-        JSON.stringify(next.removed),
-        JSON.stringify(next.verdicts),
         next.secret ?? null,
+        JSON.stringify(next.decisions),
+        JSON.stringify(next.removed),
       );
-      this.run('DELETE FROM epochs WHERE epoch <= ?', next.epoch - KEPT_EPOCHS);
+      if (removal) this.remove(removal);
+      this.forgetReservations(next.startedAt);
       return true;
     });
-    // The write-ahead log still holds the page with the old secret: empty it.
-    if (committed) this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    return committed;
+  }
+
+  async scrub(): Promise<boolean> {
+    return this.checkpoint();
   }
 
   async nodes(): Promise<NodeRecord[]> {
@@ -138,27 +94,15 @@ export class SqliteStore implements Store {
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
     addresses: Iterable<string>,
-    reservedSince: number,
   ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }> {
-    return this.transaction(() => {
-      const refused = this.refusal(node, tokenId, reservedSince);
+    return this.writes.add(() => {
+      this.forgetReservations(node.enrolledAt);
+      const refused = this.refusal(node, tokenId);
       if (refused !== undefined) return { outcome: refused };
-      const taken = new Set(
-        this.all(
-          'SELECT tunnel_address FROM nodes UNION SELECT tunnel_address FROM released WHERE released_at > ?',
-          reservedSince,
-        ).map((row) => row.tunnel_address as string),
-      );
-      let tunnelAddress: string | undefined;
-      for (const address of addresses) {
-        if (taken.has(address)) continue;
-        tunnelAddress = address;
-        break;
-      }
+      const tunnelAddress = this.freeAddress(addresses);
       if (tunnelAddress === undefined) return { outcome: 'addresses_exhausted' };
-      const enrolled = { ...node, tunnelAddress };
       this.run(
-        'INSERT INTO nodes (node_id, record, wireguard, signing, sealing, tunnel_address, endpoint, enrolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
         node.nodeId,
         JSON.stringify(node.record),
         node.wireguard,
@@ -168,199 +112,211 @@ export class SqliteStore implements Store {
         node.endpoint,
         node.enrolledAt,
       );
-      for (const key of [node.wireguard, node.signing, node.sealing]) {
-        this.run('INSERT INTO node_keys (public_key, node_id) VALUES (?, ?)', key, node.nodeId);
+      for (const key of keysOf(node)) {
+        this.run('INSERT INTO node_keys VALUES (?, ?)', key, node.nodeId);
       }
-      this.run(
-        'UPDATE tokens SET used_at = ?, secret = zeroblob(32) WHERE id = ?',
-        node.enrolledAt,
-        tokenId,
-      );
-      return { outcome: 'enrolled', node: enrolled };
+      this.run('UPDATE tokens SET used_by = ?, secret = NULL WHERE id = ?', node.nodeId, tokenId);
+      return { outcome: 'enrolled', node: { ...node, tunnelAddress } };
     });
   }
 
-  async removeNode(nodeId: string, now: number): Promise<boolean> {
-    return this.transaction(() => {
-      const row = this.get('SELECT tunnel_address FROM nodes WHERE node_id = ?', nodeId);
-      if (row === undefined) return false;
-      this.run('DELETE FROM nodes WHERE node_id = ?', nodeId);
+  async addToken(token: TokenRecord, forgetBefore: number): Promise<void> {
+    await this.writes.add(() => {
+      this.run('DELETE FROM tokens WHERE expires_at < ?', forgetBefore);
       this.run(
-        'INSERT INTO released (node_id, tunnel_address, released_at) VALUES (?, ?, ?)',
-        nodeId,
-        row.tunnel_address as string,
-        now,
+        'INSERT INTO tokens VALUES (?, ?, ?, ?, ?)',
+        token.id,
+        token.secret ?? null,
+        token.nodeId,
+        token.expiresAt,
+        token.usedBy,
       );
-      return true;
     });
-  }
-
-  async addToken(token: TokenRecord): Promise<void> {
-    this.run(
-      'INSERT INTO tokens (id, secret, node_id, expires_at, used_at) VALUES (?, ?, ?, ?, ?)',
-      token.id,
-      token.secret,
-      token.nodeId,
-      token.expiresAt,
-      token.usedAt,
-    );
   }
 
   async token(id: string): Promise<TokenRecord | undefined> {
     const row = this.get('SELECT * FROM tokens WHERE id = ?', id);
-    return row && tokenOf(row);
+    return row && { ...tokenOf(row), secret: (row.secret as Uint8Array | null) ?? undefined };
   }
 
-  async openTokens(now: number): Promise<TokenRecord[]> {
+  async openTokens(now: number): Promise<Omit<TokenRecord, 'secret'>[]> {
     return this.all(
-      'SELECT * FROM tokens WHERE used_at IS NULL AND expires_at > ? ORDER BY expires_at',
+      `SELECT id, node_id, expires_at, used_by FROM tokens
+         WHERE used_by IS NULL AND expires_at > ? ORDER BY expires_at, id`,
       now,
     ).map(tokenOf);
   }
 
   async deleteToken(id: string): Promise<boolean> {
-    return this.run('DELETE FROM tokens WHERE id = ? AND used_at IS NULL', id) > 0;
+    return this.writes.add(
+      () => this.run('DELETE FROM tokens WHERE id = ? AND used_by IS NULL', id) > 0,
+    );
   }
 
   async recordBenchmark(one: BenchmarkRecord): Promise<BenchmarkOutcome> {
-    return this.transaction(() => {
-      if (this.get('SELECT 1 FROM nodes WHERE node_id = ?', one.nodeId) === undefined) {
-        return { ok: false, reason: 'unknown_node', last: 0 };
+    return this.writes.add((): BenchmarkOutcome => {
+      if (!this.get('SELECT 1 FROM nodes WHERE node_id = ?', one.nodeId)) {
+        return { ok: false, reason: 'unknown_node' };
       }
-      const key = [one.signer, one.nodeId, one.suite] as const;
-      const last = this.get(
-        'SELECT sequence, observed_at FROM sequences WHERE signer = ? AND node_id = ? AND suite = ?',
+      const key = [one.nodeId, one.suite, one.signer] as const;
+      const before = this.get(
+        'SELECT sequence, observed_at FROM sequences WHERE node_id = ? AND suite = ? AND signer = ?',
         ...key,
       );
-      const sequence = (last?.sequence as number | undefined) ?? 0;
-      if (one.sequence <= sequence)
-        return { ok: false, reason: 'sequence_replayed', last: sequence };
-      if (one.sequence > sequence + MAX_SEQUENCE_STEP) {
-        return { ok: false, reason: 'sequence_too_far', last: sequence };
+      const last = (before?.sequence as number | undefined) ?? 0;
+      if (one.sequence <= last) return { ok: false, reason: 'sequence_replayed', last };
+      if (one.sequence > last + MAX_SEQUENCE_STEP) {
+        return { ok: false, reason: 'sequence_too_far', last };
       }
-      if (one.observedAt < ((last?.observed_at as number | undefined) ?? 0)) {
-        return { ok: false, reason: 'observed_decreasing', last: sequence };
+      if (one.observedAt < ((before?.observed_at as number | undefined) ?? 0)) {
+        return { ok: false, reason: 'observed_decreasing', last };
       }
       this.run(
-        'INSERT OR REPLACE INTO sequences (signer, node_id, suite, sequence, observed_at) VALUES (?, ?, ?, ?, ?)',
+        'INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?, ?)',
         ...key,
         one.sequence,
         one.observedAt,
       );
       this.run(
-        'INSERT OR REPLACE INTO scores (node_id, suite, score, samples, at, evidence) VALUES (?, ?, ?, ?, ?, ?)',
-        one.nodeId,
-        one.suite,
+        'INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        ...key,
         one.score,
         one.samples,
-        Math.min(one.observedAt, one.receivedAt),
+        one.observedAt,
+        one.receivedAt,
         JSON.stringify(one.evidence),
       );
       return { ok: true };
     });
   }
 
-  async scores(): Promise<Map<string, Map<string, Score>>> {
-    const scores = new Map<string, Map<string, Score>>();
-    for (const row of this.all('SELECT node_id, suite, score, samples, at FROM scores')) {
+  async scores(): Promise<Map<string, Score[]>> {
+    const byNode = new Map<string, Score[]>();
+    for (const row of this.all(`SELECT ${SCORE} FROM scores`)) {
       const nodeId = row.node_id as string;
-      let suites = scores.get(nodeId);
-      if (suites === undefined) {
-        suites = new Map();
-        scores.set(nodeId, suites);
-      }
-      suites.set(row.suite as string, {
-        score: row.score as number,
-        samples: row.samples as number,
-        at: row.at as number,
-      });
+      const known = byNode.get(nodeId);
+      if (known) known.push(scoreOf(row));
+      else byNode.set(nodeId, [scoreOf(row)]);
     }
-    return scores;
+    return byNode;
+  }
+
+  async scoresOf(nodeId: string): Promise<Score[]> {
+    return this.all(`SELECT ${SCORE} FROM scores WHERE node_id = ?`, nodeId).map(scoreOf);
   }
 
   async resetSequences(nodeId: string): Promise<boolean> {
-    return this.transaction(() => {
-      if (this.get('SELECT 1 FROM nodes WHERE node_id = ?', nodeId) === undefined) return false;
-      this.run('DELETE FROM sequences WHERE node_id = ?', nodeId);
+    return this.writes.add(() => {
+      if (!this.get('SELECT 1 FROM nodes WHERE node_id = ?', nodeId)) return false;
+      this.run('UPDATE sequences SET sequence = 0 WHERE node_id = ?', nodeId);
       return true;
     });
   }
 
+  async latestTime(): Promise<number> {
+    const row = this.get(
+      `SELECT max(t) AS t FROM (SELECT max(received_at) AS t FROM scores
+         UNION ALL SELECT max(enrolled_at) FROM nodes UNION ALL SELECT started_at FROM epoch)`,
+    );
+    return (row?.t as number | null | undefined) ?? 0;
+  }
+
   async close(): Promise<void> {
+    this.writes.flush();
+    this.checkpoint();
     this.statements.clear();
-    this.db.close();
+    this.database.close();
   }
 
   private refusal(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
-    reservedSince: number,
   ): EnrolOutcome | undefined {
-    const token = this.get('SELECT used_at FROM tokens WHERE id = ?', tokenId);
-    if (token === undefined || token.used_at !== null) return 'token_used';
+    if (!this.get('SELECT 1 FROM tokens WHERE id = ? AND used_by IS NULL', tokenId)) {
+      return 'token_used';
+    }
     if (this.get('SELECT 1 FROM nodes WHERE node_id = ?', node.nodeId)) return 'node_exists';
-    const isReserved = this.get(
-      'SELECT 1 FROM released WHERE node_id = ? AND released_at > ?',
-      node.nodeId,
-      reservedSince,
-    );
-    if (isReserved) return 'node_id_reserved';
-    for (const key of [node.wireguard, node.signing, node.sealing]) {
+    if (this.get('SELECT 1 FROM reserved WHERE node_id = ?', node.nodeId)) {
+      return 'node_id_reserved';
+    }
+    for (const key of keysOf(node)) {
       if (this.get('SELECT 1 FROM node_keys WHERE public_key = ?', key)) return 'key_in_use';
     }
     return undefined;
   }
 
-  private readCurrent(): Epoch | undefined {
-    const row = this.get('SELECT * FROM epochs ORDER BY epoch DESC LIMIT 1');
-    return row && epochOf(row);
+  private freeAddress(addresses: Iterable<string>): string | undefined {
+    const taken = new Set(
+      this.all('SELECT tunnel_address FROM nodes UNION SELECT tunnel_address FROM reserved').map(
+        (row) => row.tunnel_address,
+      ),
+    );
+    for (const address of addresses) if (!taken.has(address)) return address;
+    return undefined;
   }
 
-  private transaction<T>(body: () => T): T {
-    this.db.exec('BEGIN IMMEDIATE');
-    try {
-      const result = body();
-      this.db.exec('COMMIT');
-      return result;
-    } catch (error) {
-      this.db.exec('ROLLBACK');
-      throw error;
+  private remove({ nodeId, reservedUntil }: Removal): void {
+    this.run(
+      'INSERT INTO reserved SELECT node_id, tunnel_address, ? FROM nodes WHERE node_id = ?',
+      reservedUntil,
+      nodeId,
+    );
+    this.run('DELETE FROM nodes WHERE node_id = ?', nodeId);
+    this.run('DELETE FROM scores WHERE node_id = ?', nodeId);
+  }
+
+  /** Keys and sequences are kept as long as the name: no old score outlives that. */
+  private forgetReservations(now: number): void {
+    if (this.run('DELETE FROM reserved WHERE until <= ?', now) === 0) return;
+    for (const table of ['node_keys', 'sequences']) {
+      this.run(
+        `DELETE FROM ${table} WHERE node_id NOT IN
+           (SELECT node_id FROM nodes UNION SELECT node_id FROM reserved)`,
+      );
     }
+  }
+
+  /** Copies the journal into the file and empties it: old pages go, and secrets with them. */
+  private checkpoint(): boolean {
+    return this.get('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0;
   }
 
   private prepare(sql: string): StatementSync {
     let statement = this.statements.get(sql);
     if (statement === undefined) {
-      statement = this.db.prepare(sql);
+      statement = this.database.prepare(sql);
       this.statements.set(sql, statement);
     }
     return statement;
   }
 
-  private get(sql: string, ...values: SqlValue[]): Row | undefined {
-    return this.prepare(sql).get(...values) as Row | undefined;
+  private get(sql: string, ...values: Value[]): Row | undefined {
+    return this.prepare(sql).get(...values);
   }
 
-  private all(sql: string, ...values: SqlValue[]): Row[] {
-    return this.prepare(sql).all(...values) as Row[];
+  private all(sql: string, ...values: Value[]): Row[] {
+    return this.prepare(sql).all(...values);
   }
 
   /** Number of rows changed. */
-  private run(sql: string, ...values: SqlValue[]): number {
+  private run(sql: string, ...values: Value[]): number {
     return Number(this.prepare(sql).run(...values).changes);
   }
 }
 
-type SqlValue = string | number | null | Uint8Array;
+const SCORE = 'node_id, suite, signer, score, samples, observed_at, received_at';
+
+function keysOf(node: Pick<NodeRecord, 'wireguard' | 'signing' | 'sealing'>): Uint8Array[] {
+  return [node.wireguard, node.signing, node.sealing];
+}
 
 function epochOf(row: Row): Epoch {
   return {
     epoch: row.epoch as number,
     version: row.version as number,
     startedAt: row.started_at as number,
-    members: JSON.parse(row.members as string) as Epoch['members'],
-    removed: JSON.parse(row.removed as string) as Epoch['removed'],
-    verdicts: JSON.parse(row.verdicts as string) as Epoch['verdicts'],
+    decisions: JSON.parse(row.decisions as string) as Decision[],
+    removed: JSON.parse(row.removed as string) as string[],
     secret: (row.secret as Uint8Array | null) ?? undefined,
   };
 }
@@ -378,12 +334,22 @@ function nodeOf(row: Row): NodeRecord {
   };
 }
 
-function tokenOf(row: Row): TokenRecord {
+function scoreOf(row: Row): Score {
+  return {
+    suite: row.suite as string,
+    signer: row.signer as string,
+    score: row.score as number,
+    samples: row.samples as number,
+    observedAt: row.observed_at as number,
+    receivedAt: row.received_at as number,
+  };
+}
+
+function tokenOf(row: Row): Omit<TokenRecord, 'secret'> {
   return {
     id: row.id as string,
-    secret: row.secret as Uint8Array,
     nodeId: row.node_id as string | null,
     expiresAt: row.expires_at as number,
-    usedAt: row.used_at as number | null,
+    usedBy: row.used_by as string | null,
   };
 }

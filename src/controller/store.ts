@@ -13,39 +13,38 @@ export interface NodeRecord {
   readonly sealing: Uint8Array;
   readonly tunnelAddress: string;
   readonly endpoint: string | null;
-  /** Controller's wall clock, ms. */
+  /** Controller's clock, ms. */
   readonly enrolledAt: number;
 }
 
 export interface TokenRecord {
   readonly id: string;
-  /** 32 bytes. Erased when it is used or deleted. */
-  readonly secret: Uint8Array;
+  /** 32 bytes; undefined once it was used. */
+  readonly secret: Uint8Array | undefined;
   /** Only this node may use it; null: any. */
   readonly nodeId: string | null;
   readonly expiresAt: number;
-  readonly usedAt: number | null;
+  /** The node that used it. */
+  readonly usedBy: string | null;
 }
 
 /** An accepted observation, with the envelope as evidence. */
-export interface BenchmarkRecord {
+export interface BenchmarkRecord extends Score {
   readonly nodeId: string;
-  readonly suite: string;
-  /** `keyid` of who signed it. Sequences count per (signer, node, suite). */
-  readonly signer: string;
+  /** Sequences count per (signer, node, suite). */
   readonly sequence: number;
-  readonly observedAt: number;
-  readonly receivedAt: number;
-  readonly score: number;
-  readonly samples: number;
   readonly evidence: Envelope;
 }
 
 export type BenchmarkOutcome =
   | { readonly ok: true }
-  | { readonly ok: false; readonly reason: 'sequence_replayed' | 'sequence_too_far'; last: number }
-  | { readonly ok: false; readonly reason: 'observed_decreasing'; last: number }
-  | { readonly ok: false; readonly reason: 'unknown_node'; last: 0 };
+  | { readonly ok: false; readonly reason: 'unknown_node' }
+  | {
+      readonly ok: false;
+      readonly reason: 'sequence_replayed' | 'sequence_too_far' | 'observed_decreasing';
+      /** Last accepted sequence, 0 if there is none. */
+      readonly last: number;
+    };
 
 export type EnrolOutcome =
   | 'enrolled'
@@ -55,49 +54,78 @@ export type EnrolOutcome =
   | 'node_id_reserved'
   | 'addresses_exhausted';
 
+/** A node that ceases to exist in the step that commits an epoch without it. */
+export interface Removal {
+  readonly nodeId: string;
+  /** Controller's clock, ms: until then nobody gets its id, address or keys. */
+  readonly reservedUntil: number;
+}
+
 /** How far a sequence may jump: a node that skips to the end would shut itself out for good. */
 export const MAX_SEQUENCE_STEP = 1_000_000;
 
 /**
- * The controller's memory. Every method is atomic and durable when its promise resolves. Written
- * so that a distributed store can implement it: whoever commits an epoch names the one it
- * believes to be the current one, and loses if it is not.
+ * The controller's memory. Every method is one condition and one change, both or neither, and is
+ * durable when its promise resolves: what SQLite does in a transaction, etcd does in a Txn. Nobody
+ * relies on being the only writer: whoever commits an epoch names the one it believes to be the
+ * current one, and loses if it is not. Times are of the controller's clock, ms.
  */
 export interface Store {
+  /** The mesh (32 bytes) that this store belongs to; undefined while it is new. */
+  mesh(): Promise<Uint8Array | undefined>;
+  /** Makes a new store that mesh's; false if it belongs to another. */
+  claim(meshId: Uint8Array): Promise<boolean>;
+
+  /** The secret in it is a copy of its own. */
   currentEpoch(): Promise<Epoch | undefined>;
   /**
    * Compare-and-set: makes `next` the current epoch if `expected` is the current one (undefined:
-   * there is none). In the same transaction the secret of the epoch before is erased. False if
-   * somebody else was first.
+   * there is none). In the same transaction the secret of the epoch before is erased, and the node
+   * of `removal` is forgotten with its scores. False if somebody else was first.
    */
-  commitEpoch(expected: EpochVersion | undefined, next: Epoch): Promise<boolean>;
+  commitEpoch(expected: EpochVersion | undefined, next: Epoch, removal?: Removal): Promise<boolean>;
+  /** Rids the medium of erased secrets where erasing alone leaves copies. False: not all yet. */
+  scrub(): Promise<boolean>;
 
   nodes(): Promise<NodeRecord[]>;
   node(nodeId: string): Promise<NodeRecord | undefined>;
-  /**
-   * Uses up the token and enrols the node, or does neither. `addresses` are tried in order; ids
-   * and addresses released after `reservedSince` (ms) are not used again.
-   */
+  /** Uses up the token and enrols the node, or does neither. `addresses` are tried in order. */
   enrol(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
     addresses: Iterable<string>,
-    reservedSince: number,
   ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }>;
-  /** Forgets the node, its scores and sequences; remembers id and address as released at `now`. */
-  removeNode(nodeId: string, now: number): Promise<boolean>;
 
-  addToken(token: TokenRecord): Promise<void>;
+  /** Also forgets the tokens that expired before `forgetBefore`. */
+  addToken(token: TokenRecord, forgetBefore: number): Promise<void>;
   token(id: string): Promise<TokenRecord | undefined>;
-  /** Tokens that can still be used at `now`, without their secrets' use to anyone else. */
-  openTokens(now: number): Promise<TokenRecord[]>;
+  /** Tokens that can still be used at `now`, without their secrets. */
+  openTokens(now: number): Promise<Omit<TokenRecord, 'secret'>[]>;
+  /** False if there is no such token, or it was used. */
   deleteToken(id: string): Promise<boolean>;
 
   recordBenchmark(benchmark: BenchmarkRecord): Promise<BenchmarkOutcome>;
-  /** Newest score per node and suite. */
-  scores(): Promise<Map<string, Map<string, Score>>>;
-  /** Lets the node's signers start their sequences anew. False if there is no such node. */
+  /** Newest score of each signer about each node, by node. */
+  scores(): Promise<Map<string, Score[]>>;
+  scoresOf(nodeId: string): Promise<Score[]>;
+  /**
+   * Lets the sequences about a node start anew. Observation times still never decrease, so no old
+   * score comes back. False if there is no such node.
+   */
   resetSequences(nodeId: string): Promise<boolean>;
 
+  /** The newest time in here, 0 if there is none: the controller's clock goes on from it. */
+  latestTime(): Promise<number>;
   close(): Promise<void>;
+}
+
+/** The store cannot be used. The message says what to do. */
+export class StoreError extends Error {
+  readonly code: 'in_use' | 'not_private' | 'unknown_version' | 'io';
+
+  constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.code = code;
+  }
 }

@@ -20,32 +20,36 @@ export interface StreamSink {
   end(): void;
 }
 
+interface Stream {
+  readonly sink: StreamSink;
+  /** Controller's clock, ms: when its node last signed a request. */
+  seenAt: number;
+}
+
+export interface StreamHubOptions {
+  readonly crypto: CryptoProvider;
+  readonly clock: ControllerClock;
+  readonly meshId: Uint8Array;
+  readonly signingSeed: Uint8Array;
+  /** A node that signed no request for this long is gone, whatever its connection says, s. */
+  readonly silenceS: number;
+}
+
 /** One live stream per node; every epoch is signed once and written to all. */
 export class StreamHub {
-  private readonly sinks = new Map<string, StreamSink>();
-  private readonly crypto: CryptoProvider;
-  private readonly clock: ControllerClock;
-  private readonly meshId: Uint8Array;
-  private readonly signingSeed: Uint8Array;
+  private readonly options: StreamHubOptions;
+  private readonly streams = new Map<string, Stream>();
   private cancelHeartbeat: () => void = () => {};
   /** The newest event, for who connects later. */
   private last = '';
 
-  constructor(options: {
-    crypto: CryptoProvider;
-    clock: ControllerClock;
-    meshId: Uint8Array;
-    signingSeed: Uint8Array;
-  }) {
-    this.crypto = options.crypto;
-    this.clock = options.clock;
-    this.meshId = options.meshId;
-    this.signingSeed = options.signingSeed;
+  constructor(options: StreamHubOptions) {
+    this.options = options;
     this.heartbeat();
   }
 
   get size(): number {
-    return this.sinks.size;
+    return this.streams.size;
   }
 
   /**
@@ -53,30 +57,39 @@ export class StreamHub {
    * one is half-open at best. Returns what to call when the stream has ended.
    */
   add(nodeId: string, sink: StreamSink): () => void {
-    this.sinks.get(nodeId)?.end();
-    this.sinks.set(nodeId, sink);
+    this.drop(nodeId);
+    const stream = { sink, seenAt: this.options.clock.now() };
+    this.streams.set(nodeId, stream);
     if (this.last !== '') sink.write(this.last);
     return () => {
-      if (this.sinks.get(nodeId) === sink) this.sinks.delete(nodeId);
+      if (this.streams.get(nodeId) === stream) this.streams.delete(nodeId);
     };
   }
 
-  /** Ends the stream of a node that was removed. */
+  /** The node signed a request: it is there. */
+  seen(nodeId: string): void {
+    const stream = this.streams.get(nodeId);
+    if (stream) stream.seenAt = this.options.clock.now();
+  }
+
+  /** Ends the stream of a node, if it has one. */
   drop(nodeId: string): void {
-    this.sinks.get(nodeId)?.end();
-    this.sinks.delete(nodeId);
+    const stream = this.streams.get(nodeId);
+    this.streams.delete(nodeId);
+    stream?.sink.end();
   }
 
   publish(epoch: Epoch): Envelope {
+    const { crypto, clock, meshId, signingSeed } = this.options;
     const event: StreamEvent = {
-      mesh_id: toBase64(this.meshId),
+      mesh_id: toBase64(meshId),
       audience: 'members',
       epoch: epoch.epoch,
       version: epoch.version,
-      issued_at: this.clock.wall(),
+      issued_at: clock.now(),
       removed: epoch.removed,
     };
-    const envelope = signEnvelope(this.crypto, this.signingSeed, PAYLOAD_TYPES.streamEvent, event);
+    const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.streamEvent, event);
     this.last = `event: ${STREAM_EVENT_NAME}\nid: ${epoch.epoch}.${epoch.version}\ndata: ${JSON.stringify(envelope)}\n\n`;
     this.broadcast(this.last);
     return envelope;
@@ -84,25 +97,25 @@ export class StreamHub {
 
   close(): void {
     this.cancelHeartbeat();
-    for (const sink of this.sinks.values()) sink.end();
-    this.sinks.clear();
+    for (const nodeId of [...this.streams.keys()]) this.drop(nodeId);
   }
 
   private heartbeat(): void {
-    this.cancelHeartbeat = this.clock.after(STREAM_HEARTBEAT_S * 1000, () => {
+    const { clock, silenceS } = this.options;
+    this.cancelHeartbeat = clock.after(STREAM_HEARTBEAT_S * 1000, () => {
+      // What is written to a peer that vanished stays in the kernel for minutes and tells nothing.
+      // A node that is alive fetches its config before that runs out.
+      const oldest = clock.now() - silenceS * 1000;
+      for (const [nodeId, stream] of this.streams) if (stream.seenAt < oldest) this.drop(nodeId);
       this.broadcast(': heartbeat\n\n');
       this.heartbeat();
     });
   }
 
   private broadcast(text: string): void {
-    for (const [nodeId, sink] of this.sinks) {
-      if (sink.backlog > MAX_BACKLOG) {
-        sink.end();
-        this.sinks.delete(nodeId);
-      } else {
-        sink.write(text);
-      }
+    for (const [nodeId, { sink }] of this.streams) {
+      if (sink.backlog > MAX_BACKLOG) this.drop(nodeId);
+      else sink.write(text);
     }
   }
 }

@@ -52,8 +52,7 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
   app.get('/v1/tokens', {
     schema: { summary: 'Tokens that are not used yet', response: { 200: tokenListSchema } },
     handler: async () => {
-      const tokens = await store.openTokens(clock.wall());
-      for (const { secret } of tokens) secret.fill(0);
+      const tokens = await store.openTokens(clock.now());
       return {
         tokens: tokens.map(({ id, nodeId, expiresAt }) => ({
           id,
@@ -81,7 +80,8 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
     handler: async (request) => {
       const { node_id } = request.params;
       const removed = await governor.remove(node_id);
-      if (removed === undefined) return refuse('unknown_node', { field: 'node_id' });
+      if (removed === undefined)
+        return refuse('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
       streams.drop(node_id);
       request.log.info({ node_id, epoch: removed.epoch }, 'node removed by an admin');
       return { epoch: removed.epoch, version: removed.version };
@@ -92,7 +92,8 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
     schema: { summary: "Let a node's sequences start anew", params: nodeParams },
     handler: async (request, reply) => {
       const { node_id } = request.params;
-      if (!(await store.resetSequences(node_id))) refuse('unknown_node', { field: 'node_id' });
+      if (!(await store.resetSequences(node_id)))
+        refuse('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
       request.log.info({ node_id }, 'sequences reset by an admin');
       return reply.code(204).send();
     },

@@ -54,14 +54,14 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
     },
     handler: async (request: NodeRequest, reply) => {
       const { node, nonce } = ownRequest(services, request, SIGNATURE_TAGS.config);
-      const epoch = governor.current;
-      if (epoch?.secret === undefined) return refuse('not_ready');
-      reply.header('cache-control', 'no-store').header('etag', configs.etag(node.nodeId, epoch));
-      if (request.headers['if-none-match'] === configs.etag(node.nodeId, epoch)) {
-        return reply.code(304).send();
+      const { servable } = governor;
+      if (servable === undefined) {
+        return refuse('not_ready', { detail: governor.notReady ?? 'No config can be given out.' });
       }
-      const { envelope } = await configs.build(node, epoch, nonce);
-      return reply.send(envelope);
+      const etag = configs.etag(node.nodeId, servable.epoch);
+      reply.header('cache-control', 'no-store').header('etag', etag);
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+      return reply.send(await configs.build(node, servable, nonce));
     },
   });
 
@@ -113,6 +113,9 @@ export function signedRequest(
     authority: (request.headers.host ?? '').toLowerCase(),
     ...splitTarget(request.url),
   };
-  const { auth, governor } = services;
-  return orRefuse(auth.verify((keyid) => governor.nodeOfKey(keyid), parts, request.headers, tag));
+  const { auth, governor, streams } = services;
+  const nodeOfKey = (keyid: string) => governor.nodeOfKey(keyid);
+  const signed = orRefuse(auth.verify(nodeOfKey, parts, request.headers, tag));
+  streams.seen(signed.node.nodeId);
+  return signed;
 }

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { epochSchema } from '../../contract/epoch.ts';
 import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
+import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
+import { membersOf } from '../epoch.ts';
 import { epochDocument } from '../epoch-document.ts';
 import { controllerMetrics } from '../metrics.ts';
 import { refuse } from '../problem-error.ts';
@@ -43,9 +45,9 @@ export function stateRoutes(
         streams: streams.size,
         acceptedBenchmarks: benchmarks.accepted,
         problems,
-        ready: governor.isReady,
+        ready: governor.notReady === undefined,
       });
-      return reply.type('text/plain; version=0.0.4').send(text);
+      return reply.type(METRICS_MEDIA_TYPE).send(text);
     },
   });
 
@@ -57,7 +59,8 @@ export function stateRoutes(
   app.get('/readyz', {
     schema: { summary: 'Epochs are being decided' },
     handler: async () => {
-      if (!governor.isReady) return refuse('not_ready', { detail: waiting(services) });
+      const { notReady } = governor;
+      if (notReady !== undefined) return refuse('not_ready', { detail: notReady });
       return { status: 'ready', epoch: governor.current?.epoch };
     },
   });
@@ -69,20 +72,21 @@ export function stateRoutes(
 export function membersAndLoopback(services: Services): (request: FastifyRequest) => void {
   const { settings, governor } = services;
   return (request) => {
-    if (settings.epochOnLoopback && isLoopback(request.socket.remoteAddress)) return;
+    if (settings.epochOnLoopback && isFromHere(request)) return;
     const { node } = signedRequest(services, request, SIGNATURE_TAGS.epoch);
-    if (!governor.current?.members.some((one) => one.nodeId === node.nodeId)) {
+    if (!membersOf(governor.current).has(node.nodeId)) {
       refuse('not_authorized', { expected: 'a member of the present epoch' });
     }
   };
 }
 
-function isLoopback(address: string | undefined): boolean {
-  return address === '::1' || /^(?:::ffff:)?127\./.test(address ?? '');
-}
+const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
+const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
 
-function waiting({ governor }: Services): string {
-  return governor.current === undefined
-    ? 'No epoch has been committed yet.'
-    : `Epoch ${governor.current.epoch} goes on until its members have reported again.`;
+/** A caller on this machine that asks for itself: no proxy, no page of some other site. */
+function isFromHere({ socket, headers }: FastifyRequest): boolean {
+  const address = socket.remoteAddress ?? '';
+  if (address !== '::1' && !/^(?:::ffff:)?127\./.test(address)) return false;
+  if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
+  return LOOPBACK_HOST.test(headers.host ?? '');
 }

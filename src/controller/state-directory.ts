@@ -1,0 +1,74 @@
+import { chmodSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { controllerFingerprint } from '../contract/ids.ts';
+import { KeyFileError, readKeyFile, writeKeyFile } from '../contract/key-file.ts';
+import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { type Store, StoreError } from './store.ts';
+import { SqliteStore } from './store-sqlite.ts';
+
+/** A start that cannot succeed by being tried again. */
+export class ControllerStartError extends Error {
+  override readonly name = 'ControllerStartError';
+}
+
+/** Makes the directory of database, key, socket and status; nobody else may put files in it. */
+export function privateDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const mode = statSync(path).mode & 0o777;
+  if (process.platform === 'win32' || (mode & 0o022) === 0) return;
+  const text = mode.toString(8).padStart(4, '0');
+  throw new ControllerStartError(
+    `${path}: others may write here (mode ${text}), run: chmod 700 ${path}`,
+  );
+}
+
+/** A second controller on the same file is refused. */
+export function openStore(path: string): Store {
+  try {
+    return new SqliteStore(path);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new ControllerStartError(error.message, { cause: error });
+  }
+}
+
+/** The controller's signing seed. Made for a new mesh only: a mesh is named by its key. */
+export async function signingKey(
+  store: Store,
+  path: string,
+  crypto: CryptoProvider,
+  random: RandomBytes,
+): Promise<Uint8Array> {
+  const mesh = await store.mesh();
+  const seed = existingKey(path);
+  if (seed === undefined && mesh !== undefined) {
+    const message = `${path}: the key is gone, but the database is of the mesh that it governs; restore it`;
+    throw new ControllerStartError(message);
+  }
+  const key = seed ?? newKey(path, random);
+  const meshId = controllerFingerprint(crypto, crypto.ed25519Public(key));
+  if (await store.claim(meshId)) return key;
+  throw new ControllerStartError(`${path}: the database belongs to a mesh with another key`);
+}
+
+function existingKey(path: string): Uint8Array | undefined {
+  try {
+    return readKeyFile(path);
+  } catch (error) {
+    if (error instanceof KeyFileError && error.code === 'missing') return undefined;
+    throw error;
+  }
+}
+
+function newKey(path: string, random: RandomBytes): Uint8Array {
+  const seed = random(32);
+  writeKeyFile(path, seed);
+  return seed;
+}
+
+/** For readers that never see half of it. */
+export function writeAtomically(path: string, text: string): void {
+  const temporary = `${path}.new`;
+  writeFileSync(temporary, text, { mode: 0o644 });
+  chmodSync(temporary, 0o644); // whatever the umask is at the moment
+  renameSync(temporary, path);
+}
