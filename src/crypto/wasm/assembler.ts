@@ -9,7 +9,7 @@ export type ValueType = 'i32' | 'i64' | 'v128';
 export type ResultType = ValueType | 'void';
 
 /** Bytes as a tree, so that nesting copies nothing; flattened once per function. */
-export type Bytes = readonly (number | Bytes)[];
+export type Bytes = Uint8Array | readonly (number | Bytes)[];
 
 /** Instructions that leave one value of type `T` (or nothing) on the stack. */
 export interface Code<T extends ResultType> {
@@ -22,12 +22,29 @@ export function code<T extends ResultType>(type: T, ...bytes: (number | Bytes)[]
   return { type, bytes };
 }
 
-function flatten(bytes: Bytes, into: number[]): number[] {
-  for (const part of bytes) {
-    if (typeof part === 'number') into.push(part);
-    else flatten(part, into);
+/** Appends `bytes` to `into`, which has room, and returns where they end. */
+function write(bytes: Bytes, into: Uint8Array, offset: number): number {
+  if (bytes instanceof Uint8Array) {
+    into.set(bytes, offset);
+    return offset + bytes.length;
   }
-  return into;
+  let at = offset;
+  // An index, not an iterator: this runs once, at start-up, before anything is compiled.
+  for (let i = 0; i < bytes.length; i++) {
+    const part = bytes[i]!;
+    if (typeof part === 'number') into[at++] = part;
+    else at = write(part, into, at);
+  }
+  return at;
+}
+
+const MAX_MODULE_LENGTH = 1 << 16;
+
+function flatten(bytes: Bytes): Uint8Array {
+  const room = new Uint8Array(MAX_MODULE_LENGTH);
+  const length = write(bytes, room, 0);
+  if (length > MAX_MODULE_LENGTH) throw new RangeError('module too long');
+  return room.slice(0, length);
 }
 
 /** Unsigned LEB128 (5.2.2). */
@@ -150,19 +167,13 @@ export class Func<P extends Signature, R extends ResultType> {
   }
 }
 
-const section = (id: number, content: readonly number[]): number[] => [
-  id,
-  ...unsigned(content.length),
-  ...content,
-];
-const vector = (items: readonly (readonly number[])[]): number[] => [
-  ...unsigned(items.length),
-  ...items.flat(),
-];
-const name = (text: string): number[] => [
-  ...unsigned(text.length),
-  ...Array.from(text, (character) => character.charCodeAt(0)),
-];
+function sized(content: Bytes): Bytes {
+  const flat = flatten(content);
+  return [unsigned(flat.length), flat];
+}
+const section = (id: number, content: Bytes): Bytes => [id, sized(content)];
+const vector = (items: readonly Bytes[]): Bytes => [unsigned(items.length), items];
+const name = (text: string): Bytes => sized(new TextEncoder().encode(text));
 
 /**
  * A module that imports one shared memory `env.memory` and one i32 constant `env.scratch`, and
@@ -173,9 +184,9 @@ export class ModuleAssembler {
   readonly scratch: Code<'i32'> = code('i32', 0x23, 0); // global.get 0
 
   private readonly maximumPages: number;
-  private readonly types: number[][] = [];
-  private readonly exports: number[][] = [];
-  private readonly bodies: number[][] = [];
+  private readonly types: Bytes[] = [];
+  private readonly exports: Bytes[] = [];
+  private readonly bodies: Bytes[] = [];
 
   /** Memory of up to `maximumPages` pages of 64 KB can be given at instantiation. */
   constructor(maximumPages: number) {
@@ -195,19 +206,17 @@ export class ModuleAssembler {
     const index = this.bodies.length;
     this.types.push([
       0x60,
-      ...vector(types.map((type) => [VALUE_TYPE[type]])),
-      ...unsigned(results.length),
-      ...results,
+      vector(types.map((type) => [VALUE_TYPE[type]])),
+      vector(results.map((type) => [type])),
     ]);
-    if (exportName !== undefined) this.exports.push([...name(exportName), 0, ...unsigned(index)]);
+    if (exportName !== undefined) this.exports.push([name(exportName), 0, unsigned(index)]);
 
     const locals = new Locals(types);
     const parameters = Object.fromEntries(
       names.map((key, position) => [key, new Local(signature[key] as ValueType, position)]),
     ) as Parameters<P>;
     const statements = join(body(parameters, locals)); // first: it declares the locals
-    const content = flatten([locals.encode(), statements, 0x0b], []);
-    this.bodies.push([...unsigned(content.length), ...content]);
+    this.bodies.push(sized([locals.encode(), statements, 0x0b]));
     return new Func(index, names, result);
   }
 
@@ -216,16 +225,16 @@ export class ModuleAssembler {
    * of equal bytes, so modules to be compiled with different options must differ in it.
    */
   assemble(label: string): Uint8Array {
-    const memory = [...name('env'), ...name('memory'), 2, 3, 0, ...unsigned(this.maximumPages)];
-    const scratch = [...name('env'), ...name('scratch'), 3, VALUE_TYPE.i32, 0];
-    return Uint8Array.from([
-      ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic and version (5.5.16)
-      ...section(1, vector(this.types)),
-      ...section(2, vector([memory, scratch])),
-      ...section(3, vector(this.bodies.map((_, index) => unsigned(index)))),
-      ...section(7, vector(this.exports)),
-      ...section(10, vector(this.bodies)),
-      ...section(0, name(label)),
+    const memory = [name('env'), name('memory'), 2, 3, 0, unsigned(this.maximumPages)];
+    const scratch = [name('env'), name('scratch'), 3, VALUE_TYPE.i32, 0];
+    return flatten([
+      [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic and version (5.5.16)
+      section(1, vector(this.types)),
+      section(2, vector([memory, scratch])),
+      section(3, vector(this.bodies.map((_, index) => unsigned(index)))),
+      section(7, vector(this.exports)),
+      section(10, vector(this.bodies)),
+      section(0, name(label)),
     ]);
   }
 }

@@ -43,6 +43,7 @@ export function defineKeystreams(
       const chacha = new ChaCha20(locals, halves, { key, nonceLow: low, nonceHigh: high, counter });
       const poly = new Poly1305(locals, polyState);
       const left = locals.new('i32');
+      const doubleRound = chacha.doubleRound();
       const absorbUnit = Array.from({ length: BLOCKS_PER_UNIT }, (_, block) =>
         poly.absorb(wordsAt(message, block * 16)),
       ).flat();
@@ -53,7 +54,7 @@ export function defineKeystreams(
           ...poly.load(),
           doWhile(
             [
-              ...interleaved(chacha.doubleRound(), absorbUnit),
+              ...interleaved(doubleRound, absorbUnit),
               message.set(i32.add(message, i32.const(UNIT_LENGTH))),
               units.set(i32.sub(units, i32.const(1))),
             ],
@@ -61,7 +62,7 @@ export function defineKeystreams(
           ),
           ...poly.save(),
         ]),
-        doWhile([...chacha.doubleRound().flat(), left.set(i32.sub(left, i32.const(1)))], left),
+        doWhile([...doubleRound.flat(), left.set(i32.sub(left, i32.const(1)))], left),
         ...chacha.store(out),
       ];
     });
