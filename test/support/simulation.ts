@@ -1,7 +1,11 @@
 import { nodeProvider } from '../../src/crypto/node.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
-import { TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
+import {
+  selectTransportAead,
+  TRANSPORT_AEAD_FACTORIES,
+  type TransportAeadName,
+} from '../../src/crypto/transport-select.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import type { DeviceChange, PeerChange, PeerStatus } from '../../src/device/config.ts';
 import type { RotationSettings } from '../../src/device/rotation.ts';
@@ -212,6 +216,7 @@ export class SimulatedNode {
   }
 
   sendPacket(packet: Uint8Array): void {
+    if (!this.isRunning) return;
     this.core.sendPacket(packet, this.clock);
     this.settle();
   }
@@ -228,6 +233,7 @@ export class SimulatedNode {
     this.reschedule();
   }
 
+  /** Neither sends nor receives until `restart`. */
   stop(): void {
     this.isRunning = false;
   }
@@ -266,7 +272,7 @@ export class SimulatedNode {
     const core = new TunnelCore({
       crypto: options.crypto ?? nodeProvider,
       random: seededBytes(seed),
-      aead: options.aead ?? TRANSPORT_AEAD_FACTORIES['wasm-simd'],
+      aead: options.aead ?? fastestAead(),
       kernel: javascriptKernel,
       mtu: options.mtu ?? 1420,
       maxPeers: options.maxPeers ?? 16,
@@ -316,6 +322,19 @@ export function innerPacket(
 }
 
 export const payloadOf = (packet: Uint8Array): Uint8Array => packet.subarray(20);
+
+let fastest: TransportAeadName | undefined;
+
+/** Tested once and not for every node. */
+function fastestAead(): TransportAeadFactory {
+  fastest ??= selectTransportAead(new WebAssembly.Memory(ONE_MEGABYTE), 4096, {
+    prefer: 'wasm-simd',
+    log: console.warn,
+  }).name as TransportAeadName;
+  return TRANSPORT_AEAD_FACTORIES[fastest];
+}
+
+const ONE_MEGABYTE = { initial: 16, maximum: 16, shared: true };
 
 function isBefore(a: Event, b: Event): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
