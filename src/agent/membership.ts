@@ -29,7 +29,7 @@ export interface MembershipOptions {
 const NO_PEERS: DesiredPeers = new Map();
 
 /**
- * What is in force on the device, and the rules about time and order of DESIGN section 4. Every
+ * What is in force on the device, and the rules about time and order (docs/GOVERNANCE.md). Every
  * change goes through one queue, so that no two of them interleave and the newest wins.
  */
 export class Membership {

@@ -75,7 +75,7 @@ export interface SealedPsks {
   readonly ciphertext: string;
 }
 
-/** Bounds every document; DESIGN's advice is to stop at a thousand. */
+/** Bounds every document. A full mesh of more than a thousand wants keys for pairs that talk only. */
 export const MAX_PEERS = 10_000;
 
 export const configSchema = {

@@ -16,7 +16,7 @@ export interface RotationSettings {
   readonly epoch: number;
 }
 
-/** DESIGN of a governed mesh: epochs of a minute, 20 s of grace. */
+/** What a governed mesh uses unless told otherwise: epochs of a minute, 20 s of grace. */
 export const DEFAULT_ROTATION: RotationSettings = { grace: 20_000, epoch: 60_000 };
 
 /**
