@@ -1,5 +1,6 @@
 import { Bench } from 'tinybench';
 import { AllowedIps } from '../src/datapath/allowedips.ts';
+import { publish } from './suite.ts';
 
 /**
  * Allowed-ips lookups straight from packet bytes, at 10, 1,000 and 100,000 prefixes: addresses that
@@ -54,13 +55,14 @@ for (const prefixes of [10, 1_000, 100_000]) {
   }
 }
 await bench.run();
-console.table(
+publish(
+  'allowed-ips lookups',
   bench.tasks.map((task) => {
     if (task.result.state !== 'completed') throw new Error(`${task.name} did not complete`);
     const { mean } = task.result.latency;
     return {
-      'allowed-ips': task.name,
-      'ns per lookup': ((mean * 1e6) / LOOKUPS).toFixed(1),
+      table: task.name,
+      'ns per lookup': Number(((mean * 1e6) / LOOKUPS).toFixed(1)),
       'lookups/s': Math.round((LOOKUPS * 1000) / mean),
     };
   }),

@@ -7,6 +7,7 @@ import { javascriptKernel, type MemoryKernelFactory } from '../src/datapath/chec
 import { Inbound } from '../src/datapath/inbound.ts';
 import { BUFFER, KEYPAIR, PacketMemory } from '../src/datapath/memory.ts';
 import { Outbound } from '../src/datapath/outbound.ts';
+import { publish } from './suite.ts';
 
 /**
  * The data path in memory: packets per second through one thread, without any I/O. "No cipher" is
@@ -201,10 +202,10 @@ for (const [cipher, aead, kernel] of CIPHERS) {
         way,
         'packets/s': Math.round(packets / seconds),
         'ns per packet': Math.round((seconds * 1e9) / packets),
-        'Gbit/s': ((payload * 8) / seconds / 1e9).toFixed(2),
+        'Gbit/s': Number(((payload * 8) / seconds / 1e9).toFixed(2)),
       });
     }
     if (state.written === 0) throw new Error('nothing arrived');
   }
 }
-console.table(results);
+publish('data path in memory', results);

@@ -13,7 +13,8 @@ export interface Implementation {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-const QUIET = { LOG_LEVEL: 'error', WG_PROCESS_FOREGROUND: '1' };
+/** For all the same. */
+export const QUIET = { LOG_LEVEL: 'error', WG_PROCESS_FOREGROUND: '1' };
 
 function build(script: string): string {
   return execFileSync('sh', [`${ROOT}/native-bench/${script}`], {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, loadNow, waitUntilCalm } from '../machine.ts';
 import { median } from '../statistics.ts';
-import { type Implementation, implementations } from './implementations.ts';
+import { type Implementation, implementations, QUIET } from './implementations.ts';
 import { footprint, MEASURES, type Measure, type Values } from './measures.ts';
 import { type Failure, type Results, ratiosOf, type Sample, valuesOf } from './results.ts';
 import { tcp } from './traffic.ts';
@@ -22,6 +22,8 @@ const USAGE = `Usage: npm run bench:native -- [options]
   --only A,B        these measures only: ${MEASURES.map(({ name }) => name).join(', ')}
   --paths A,B       these paths only: none, wireguard-go, meshtun, boringtun,
                     meshtun-to-wireguard-go, wireguard-go-to-meshtun
+  --also NAME=PATH  a further implementation, called as wg-quick calls it (PATH -f INTERFACE):
+                    another version of ours, say
   --wait-calm       before each round, wait until the load average is below 0.7 (at most 10 minutes)
   --output FILE     where the results go (native-bench/results/end-to-end.json)
 `;
@@ -35,6 +37,7 @@ interface Options {
   readonly seconds: number;
   readonly only: readonly string[] | undefined;
   readonly paths: readonly string[] | undefined;
+  readonly also: readonly Implementation[];
   readonly waitCalm: boolean;
   readonly output: string;
 }
@@ -46,6 +49,7 @@ function parseOptions(): Options {
       seconds: { type: 'string', default: '3' },
       only: { type: 'string' },
       paths: { type: 'string' },
+      also: { type: 'string', multiple: true, default: [] },
       'wait-calm': { type: 'boolean', default: false },
       output: {
         type: 'string',
@@ -66,6 +70,7 @@ function parseOptions(): Options {
     seconds: positive('seconds', values.seconds),
     only,
     paths: values.paths?.split(','),
+    also: values.also.map(further),
     waitCalm: values['wait-calm'],
     output: values.output,
   };
@@ -77,9 +82,18 @@ function positive(name: string, text: string): number {
   return number;
 }
 
+function further(text: string): Implementation {
+  const [name, path] = text.split('=');
+  if (!name || !path) throw new Error(`--also ${text} is not NAME=PATH`);
+  return { name, version: path, command: (link) => [path, '-f', link], environment: QUIET };
+}
+
 type Between = readonly [Implementation, Implementation];
 
-function tunnelsToMeasure(all: ReturnType<typeof implementations>): Map<string, Between> {
+function tunnelsToMeasure(
+  all: ReturnType<typeof implementations>,
+  also: readonly Implementation[],
+): Map<string, Between> {
   const { meshtun, wireguardGo, boringtun } = all;
   const tunnels = new Map<string, Between>([
     ['wireguard-go', [wireguardGo, wireguardGo]],
@@ -88,6 +102,7 @@ function tunnelsToMeasure(all: ReturnType<typeof implementations>): Map<string, 
     ['wireguard-go-to-meshtun', [wireguardGo, meshtun]],
   ]);
   if (boringtun !== undefined) tunnels.set('boringtun', [boringtun, boringtun]);
+  for (const one of also) tunnels.set(one.name, [one, one]);
   return tunnels;
 }
 
@@ -199,7 +214,7 @@ async function main(): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('needs root: it makes network namespaces');
   const all = implementations();
   for (const line of all.skipped) progress(`skipped: ${line}\n`);
-  const tunnels = tunnelsToMeasure(all);
+  const tunnels = tunnelsToMeasure(all, options.also);
   const run = new Run(options, tunnels);
   const startedAt = new Date();
   for (let round = 0; round < options.rounds; round++) {
