@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { main } from '../../src/cli/meshnet.ts';
+import { parseJoinToken } from '../../src/contract/join-token.ts';
+import { type Controller, startController } from '../../src/controller/controller.ts';
+import { defaultProvider } from '../../src/crypto/select.ts';
+
+let directory: string;
+let controller: Controller;
+let socket: string;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'meshnet-cli-'));
+  controller = await startController({
+    state: join(directory, 'controller'),
+    listen: { host: '127.0.0.1', port: 0 },
+    crypto: defaultProvider(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+  });
+  socket = controller.adminSocket;
+});
+afterAll(async () => {
+  await controller.close();
+  rmSync(directory, { recursive: true });
+});
+
+/** Runs a command line in this process. */
+async function meshnet(...parameters: string[]) {
+  let out = '';
+  let err = '';
+  const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += text;
+    return true;
+  });
+  const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    err += text;
+    return true;
+  });
+  try {
+    const code = await main(parameters);
+    return { code, out, err };
+  } finally {
+    stdout.mockRestore();
+    stderr.mockRestore();
+  }
+}
+
+const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
+
+test('tokens are shown once and listed without their secret', async () => {
+  const created = await meshnet('token', 'create', '--socket', socket, '--ttl', '10m');
+  expect(created.code).toBe(0);
+  const token = parseJoinToken(created.out)!;
+  expect(token.fingerprint).toEqual(controller.meshId);
+  const listed = await meshnet('token', 'list', '--socket', socket);
+  expect(listed.out).toContain(token.id);
+  expect(listed.out).not.toContain(created.out.trim().split('.')[1]);
+});
+
+test('node add prints the command for the new machine', async () => {
+  const { out } = await meshnet('node', 'add', 'node-x', '--socket', socket);
+  expect(out).toMatch(/MESHNET_TOKEN=\S+ meshnet node --name node-x --controller URL/);
+  const asJson = await meshnet('node', 'add', 'node-x', '--socket', socket, '--json');
+  expect(json(asJson.out)).toMatchObject({ node_id: 'node-x' });
+  expect((await meshnet('node', 'add', 'Node_X', '--socket', socket)).code).toBe(2);
+});
+
+test('epoch, rotate, status and node list tell the state, for people and as JSON', async () => {
+  const before = json((await meshnet('epoch', '--socket', socket, '--json')).out);
+  const rotated = await meshnet('rotate', '--socket', socket);
+  expect(rotated).toMatchObject({ code: 0, out: `epoch ${Number(before.epoch) + 1} has begun\n` });
+  expect((await meshnet('epoch', '--socket', socket)).out).toMatch(
+    /^epoch \d+\.\d+, started .*0 of 0/,
+  );
+  const options = ['--socket', socket, '--state', directory];
+  expect((await meshnet('status', ...options)).out).toMatch(/^epoch \d+, next rotation/);
+  expect(json((await meshnet('status', ...options, '--json')).out)).toMatchObject({ nodes: [] });
+  expect(json((await meshnet('node', 'list', '--socket', socket, '--json')).out)).toEqual([]);
+  const overNetwork = await meshnet('epoch', '--url', controller.url, '--json');
+  expect(json(overNetwork.out)).toMatchObject({ epoch: Number(before.epoch) + 1 });
+});
+
+test('exit codes and messages say what went wrong', async () => {
+  const nobody = await meshnet('status', '--socket', join(directory, 'none'), '--state', directory);
+  expect(nobody).toMatchObject({ code: 3 });
+  expect(nobody.err).toContain('Is the controller running?');
+  const unknown = await meshnet('why', 'node-z', '--socket', socket);
+  expect(unknown).toMatchObject({ code: 4, err: 'meshnet: there is no node node-z.\n' });
+  const asJson = await meshnet('why', 'node-z', '--socket', socket, '--json');
+  expect(json(asJson.err)).toMatchObject({ error: { code: 'unknown_node' } });
+  expect(await meshnet('node', 'remove', 'node-z', '--socket', socket)).toMatchObject({ code: 4 });
+  const refused = await meshnet('token', 'create', '--socket', socket, '--ttl', '99d');
+  expect(refused).toMatchObject({ code: 4 });
+  expect(refused.err).toContain('ttl_s');
+});
+
+test('a slip on the command line is answered with what was meant', async () => {
+  const command = await meshnet('staus');
+  expect(command).toMatchObject({ code: 2 });
+  expect(command.err).toContain('Did you mean status?');
+  const option = await meshnet('rotate', '--scoket', 'x');
+  expect(option).toMatchObject({ code: 2 });
+  expect(option.err).toContain('Did you mean --socket?');
+  const value = await meshnet('node', '--score-mean', '1.5');
+  expect(value.err).toContain('Expected a number from 0 to 1');
+  expect((await meshnet('demo', '--scenario', 'panic')).err).toContain('steady, decay, recover');
+  expect((await meshnet('node', '--backend', 'windows')).code).toBe(2);
+});
+
+test('help names every command and the exit codes', async () => {
+  const { code, out } = await meshnet('--help');
+  expect(code).toBe(0);
+  for (const word of 'controller node demo status why epoch rotate token keygen Exit'.split(' ')) {
+    expect(out).toContain(word);
+  }
+  expect((await meshnet('node', '--help')).out).toContain('uapi:SOCKET');
+});
+
+test('keygen makes private key files and shows the public keys only', async () => {
+  const state = join(directory, 'node');
+  const made = await meshnet('keygen', '--state', state, '--json');
+  expect(Object.keys(json(made.out))).toEqual(['state', 'wireguard', 'signing', 'sealing']);
+  for (const name of ['wireguard', 'signing', 'sealing']) {
+    expect(statSync(join(state, `${name}.key`)).mode & 0o777).toBe(0o600);
+  }
+  expect((await meshnet('keygen', '--state', state, '--json')).out).toBe(made.out);
+  chmodSync(join(state, 'signing.key'), 0o644);
+  const open = await meshnet('keygen', '--state', state);
+  expect(open).toMatchObject({ code: 5 });
+  expect(open.err).toContain('chmod 600');
+  writeFileSync(join(state, 'signing.key'), 'oops\n', { mode: 0o600 });
+  expect((await meshnet('node', '--state', state, '--controller', controller.url)).code).toBe(5);
+});
+
+test('a node that is not enrolled and has no token, or a wrong one, says so', async () => {
+  const state = join(directory, 'other');
+  const without = await meshnet('node', '--state', state, '--controller', controller.url);
+  expect(without).toMatchObject({ code: 4 });
+  expect(without.err).toContain('not enrolled');
+  const options = ['--state', state, '--controller', controller.url, '--backend', 'userspace'];
+  const wrong = await meshnet('node', ...options, '--name', 'node-y', '--token', 'a.b.c');
+  expect(wrong.err).toContain('not a join token');
+  const text = (
+    await meshnet('token', 'create', '--node', 'node-q', '--socket', socket)
+  ).out.trim();
+  const another = await meshnet('node', ...options, '--name', 'node-y', '--token', text);
+  expect(another).toMatchObject({ code: 4 });
+  expect(another.err).toContain('another node');
+});
