@@ -44,11 +44,12 @@ export class Keypairs {
     this.receiveOnly.push(keypair);
     const dropped: Keypair[] = [];
     while (this.receiveOnly.length > MAX_RECEIVE_ONLY) {
-      // Unconfirmed ones go first: only the peer itself can make many of them.
-      const unconfirmed = this.receiveOnly.findIndex(
-        (k) => k.confirmedAt === undefined && k !== keypair,
-      );
-      dropped.push(...this.receiveOnly.splice(Math.max(unconfirmed, 0), 1));
+      // The oldest goes, confirmed or not: in crossing handshakes the peer may be about to send on
+      // an unconfirmed one, and what it still sends on is never eight handshakes old.
+      const others = this.receiveOnly.filter((k) => k !== keypair);
+      const oldest = others.reduce((a, b) => (isOlder(b, a) ? b : a));
+      this.receiveOnly.splice(this.receiveOnly.indexOf(oldest), 1);
+      dropped.push(oldest);
     }
     return dropped;
   }
@@ -89,6 +90,11 @@ export class Keypairs {
     if (crossed(candidate, present)) return candidate.isInitiator === this.isSmaller;
     return candidate.createdAt >= present.createdAt || present.confirmedAt === undefined;
   }
+}
+
+function isOlder(a: Keypair, b: Keypair): boolean {
+  if (a.generation !== b.generation) return a.generation < b.generation;
+  return a.createdAt < b.createdAt;
 }
 
 /** True if one was initiated here and, before its response came, the other was answered. */

@@ -88,16 +88,27 @@ test('a late first packet on an earlier keypair does not take sending back to it
 });
 
 describe('at most eight are received on only', () => {
-  test('of those, unconfirmed ones go first, oldest first', () => {
+  test('beyond that the oldest goes, older generations first, never the new one', () => {
     const keypairs = new Keypairs();
-    const working = Array.from({ length: 5 }, () => initiated(keypairs));
-    for (const each of working) each.confirmedAt = each.createdAt;
-    const pending = Array.from({ length: 4 }, () => keypair());
-    expect(pending.flatMap((each) => keypairs.add(each))).toEqual([]);
+    const late = keypair({ generation: 1, createdAt: 1e9 });
+    const others = Array.from({ length: 7 }, () => keypair({ generation: 2 }));
+    for (const each of [...others, late]) keypairs.add(each);
+    const newest = Array.from({ length: 3 }, () => keypair({ generation: 2 }));
+    expect(newest.flatMap((each) => keypairs.add(each))).toEqual([late, others[0], others[1]]);
+    expect(keypairs.receiveOnly).toEqual([...others.slice(2), ...newest]);
+  });
+
+  test('crossing handshakes keep the one that the peer is about to send on', () => {
+    const keypairs = new Keypairs();
+    for (let generation = 1; generation <= 9; generation++) {
+      initiated(keypairs, { generation }).confirmedAt = 0;
+    }
     expect(keypairs.receiveOnly).toHaveLength(8);
-    const newest = keypair();
-    expect(keypairs.add(newest)).toEqual([pending[0]]);
-    expect(keypairs.receiveOnly).toContain(newest);
+    const theirs = keypair({ generation: 10 });
+    keypairs.add(theirs);
+    const ours = initiated(keypairs, { generation: 10 });
+    expect(keypairs.all()).toContain(theirs);
+    expect(keypairs.sending).toBe(ours);
   });
 
   test('when all are confirmed the oldest goes, never the new one', () => {
