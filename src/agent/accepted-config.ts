@@ -8,12 +8,13 @@ import {
 } from '../contract/config.ts';
 import { equalBytes, fromBase64, toBase64 } from '../contract/encoding.ts';
 import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
-import { type KeyRecord, openKeyRecord } from '../contract/key-record.ts';
+import type { KeyRecord } from '../contract/key-record.ts';
 import { openPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ConfigAnswer } from './controller-client.ts';
 import type { Mark } from './node-state.ts';
 import type { PinCheck } from './pins.ts';
+import type { RecordCache } from './record-cache.ts';
 
 /** A config that is the controller's, for us, fresh, newest, and complete. */
 export interface AcceptedConfig {
@@ -73,6 +74,7 @@ export async function judgeConfig(
   mark: Mark,
   bootNow: number,
   pins: PinCheck,
+  recordCache: RecordCache,
 ): Promise<Judgement> {
   const opened = openEnvelope<ConfigDocument>(
     crypto,
@@ -100,8 +102,9 @@ export async function judgeConfig(
   const contradiction = contradictionIn(document);
   if (contradiction !== undefined) return ignore('inconsistent', contradiction);
   const records: KeyRecord[] = [];
+  recordCache.nextConfig();
   for (const peer of document.peers) {
-    const record = openKeyRecord(crypto, peer.record);
+    const record = recordCache.open(peer.record);
     if (!record.ok) return ignore('bad_key_record', `${peer.node_id}: ${record.problem.title}`);
     if (record.value.nodeId !== peer.node_id || !equalBytes(record.value.meshId, own.meshId)) {
       return ignore('bad_key_record', `${peer.node_id}: is the record of another node or mesh`);

@@ -16,6 +16,7 @@ import type { EmitEvent } from './events.ts';
 import type { Membership } from './membership.ts';
 import type { NodeState } from './node-state.ts';
 import { pinCheck } from './pins.ts';
+import { RecordCache } from './record-cache.ts';
 import { SseParser } from './sse.ts';
 
 export interface ConfigAgentOptions {
@@ -52,10 +53,12 @@ export class ConfigAgent {
   private wakePoll = new AbortController();
   /** Calls that failed last time, so that a change is reported once. */
   private readonly failing = new Set<string>();
+  private readonly records: RecordCache;
   private connected = false;
 
   constructor(options: ConfigAgentOptions) {
     this.options = options;
+    this.records = new RecordCache(options.crypto);
   }
 
   /** True while an event stream is open and not silent. */
@@ -107,7 +110,15 @@ export class ConfigAgent {
       return true;
     }
     const pins = pinCheck(state.readPins());
-    const judged = await judgeConfig(crypto, identity, answer, membership.mark, clock.boot(), pins);
+    const judged = await judgeConfig(
+      crypto,
+      identity,
+      answer,
+      membership.mark,
+      clock.boot(),
+      pins,
+      this.records,
+    );
     if ('ignored' in judged) {
       counters.add(`config_ignored_${judged.ignored}`);
       emit({ event: 'ignored', what: 'config', reason: judged.ignored, detail: judged.detail });

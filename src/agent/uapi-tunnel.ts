@@ -144,8 +144,8 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
           return now - peer.keyedAt >= turns * renewAfterMs;
         });
         for (const peer of due) peer.attempts++;
-        this.addedAgain += due.length;
         await this.addAgain(due);
+        this.addedAgain += due.length;
       } catch (error) {
         failures++;
         if (failures < GIVE_UP_AFTER) continue;
