@@ -3,6 +3,9 @@ import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { bootNow, monotonicNow } from '../../src/io/clock.ts';
 
+/** ms: a thread may lose its processor between two readings of a clock. */
+const TOLERANCE = 20;
+
 test('all threads read the same monotonic time', async () => {
   const module = new URL('../../src/io/clock.ts', import.meta.url).href;
   const worker = new Worker(
@@ -19,13 +22,13 @@ test('all threads read the same monotonic time', async () => {
   const [there] = (await once(worker, 'message')) as [number];
   const after = monotonicNow();
   await worker.terminate();
-  expect(there).toBeGreaterThanOrEqual(before - 0.2);
-  expect(there).toBeLessThanOrEqual(after + 0.2);
+  expect(there).toBeGreaterThanOrEqual(before - TOLERANCE);
+  expect(there).toBeLessThanOrEqual(after + TOLERANCE);
 });
 
 test('monotonic time is CLOCK_MONOTONIC in ms', () => {
   const hrtime = Number(process.hrtime.bigint()) / 1e6;
-  expect(Math.abs(monotonicNow() - hrtime)).toBeLessThan(5);
+  expect(Math.abs(monotonicNow() - hrtime)).toBeLessThan(100);
 });
 
 test('boot time is at least as far as monotonic time', () => {

@@ -117,7 +117,7 @@ requires(
     onTestFinished(() => void ping.kill());
     const header = vnetHeader ? VNET_HEADER_LENGTH : 0;
     for (;;) {
-      expect(poll(tun.fd, 2000)).toBe(POLLIN);
+      expect(poll(tun.fd, 20_000)).toBe(POLLIN);
       const { bytes } = read(tun.fd);
       if (bytes[header]! >> 4 !== 4) continue; // router solicitations
       expect([...bytes.slice(header + 16, header + 20)]).toEqual([10, 9, 0, 2]);
@@ -136,7 +136,7 @@ requires(
     drain(link.eventFd);
     expect(poll(link.eventFd, 0)).toBe(0);
     home.run(['ip', 'link', 'set', name, 'mtu', '1280']);
-    expect(poll(link.eventFd, 2000)).toBe(POLLIN);
+    expect(poll(link.eventFd, 20_000)).toBe(POLLIN);
     expect(link.refresh()).toEqual({ name, mtu: 1280, up: true });
     home.run(['ip', 'link', 'set', name, 'down']);
     expect(link.refresh()).toEqual({ name, mtu: 1280, up: false });
@@ -151,11 +151,11 @@ requires(
     drain(before);
     const renamed = lab.interfaceName('moved');
     home.run(['ip', 'link', 'set', name, 'netns', away.name, 'name', renamed]);
-    expect(poll(before, 2000)).toBe(POLLIN); // the move is an event in the old namespace
+    expect(poll(before, 20_000)).toBe(POLLIN); // the move is an event in the old namespace
     expect(link.refresh()).toMatchObject({ name: renamed, mtu: 1500 });
     drain(link.eventFd);
     away.run(['ip', 'link', 'set', renamed, 'mtu', '1300', 'up']);
-    expect(poll(link.eventFd, 2000)).toBe(POLLIN);
+    expect(poll(link.eventFd, 20_000)).toBe(POLLIN);
     expect(link.refresh()).toEqual({ name: renamed, mtu: 1300, up: true });
     link.setMtu(1400);
     expect(away.ip('link', 'show', renamed)).toMatchObject([{ mtu: 1400 }]);
@@ -172,7 +172,7 @@ requires(
       if (where === away) home.run(['ip', 'link', 'set', name, 'netns', away.name]);
       expect(poll(tun.fd, 0)).toBe(0);
       where.run(['ip', 'link', 'del', name]);
-      expect(poll(tun.fd, 2000) & POLLERR).toBe(POLLERR);
+      expect(poll(tun.fd, 20_000) & POLLERR).toBe(POLLERR);
       expect(read(tun.fd).length).toBe(-ERRNO.EBADFD);
       expect(tun.name()).toBeUndefined();
       expect(link.refresh()).toBeUndefined();

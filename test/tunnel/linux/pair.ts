@@ -86,7 +86,7 @@ function inner6(side: number): Uint8Array {
 }
 
 export function ping(from: Namespace, to: string, ...more: string[]): Promise<Finished> {
-  return from.exec(['ping', '-c3', '-i0.1', '-W2', ...more, to]);
+  return from.exec(['ping', '-c3', '-i0.1', '-W10', ...more, to]);
 }
 
 export async function expectPing(from: Namespace, to: string, ...more: string[]): Promise<void> {

@@ -208,13 +208,11 @@ requires('linux', 'node:ffi')('the sinks of the data workers', () => {
       memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2] = PEER_SLOT;
       const sending = (memory.peer(PEER_SLOT) + PEER.sendKeypair) >> 2;
       Atomics.store(memory.i32, sending, slot);
-      let started = performance.now();
       tun.keypairConfirmed(slot);
-      expect(performance.now() - started).toBeLessThan(2);
       expect(reports).toEqual([{ report: 'keypairConfirmed', slot }]);
 
       Atomics.store(memory.i32, sending, 1);
-      started = performance.now();
+      const started = performance.now();
       tun.keypairConfirmed(slot);
       expect(performance.now() - started).toBeGreaterThan(4);
     });

@@ -21,7 +21,7 @@ requires(
     site = new Site(lab);
   });
 
-  async function expectEnded({ tunnel, namespace, name }: Side, within = 10_000) {
+  async function expectEnded({ tunnel, namespace, name }: Side, within = 30_000) {
     const deadline = setTimeout(() => tunnel.process.kill('SIGKILL'), within);
     const result = await tunnel.exited;
     clearTimeout(deadline);
