@@ -1,0 +1,142 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { StoreError } from '../../src/controller/store.ts';
+import { SqliteStore } from '../../src/controller/store-sqlite.ts';
+import { epochOf, storeConformance } from './support/store-conformance.ts';
+
+let directory: string;
+let path: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'meshnet-store-'));
+  path = join(directory, 'mesh.db');
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+storeConformance('SQLite in memory', () => new SqliteStore(':memory:'));
+storeConformance('an SQLite file', () => new SqliteStore(path));
+
+/** True if the bytes are anywhere in the database or its journal. */
+function onDisk(needle: Uint8Array, at = path): boolean {
+  return [at, `${at}-wal`, `${at}-shm`].some(
+    (file) => existsSync(file) && readFileSync(file).includes(needle),
+  );
+}
+
+test('the secret of an epoch that is over is nowhere on the disk', async () => {
+  const store = new SqliteStore(path);
+  const secrets = Array.from({ length: 40 }, () => crypto.getRandomValues(new Uint8Array(32)));
+  for (const [i, secret] of secrets.entries()) {
+    // Of varying size, so that rows move between pages.
+    const decision = { nodeId: 'a', allowed: true, reason: 'x', sinceEpoch: 1 };
+    const decisions = Array.from({ length: (i * 37) % 50 }, () => ({
+      ...decision,
+      explanation: 'y'.repeat(i * 10),
+    }));
+    const previous = i === 0 ? undefined : epochOf(i);
+    await store.commitEpoch(previous, epochOf(i + 1, { secret, decisions }));
+    expect(onDisk(secret)).toBe(true);
+    expect(await store.scrub()).toBe(true);
+    for (const old of secrets.slice(0, i)) expect(onDisk(old)).toBe(false);
+    expect((await store.currentEpoch())!.secret).toEqual(secret);
+  }
+  await store.close();
+});
+
+test('a crash between commit and scrub leaves no old secret after the next start', async () => {
+  const store = new SqliteStore(path);
+  const old = crypto.getRandomValues(new Uint8Array(32));
+  await store.commitEpoch(undefined, epochOf(1, { secret: old }));
+  await store.commitEpoch(epochOf(1), epochOf(2));
+  // What the disk holds at this moment is what a crash leaves.
+  const crashed = join(directory, 'crashed.db');
+  copyFileSync(path, crashed);
+  copyFileSync(`${path}-wal`, `${crashed}-wal`);
+  await store.close();
+  chmodSync(crashed, 0o600);
+  expect(onDisk(old, crashed)).toBe(true);
+  const again = new SqliteStore(crashed);
+  expect(onDisk(old, crashed)).toBe(false);
+  expect((await again.currentEpoch())?.epoch).toBe(2);
+  await again.close();
+});
+
+test('the secret of a used or withdrawn token is gone with the next epoch', async () => {
+  const store = new SqliteStore(path);
+  const secret = crypto.getRandomValues(new Uint8Array(32));
+  await store.addToken({ id: 't', secret, nodeId: null, expiresAt: 9, usedBy: null }, 0);
+  expect(onDisk(secret)).toBe(true);
+  await store.deleteToken('t');
+  await store.commitEpoch(undefined, epochOf(1));
+  await store.scrub();
+  expect(onDisk(secret)).toBe(false);
+  await store.close();
+});
+
+test('everything is there after closing and opening again', async () => {
+  let store = new SqliteStore(path);
+  await store.claim(new Uint8Array(32).fill(3));
+  await store.commitEpoch(undefined, epochOf(4));
+  await store.close();
+  store = new SqliteStore(path);
+  expect(await store.mesh()).toEqual(new Uint8Array(32).fill(3));
+  expect(await store.currentEpoch()).toEqual(epochOf(4));
+  await store.close();
+});
+
+test('database and journal are readable by the owner alone', async () => {
+  const store = new SqliteStore(path);
+  await store.commitEpoch(undefined, epochOf(1));
+  for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  await store.close();
+});
+
+test.each([
+  ['is readable by others', 'not_private', () => chmodSync(path, 0o640)],
+  [
+    'has tables of another version',
+    'unknown_version',
+    () => {
+      const database = new DatabaseSync(path);
+      database.exec('PRAGMA user_version = 9');
+      database.close();
+    },
+  ],
+])('a file that %s is refused', async (_what, code, spoil) => {
+  await new SqliteStore(path).close();
+  spoil();
+  expect(() => new SqliteStore(path)).toThrow(expect.objectContaining({ code }));
+});
+
+test('a second process on the same file is refused, and not when the first has closed', async () => {
+  const store = new SqliteStore(path);
+  expect(() => new SqliteStore(path)).toThrow(StoreError);
+  expect(() => new SqliteStore(path)).toThrow(/another controller/);
+  await store.close();
+  await new SqliteStore(path).close();
+});
+
+test('what cannot be written is reported to everyone in the transaction, and no later one', async () => {
+  const store = new SqliteStore(path);
+  const token = { id: 't', secret: undefined, nodeId: null, expiresAt: 9, usedBy: null };
+  await store.addToken(token, 0);
+  const results = await Promise.allSettled([
+    store.addToken({ ...token, id: 'u' }, 0),
+    store.addToken(token, 0), // the id is taken
+  ]);
+  expect(results.map((one) => one.status)).toEqual(['rejected', 'rejected']);
+  expect(await store.token('u')).toBeUndefined();
+  await store.addToken({ ...token, id: 'v' }, 0);
+  expect(await store.token('v')).toBeDefined();
+  await store.close();
+});

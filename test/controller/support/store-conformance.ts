@@ -1,0 +1,282 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { PAYLOAD_TYPES } from '../../../src/contract/envelope.ts';
+import type { Epoch } from '../../../src/controller/epoch.ts';
+import {
+  type BenchmarkRecord,
+  MAX_SEQUENCE_STEP,
+  type NodeRecord,
+  type Store,
+} from '../../../src/controller/store.ts';
+
+const envelope = { payloadType: PAYLOAD_TYPES.keyRecord, payload: 'e30=', signatures: [] };
+
+export function epochOf(epoch: number, fields: Partial<Epoch> = {}): Epoch {
+  return {
+    epoch,
+    version: epoch,
+    startedAt: 1000 * epoch,
+    decisions: [],
+    removed: [],
+    secret: new Uint8Array(32).fill(epoch),
+    ...fields,
+  };
+}
+
+function nodeOf(nodeId: string, key: number, enrolledAt = 5): Omit<NodeRecord, 'tunnelAddress'> {
+  const bytes = (n: number) => new Uint8Array(32).fill(n);
+  return {
+    nodeId,
+    record: envelope,
+    wireguard: bytes(key),
+    signing: bytes(key + 1),
+    sealing: bytes(key + 2),
+    endpoint: null,
+    enrolledAt,
+  };
+}
+
+const addresses = ['10.0.0.2', '10.0.0.3', '10.0.0.4'];
+
+/** What every store must do. `open` gives a new, empty one. */
+export function storeConformance(name: string, open: () => Store): void {
+  describe(`${name} as a store`, () => {
+    let store: Store;
+    let tokens = 0;
+    beforeEach(() => {
+      store = open();
+    });
+    afterEach(() => store.close());
+
+    const addToken = async (expiresAt = 1e9) => {
+      const id = `token-${++tokens}`;
+      const secret = new Uint8Array(32).fill(9);
+      await store.addToken({ id, secret, nodeId: null, expiresAt, usedBy: null }, 0);
+      return id;
+    };
+    const enrol = async (node: Omit<NodeRecord, 'tunnelAddress'>) =>
+      (await store.enrol(node, await addToken(), addresses)).outcome;
+    const benchmark = (fields: Partial<BenchmarkRecord> = {}): BenchmarkRecord => ({
+      nodeId: 'a',
+      suite: 'alignment',
+      signer: 'k',
+      sequence: 1,
+      observedAt: 100,
+      receivedAt: 100,
+      score: 0.7,
+      samples: 3,
+      evidence: envelope,
+      ...fields,
+    });
+
+    test('belongs to one mesh', async () => {
+      const mesh = new Uint8Array(32).fill(1);
+      expect(await store.mesh()).toBeUndefined();
+      expect(await store.claim(mesh)).toBe(true);
+      expect(await store.claim(mesh)).toBe(true);
+      expect(await store.claim(new Uint8Array(32).fill(2))).toBe(false);
+      expect(await store.mesh()).toEqual(mesh);
+    });
+
+    describe('epochs', () => {
+      test('are committed by compare-and-set', async () => {
+        expect(await store.currentEpoch()).toBeUndefined();
+        expect(await store.commitEpoch(epochOf(1), epochOf(2))).toBe(false);
+        expect(await store.commitEpoch(undefined, epochOf(1))).toBe(true);
+        expect(await store.commitEpoch(undefined, epochOf(2))).toBe(false);
+        expect(await store.commitEpoch(epochOf(1), epochOf(2))).toBe(true);
+        expect(await store.commitEpoch(epochOf(1), epochOf(3))).toBe(false);
+        expect(await store.commitEpoch({ epoch: 2, version: 1 }, epochOf(3))).toBe(false);
+        expect(await store.currentEpoch()).toEqual(epochOf(2));
+      });
+
+      test('of ten that are committed at once, one wins', async () => {
+        const all = Array.from({ length: 10 }, () => store.commitEpoch(undefined, epochOf(1)));
+        expect((await Promise.all(all)).filter(Boolean)).toHaveLength(1);
+      });
+
+      test('never go back, and neither do versions', async () => {
+        await store.commitEpoch(undefined, epochOf(5));
+        for (const bad of [epochOf(5), epochOf(4), epochOf(6, { version: 5 })]) {
+          await expect(store.commitEpoch(epochOf(5), bad)).rejects.toThrow(RangeError);
+        }
+        expect(await store.currentEpoch()).toEqual(epochOf(5));
+      });
+
+      test('keep what was decided', async () => {
+        const decision = { nodeId: 'a', allowed: true, reason: 'x', explanation: 'é"\n' };
+        const epoch = epochOf(1, {
+          decisions: [{ ...decision, sinceEpoch: 1 }],
+          removed: ['b'],
+          secret: undefined,
+        });
+        await store.commitEpoch(undefined, epoch);
+        expect(await store.currentEpoch()).toEqual(epoch);
+      });
+
+      test('give out copies of the secret', async () => {
+        await store.commitEpoch(undefined, epochOf(1));
+        (await store.currentEpoch())!.secret!.fill(0);
+        expect((await store.currentEpoch())!.secret).toEqual(epochOf(1).secret);
+      });
+    });
+
+    describe('enrolment', () => {
+      test('uses the token and gives the first address that is free', async () => {
+        const first = await store.enrol(nodeOf('a', 10), await addToken(), addresses);
+        const second = await store.enrol(nodeOf('b', 20), await addToken(), addresses);
+        expect(first.node).toEqual({ ...nodeOf('a', 10), tunnelAddress: '10.0.0.2' });
+        expect(second.node?.tunnelAddress).toBe('10.0.0.3');
+        expect(await store.node('a')).toEqual(first.node);
+        expect((await store.nodes()).map((node) => node.nodeId)).toEqual(['a', 'b']);
+      });
+
+      test('a token is good for one node, however many ask at once', async () => {
+        const id = await addToken();
+        const both = await Promise.all([
+          store.enrol(nodeOf('a', 10), id, addresses),
+          store.enrol(nodeOf('b', 20), id, addresses),
+        ]);
+        expect(both.map((one) => one.outcome)).toEqual(['enrolled', 'token_used']);
+        expect(await store.token(id)).toMatchObject({ usedBy: 'a', secret: undefined });
+        expect((await store.enrol(nodeOf('c', 30), 'none', addresses)).outcome).toBe('token_used');
+      });
+
+      test('refuses names and keys that are taken, for whatever use, and keeps the token', async () => {
+        await enrol(nodeOf('a', 10));
+        expect(await enrol(nodeOf('a', 20))).toBe('node_exists');
+        for (const use of ['wireguard', 'signing', 'sealing'] as const) {
+          for (const taken of [10, 11, 12]) {
+            const thief = { ...nodeOf('b', 20), [use]: new Uint8Array(32).fill(taken) };
+            expect(await enrol(thief)).toBe('key_in_use');
+          }
+        }
+        expect(await store.openTokens(0)).toHaveLength(10);
+        expect(await store.nodes()).toHaveLength(1);
+      });
+
+      test('ends when no address is left', async () => {
+        await enrol(nodeOf('a', 10));
+        await enrol(nodeOf('b', 20));
+        await enrol(nodeOf('c', 30));
+        expect(await enrol(nodeOf('d', 40))).toBe('addresses_exhausted');
+      });
+    });
+
+    test('a removed node is gone with its epoch; its id, address and keys are reserved', async () => {
+      await enrol(nodeOf('a', 10));
+      await store.recordBenchmark(benchmark({ sequence: 7 }));
+      await store.commitEpoch(undefined, epochOf(1));
+      const removal = { nodeId: 'a', reservedUntil: 9000 };
+      expect(await store.commitEpoch(undefined, epochOf(2), removal)).toBe(false);
+      expect(await store.node('a')).toBeDefined();
+      expect(await store.commitEpoch(epochOf(1), epochOf(2), removal)).toBe(true);
+      expect(await store.node('a')).toBeUndefined();
+      expect(await store.scoresOf('a')).toEqual([]);
+      expect(await store.recordBenchmark(benchmark({ sequence: 8 }))).toEqual({
+        ok: false,
+        reason: 'unknown_node',
+      });
+      expect(await enrol(nodeOf('a', 20, 8999))).toBe('node_id_reserved');
+      expect(await enrol(nodeOf('b', 10, 8999))).toBe('key_in_use');
+      const other = await store.enrol(nodeOf('b', 20, 8999), await addToken(), addresses);
+      expect(other.node?.tunnelAddress).toBe('10.0.0.3');
+      const again = await store.enrol(nodeOf('a', 10, 9000), await addToken(), addresses);
+      expect(again.node?.tunnelAddress).toBe('10.0.0.2');
+      expect(await store.recordBenchmark(benchmark({ sequence: 1 }))).toEqual({ ok: true });
+    });
+
+    describe('tokens', () => {
+      test('are listed without secrets while they can be used', async () => {
+        const id = await addToken(50);
+        const listed = { id, nodeId: null, expiresAt: 50, usedBy: null };
+        expect(await store.openTokens(49)).toEqual([listed]);
+        expect(await store.openTokens(50)).toEqual([]);
+        expect((await store.token(id))?.secret).toEqual(new Uint8Array(32).fill(9));
+      });
+
+      test('can be withdrawn until they are used', async () => {
+        const id = await addToken();
+        expect(await store.deleteToken(id)).toBe(true);
+        expect(await store.deleteToken(id)).toBe(false);
+        expect(await store.token(id)).toBeUndefined();
+        const used = await addToken();
+        await store.enrol(nodeOf('a', 10), used, addresses);
+        expect(await store.deleteToken(used)).toBe(false);
+      });
+
+      test('are forgotten some time after they expired', async () => {
+        const id = await addToken(50);
+        const other = { id: 'other', nodeId: null, secret: undefined, usedBy: null };
+        await store.addToken({ ...other, expiresAt: 500 }, 51);
+        expect(await store.token(id)).toBeUndefined();
+        expect(await store.token('other')).toBeDefined();
+      });
+    });
+
+    describe('scores', () => {
+      beforeEach(() => enrol(nodeOf('a', 10)));
+
+      test('the newest of each signer about each node and suite counts', async () => {
+        await store.recordBenchmark(benchmark());
+        await store.recordBenchmark(benchmark({ sequence: 2, score: 0.8, observedAt: 101 }));
+        await store.recordBenchmark(benchmark({ signer: 'l', score: 0.2 }));
+        await store.recordBenchmark(benchmark({ suite: 'health', score: 1 }));
+        const found = await store.scoresOf('a');
+        expect(found.map((one) => [one.suite, one.signer, one.score]).sort()).toEqual([
+          ['alignment', 'k', 0.8],
+          ['alignment', 'l', 0.2],
+          ['health', 'k', 1],
+        ]);
+        expect((await store.scores()).get('a')).toEqual(found);
+      });
+
+      test.each([
+        [5, { ok: false, reason: 'sequence_replayed', last: 5 }],
+        [1, { ok: false, reason: 'sequence_replayed', last: 5 }],
+        [6, { ok: true }],
+        [5 + MAX_SEQUENCE_STEP, { ok: true }],
+        [6 + MAX_SEQUENCE_STEP, { ok: false, reason: 'sequence_too_far', last: 5 }],
+        [Number.MAX_SAFE_INTEGER, { ok: false, reason: 'sequence_too_far', last: 5 }],
+      ])('sequence %d after 5', async (sequence, outcome) => {
+        await store.recordBenchmark(benchmark({ sequence: 5 }));
+        const before = await store.scoresOf('a');
+        expect(await store.recordBenchmark(benchmark({ sequence, score: 0.1 }))).toEqual(outcome);
+        if (!outcome.ok) expect(await store.scoresOf('a')).toEqual(before);
+      });
+
+      test('sequences count apart for each signer, node and suite', async () => {
+        await enrol(nodeOf('b', 20));
+        await store.recordBenchmark(benchmark({ sequence: 900 }));
+        for (const other of [{ signer: 'l' }, { nodeId: 'b' }, { suite: 'health' }]) {
+          expect(await store.recordBenchmark(benchmark(other))).toEqual({ ok: true });
+        }
+      });
+
+      test('of two at once with one sequence, one is taken', async () => {
+        const both = [store.recordBenchmark(benchmark()), store.recordBenchmark(benchmark())];
+        expect((await Promise.all(both)).filter((one) => one.ok)).toHaveLength(1);
+      });
+
+      test('observation times never decrease, not even after a reset of the sequence', async () => {
+        await store.recordBenchmark(benchmark({ sequence: 5 }));
+        const older = benchmark({ sequence: 6, observedAt: 99 });
+        const refused = { ok: false, reason: 'observed_decreasing' };
+        expect(await store.recordBenchmark(older)).toEqual({ ...refused, last: 5 });
+        expect(await store.resetSequences('a')).toBe(true);
+        expect(await store.recordBenchmark({ ...older, sequence: 1 })).toMatchObject(refused);
+        expect(await store.recordBenchmark(benchmark({ sequence: 1 }))).toEqual({ ok: true });
+        expect(await store.resetSequences('nobody')).toBe(false);
+      });
+    });
+
+    test('knows the newest time that it holds', async () => {
+      expect(await store.latestTime()).toBe(0);
+      await store.commitEpoch(undefined, epochOf(1, { startedAt: 70 }));
+      expect(await store.latestTime()).toBe(70);
+      await enrol(nodeOf('a', 10, 80));
+      expect(await store.latestTime()).toBe(80);
+      await store.recordBenchmark(benchmark({ receivedAt: 95, observedAt: 99 }));
+      expect(await store.latestTime()).toBe(95);
+    });
+  });
+}
