@@ -49,7 +49,16 @@ export function slotBytes(core: TunnelCore): string {
  */
 export function stateOf(core: TunnelCore): string {
   const { device, outbound, inbound } = core as unknown as Record<string, unknown>;
-  const left = ['rejects', 'options', 'plane', 'sampledAt', 'memory', 'coalescer', 'segmenter'];
+  const left = [
+    'rejects',
+    'options',
+    'plane',
+    'sampledAt',
+    'memory',
+    'coalescer',
+    'segmenter',
+    'comparedPeer',
+  ];
   return snapshot([device, outbound, inbound], left) + slotBytes(core);
 }
 

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { Fuzzer } from '../support/malformed.ts';
+
+/** `npm run fuzz` does this with ten million datagrams. */
+test.each([1, 2, 3])('malformed datagrams are counted and change nothing, seed %i', (seed) => {
+  const report = new Fuzzer(seed).run(50_000);
+  expect(report.faults).toEqual([]);
+  expect(report.datagrams).toBe(50_000);
+  // Every kind of check was reached.
+  expect(Object.keys(report.drops).toSorted()).toEqual([
+    'authenticationFailed',
+    'cookieReplyInvalid',
+    'cookieReplyReceiverUnknown',
+    'datagramTooShort',
+    'initiatorUnknown',
+    'innerMalformed',
+    'innerSourceNotAllowed',
+    'mac1Invalid',
+    'replayed',
+    'responseReceiverUnknown',
+    'responseUnauthenticated',
+    'staticUndecryptable',
+    'timestampReplayed',
+    'timestampUndecryptable',
+    'underLoadCookieSent',
+    'unknownMessageType',
+    'unknownReceiverIndex',
+  ]);
+});
