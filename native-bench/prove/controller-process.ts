@@ -38,6 +38,9 @@ const controller = await startController({
 });
 say({ listening: controller.url });
 listen(
-  () => {},
+  ({ id }) => {
+    const { user, system } = process.cpuUsage();
+    say({ id, cpuMs: (user + system) / 1000 });
+  },
   () => void controller.close(),
 );

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Capture } from './capture.ts';
 import { monotonicMs, WallClock } from './clock.ts';
-import { type Commit, type MeshNode, ProofMesh, senderOf, type Traffic } from './mesh.ts';
+import { type Delivery, deliveryBetween } from './delivery.ts';
+import { type Commit, type MeshNode, ProofMesh, type Traffic } from './mesh.ts';
 import type { Message } from './part.ts';
 import { type Distribution, distribution } from './statistics.ts';
-import type { Received } from './traffic-process.ts';
 
 export interface ExclusionOptions {
   readonly count: number;
@@ -34,7 +34,9 @@ export interface ExclusionResult {
   /** ms from the commit that admits it again to the first packet, in the slowest direction. */
   readonly readmission_ms: Distribution;
   /** Packets between the two members that stay, over all the epochs of the run. */
-  readonly between_members: { readonly sent: number; readonly lost: number; duplicated: number };
+  readonly between_members: Delivery;
+  /** What the two members' tunnels dropped or refused, by reason. */
+  readonly tunnel_drops: readonly Readonly<Record<string, number>>[];
   readonly rotations: number;
   /** ms that the measurement tells two packets apart. */
   readonly resolution_ms: number;
@@ -189,14 +191,8 @@ class ExclusionRun {
   async result(): Promise<ExclusionResult> {
     const { options } = this;
     await Promise.all(this.traffic.map((traffic) => traffic.pause()));
-    await delay(300);
-    const [a, b] = this.members;
+    await delay(1500); // what is under way arrives, and status files are written
     const [ofA, ofB] = await Promise.all(this.traffic.slice(0, 2).map((one) => one.report()));
-    const flows = [
-      ofA!.received.find((flow) => flow.sender === senderOf(b))!,
-      ofB!.received.find((flow) => flow.sender === senderOf(a))!,
-    ] as const;
-    const sum = (pick: (flow: Received) => number) => pick(flows[0]) + pick(flows[1]);
     const bound = boundMs(options.push, options.pollMs);
     const exclusion = distribution(this.exclusions);
     return {
@@ -214,11 +210,8 @@ class ExclusionRun {
             of_that_in_the_member_ms: distribution(this.inTheMember),
           }),
       readmission_ms: distribution(this.readmissions),
-      between_members: {
-        sent: sum((flow) => flow.received + flow.missing - flow.duplicated),
-        lost: sum((flow) => flow.missing),
-        duplicated: sum((flow) => flow.duplicated),
-      },
+      between_members: deliveryBetween(this.members, [ofA!, ofB!]),
+      tunnel_drops: this.members.map((node) => this.mesh.status(node).drops),
       rotations: this.rotations,
       resolution_ms: 1000 / options.rate,
       bound_ms: bound,

@@ -1,6 +1,7 @@
 // prove:exclusion: how long after an epoch's commit is a denied node still heard or spoken to?
 import { parseArgs } from 'node:util';
 import { measureExclusions } from './exclusion-run.ts';
+import { observeMachine } from './machine.ts';
 
 const { values } = parseArgs({
   options: {
@@ -14,6 +15,7 @@ const { values } = parseArgs({
 const progress = (done: number, of: number) => {
   if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} exclusions`);
 };
+const machine = observeMachine();
 const result = await measureExclusions({
   count: Number(values.count),
   push: !values['no-push'],
@@ -22,5 +24,7 @@ const result = await measureExclusions({
   progress,
 });
 if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-process.stdout.write(`${JSON.stringify(result, null, values.json ? 0 : 2)}\n`);
+process.stdout.write(
+  `${JSON.stringify({ ...result, machine: machine() }, null, values.json ? 0 : 2)}\n`,
+);
 process.exitCode = result.passed ? 0 : 1;

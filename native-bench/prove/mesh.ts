@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { NodeStatusDocument } from '../../src/agent/status.ts';
 import { adminCall } from '../../src/cli/admin-client.ts';
 import type { TokenAnswer } from '../../src/contract/admin.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
@@ -12,10 +13,9 @@ import type { ControllerPart } from './controller-process.ts';
 import { type Message, Part, program } from './part.ts';
 import type { RoguePart } from './rogue-node.ts';
 import type { ScorerPart } from './scorer-process.ts';
-import type { Received, TrafficPart } from './traffic-process.ts';
+import type { TrafficPart, TrafficReport } from './traffic-process.ts';
 
 const MESHNET = resolve(import.meta.dirname, '../../bin/meshnet');
-const TRAFFIC_PORT = 9000;
 
 export interface MeshOptions {
   readonly nodes: readonly string[];
@@ -141,7 +141,7 @@ export class ProofMesh {
     return node;
   }
 
-  /** Starts a traffic generator in a node's namespace, towards all `targets`. */
+  /** Starts a traffic generator in a node's namespace, to and from all `targets`. */
   async startTraffic(
     from: MeshNode,
     targets: readonly MeshNode[],
@@ -151,8 +151,8 @@ export class ProofMesh {
     const options: TrafficPart = {
       sender: senderOf(from),
       address: from.address,
-      port: TRAFFIC_PORT,
       targets: targets.map((target) => target.address),
+      senders: targets.map(senderOf),
       rate,
       size,
     };
@@ -177,6 +177,11 @@ export class ProofMesh {
   async score(node: MeshNode, score: number): Promise<void> {
     const answer = await this.scorer!.ask({ directory: node.state, score });
     if (answer.ok !== true) throw new Error(`score of ${node.name}: ${answer.error}`);
+  }
+
+  /** A node's own status document; it is at most a second old. */
+  status(node: MeshNode): NodeStatusDocument {
+    return JSON.parse(readFileSync(join(node.state, 'status.json'), 'utf8')) as NodeStatusDocument;
   }
 
   /** Makes an epoch at once. */
@@ -248,9 +253,8 @@ export class Traffic {
     return this.part.ask({ command: 'reset' });
   }
 
-  async report(): Promise<{ sent: Record<string, number>; received: Received[] }> {
-    const { sent, received } = await this.part.ask({ command: 'report' });
-    return { sent: sent as Record<string, number>, received: received as Received[] };
+  async report(): Promise<TrafficReport> {
+    return (await this.part.ask({ command: 'report' })) as unknown as TrafficReport;
   }
 }
 

@@ -1,4 +1,6 @@
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { monotonicMs } from './clock.ts';
 import { listen, partOptions, say } from './part.ts';
 
@@ -7,28 +9,41 @@ import { listen, partOptions, say } from './part.ts';
  * in. Payload: u32 sender, u32 number, f64 time sent (CLOCK_MONOTONIC ms), padding.
  */
 export interface TrafficPart {
-  /** Number of this sender. */
+  /** Number of this sender; it sends to port BASE_PORT + number. */
   readonly sender: number;
   /** Own tunnel address. */
   readonly address: string;
-  readonly port: number;
   readonly targets: readonly string[];
+  /** Numbers of the senders to listen to. */
+  readonly senders: readonly number[];
   readonly rate: number;
   readonly size: number;
 }
 
 /** What came in from one sender since it was last asked for. */
 export interface Received {
-  sender: number;
-  received: number;
+  readonly sender: number;
+  readonly received: number;
   /** Numbers below one that came before. */
-  late: number;
-  duplicated: number;
+  readonly late: number;
+  readonly duplicated: number;
   /** Numbers between the first and the last that never came. */
-  missing: number;
+  readonly missing: number;
+  /** How many of the missing came this far, but this program was too slow to take them. */
+  readonly droppedBySocket: number;
   /** Longest time between two that came, ms. */
-  longestGapMs: number;
+  readonly longestGapMs: number;
 }
+
+export interface TrafficReport {
+  readonly sent: Readonly<Record<string, number>>;
+  /** Packets that the tunnel's interface did not take because its queue was full. */
+  readonly droppedByInterface: number;
+  readonly received: readonly Received[];
+}
+
+/** A port for each sender, so that the kernel counts drops for each. */
+const BASE_PORT = 9000;
 
 const options = partOptions<TrafficPart>();
 const socket = createSocket('udp4');
@@ -47,9 +62,11 @@ class Flow {
   private duplicated = 0;
   private lastAt = 0;
   private longestGap = 0;
+  private readonly dropsBefore: number;
 
   constructor(sender: number) {
     this.sender = sender;
+    this.dropsBefore = socketDrops(sender);
   }
 
   take(number: number): void {
@@ -68,18 +85,22 @@ class Flow {
     const { sender, received, late, duplicated } = this;
     const missing = this.last - this.first + 1 - this.seen.size;
     const longestGapMs = Number(this.longestGap.toFixed(1));
-    return { sender, received, late, duplicated, missing, longestGapMs };
+    const droppedBySocket = socketDrops(sender) - this.dropsBefore;
+    return { sender, received, late, duplicated, missing, droppedBySocket, longestGapMs };
   }
 }
 
-const flows = new Map<number, Flow>();
-socket.on('message', (message) => {
-  const sender = message.readUInt32BE(0);
-  const flow = flows.get(sender) ?? new Flow(sender);
-  flows.set(sender, flow);
-  flow.take(message.readUInt32BE(4));
-});
-socket.on('error', () => {}); // no route while the tunnel is down
+/** Last column of this socket's line in /proc/net/udp: datagrams that found its buffer full. */
+function socketDrops(sender: number): number {
+  const port = (BASE_PORT + sender).toString(16).toUpperCase().padStart(4, '0');
+  const lines = readFileSync('/proc/net/udp', 'utf8').split('\n');
+  const line = lines.find((one) => one.trim().split(/\s+/)[1]?.endsWith(`:${port}`));
+  return Number(line?.trim().split(/\s+/).at(-1) ?? 0);
+}
+
+function interfaceDrops(): number {
+  return Number(readFileSync('/sys/class/net/mesh0/statistics/tx_dropped', 'utf8'));
+}
 
 const startedAt = monotonicMs();
 let rounds = 0;
@@ -94,13 +115,28 @@ function send(): void {
       sent.set(target, number + 1);
       datagram.writeUInt32BE(number, 4);
       datagram.writeDoubleBE(monotonicMs(), 8);
-      socket.send(Buffer.from(datagram), options.port, target, () => {});
+      socket.send(Buffer.from(datagram), BASE_PORT + options.sender, target, () => {});
     }
   }
 }
 
-socket.bind(options.port, options.address, () => {
-  socket.setRecvBufferSize(4 << 20);
+let flows = new Map<number, Flow>();
+for (const sender of options.senders) {
+  const receiver = createSocket('udp4');
+  receiver.on('message', (message) => {
+    flows.get(message.readUInt32BE(0))?.take(message.readUInt32BE(4));
+  });
+  receiver.bind(BASE_PORT + sender, options.address);
+  await once(receiver, 'listening');
+  receiver.setRecvBufferSize(4 << 20);
+}
+const reset = () => {
+  flows = new Map(options.senders.map((sender) => [sender, new Flow(sender)]));
+};
+reset();
+let dropsBefore = interfaceDrops();
+socket.on('error', () => {}); // no route while the tunnel is down
+socket.bind(0, options.address, () => {
   socket.setSendBufferSize(4 << 20);
   setInterval(send, 1);
   say({ ready: true });
@@ -110,9 +146,16 @@ listen(
   ({ id, command }) => {
     if (command === 'pause') isSending = false;
     if (command === 'resume') isSending = true;
-    if (command === 'reset') flows.clear();
-    const received = [...flows.values()].map((flow) => flow.report());
-    say({ id, sent: Object.fromEntries(sent), received });
+    if (command === 'reset') {
+      reset();
+      dropsBefore = interfaceDrops();
+    }
+    const report: TrafficReport = {
+      sent: Object.fromEntries(sent),
+      droppedByInterface: interfaceDrops() - dropsBefore,
+      received: [...flows.values()].map((flow) => flow.report()),
+    };
+    say({ id, ...report });
   },
   () => process.exit(0),
 );
