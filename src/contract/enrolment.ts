@@ -165,11 +165,14 @@ export function openEnrolment(
   const read = readEnvelope<EnrolmentDocument>(request, PAYLOAD_TYPES.enrolment, enrolmentSchema);
   if (!read.ok) return read;
   const { document } = read.value;
-  if (document.mesh_id !== toBase64(meshId)) return rejected('wrong_mesh', { field: 'mesh_id' });
+  const thisMesh = 'the id of this mesh';
+  if (document.mesh_id !== toBase64(meshId)) {
+    return rejected('wrong_mesh', { field: 'mesh_id', expected: thisMesh });
+  }
   const record = openKeyRecord(crypto, document.record);
   if (!record.ok) return record;
   if (!equalBytes(record.value.meshId, meshId)) {
-    return rejected('wrong_mesh', { field: 'record.mesh_id' });
+    return rejected('wrong_mesh', { field: 'record.mesh_id', expected: thisMesh });
   }
   if (record.value.nodeId !== document.node_id) {
     const expected = 'the record of the node that enrols';
