@@ -13,7 +13,7 @@ import { type Measurement, ScoreError, type ScoreSource } from './score-source.t
 export interface EmitterOptions {
   readonly client: ControllerClient;
   readonly source: ScoreSource;
-  readonly state: NodeState;
+  readonly state: Pick<NodeState, 'readEmitter' | 'writeEmitter'>;
   readonly meshId: Uint8Array;
   readonly nodeId: string;
   readonly signingSeed: Uint8Array;

@@ -3,8 +3,14 @@ import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { systemClock } from '../../src/agent/clock.ts';
+import { ControllerClient } from '../../src/agent/controller-client.ts';
+import { enrol } from '../../src/agent/enrol.ts';
+import { ensureNodeKeys } from '../../src/agent/node-keys.ts';
 import { main } from '../../src/cli/meshnet.ts';
+import { toBase64 } from '../../src/contract/encoding.ts';
 import { parseJoinToken } from '../../src/contract/join-token.ts';
+import { writeKeyFile } from '../../src/contract/key-file.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 
@@ -149,4 +155,64 @@ test('a node that is not enrolled and has no token, or a wrong one, says so', as
   const another = await meshnet('node', ...options, '--name', 'node-y', '--token', text);
   expect(another).toMatchObject({ code: 4 });
   expect(another.err).toContain('another node');
+});
+
+test('an evaluator reports a score from the command line, with its own sequence', async () => {
+  const crypto = defaultProvider();
+  const random = (length: number) => new Uint8Array(randomBytes(length));
+  const key = join(directory, 'evaluator.key');
+  const seed = random(32);
+  writeKeyFile(key, seed);
+  const judged = await startController({
+    state: join(directory, 'judged'),
+    listen: { host: '127.0.0.1', port: 0 },
+    settings: {
+      suites: [{ suite: 'red-team', minSamples: 10, signers: 'evaluators' }],
+      evaluators: [crypto.ed25519Public(seed)],
+    },
+    crypto,
+    random,
+  });
+  try {
+    const token = (await meshnet('token', 'create', '--socket', judged.adminSocket)).out.trim();
+    const client = new ControllerClient({
+      fetch,
+      clock: systemClock,
+      crypto,
+      random,
+      url: judged.url,
+      timeoutMs: 5000,
+    });
+    const enrolling = {
+      client,
+      crypto,
+      clock: systemClock,
+      random: Math.random,
+      keys: ensureNodeKeys(join(directory, 'judged-node'), random),
+      nodeId: 'node-j',
+      token,
+      endpoint: null,
+      listenPort: 1,
+      waiting: () => {},
+    };
+    await enrol(enrolling, new AbortController().signal);
+    const mesh = toBase64(judged.meshId);
+    const report = (value: string, ...more: string[]) => {
+      const options = ['--key', key, '--mesh', mesh, '--controller', judged.url];
+      return meshnet('score', 'node-j', value, ...options, '--suite', 'red-team', ...more);
+    };
+    expect((await report('0.9')).out).toBe('node-j: 0.9 (red-team, sequence 1) accepted\n');
+    expect(json((await report('0.8', '--json')).out)).toMatchObject({ sequence: 2 });
+    expect((await report('1.5')).code).toBe(2);
+    const foreign = await report('0.9', '--key', join(directory, 'new.key'));
+    expect(foreign).toMatchObject({ code: 4 });
+    expect(foreign.err).toContain("for the policy's evaluators: ");
+    await meshnet('rotate', '--socket', judged.adminSocket);
+    const { out } = await meshnet('why', 'node-j', '--socket', judged.adminSocket);
+    expect(out).toMatch(
+      /node-j is a member .*\n {2}red-team: 0\.800.*passed\n {2}rule: score >= 0\.70/,
+    );
+  } finally {
+    await judged.close();
+  }
 });
