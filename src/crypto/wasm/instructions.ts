@@ -117,6 +117,8 @@ export const i32x4 = {
   splat: unary<'i32', 'v128'>('v128', ...simd(0x11)),
   extractLane: (a: Code<'v128'>, lane: number): Code<'i32'> =>
     code('i32', a.bytes, simd(0x1b), lane),
+  replaceLane: (a: Code<'v128'>, lane: number, value: Code<'i32'>): Code<'v128'> =>
+    code('v128', a.bytes, value.bytes, simd(0x1c), lane),
   shl: shift(0xab),
   shrU: shift(0xad),
   add: binary<'v128', 'v128'>('v128', ...simd(0xae)),

@@ -9,11 +9,19 @@ import {
   whileTrue,
 } from './assembler.ts';
 import { BLOCK_LENGTH, KEYSTREAM_LENGTH, WORD_STRIDE } from './chacha20.ts';
+import { ROWS_KEYSTREAM_LENGTH, threeBlocks } from './chacha20-rows.ts';
 import { i32, i64, v128 } from './instructions.ts';
-import { defineKeystreams, type Keystream, MAX_UNITS, UNIT_SHIFT } from './keystream.ts';
+import { defineKeystream, type Keystream, MAX_UNITS, UNIT_SHIFT } from './keystream.ts';
 import { defineMemoryFunctions } from './memory-functions.ts';
 import { absorbAll, absorbWords, begin, finish, STATE_LENGTH } from './poly1305.ts';
-import { defineXorChunk, FULL_LENGTH, HALF_LENGTH, lastBytes } from './xor.ts';
+import {
+  defineXorBytes,
+  defineXorChunk,
+  FULL_LENGTH,
+  lastBytes,
+  type XorBytes,
+  type XorChunk,
+} from './xor.ts';
 
 /**
  * ChaCha20-Poly1305 (RFC 8439 section 2.8) without associated data: `seal` and `open`.
@@ -22,7 +30,7 @@ import { defineXorChunk, FULL_LENGTH, HALF_LENGTH, lastBytes } from './xor.ts';
  * of Poly1305 (2.6), so 448 bytes of the packet come with the first eight. Poly1305 is scalar and
  * ChaCha20 is vector arithmetic: while it makes a keystream, the processor also absorbs ciphertext.
  * `seal` absorbs what it encrypted a step before; `open` absorbs ahead and decrypts one step
- * later, so that a packet may be opened in place.
+ * later, so that a packet may be opened in place. Small packets have a keystream of three blocks.
  *
  * What a keystream leaves in the scratch memory stays there until the next packet.
  */
@@ -40,6 +48,8 @@ export const SCRATCH_USED = LINEAR + KEYSTREAM_LENGTH;
 
 /** What the first keystream leaves for the packet when the one-time key is taken off. */
 const FIRST_LENGTH = FULL_LENGTH - BLOCK_LENGTH;
+/** The same of the small keystream: up to here packets are small. */
+const SMALL_LENGTH = ROWS_KEYSTREAM_LENGTH - BLOCK_LENGTH;
 
 const PACKET = {
   key: 'i32',
@@ -53,30 +63,45 @@ const PACKET = {
 const min = (a: Code<'i32'>, b: Code<'i32'>): Code<'i32'> => i32.select(a, b, i32.ltU(a, b));
 const wholeBlocks = (length: Code<'i32'>): Code<'i32'> => i32.and(length, i32.const(-16));
 
-/**
- * Bytes of the module that exports seal, open, sum, copy and copySum, for memories of at most
- * `maximumPages` of 64 KB.
- */
-export function assembleKernel(maximumPages: number, label: string): Uint8Array {
+export interface KernelOptions {
+  /** Whether V8 will join pairs of 128-bit operations. */
+  readonly revectorized: boolean;
+  /** Limit of the memories that the module can be given, in 64 KB. */
+  readonly maximumPages: number;
+  /** Names the module, see ModuleAssembler.assemble. */
+  readonly label: string;
+}
+
+/** Bytes of the module that exports seal, open, sum, copy and copySum. */
+export function assembleKernel({ revectorized, maximumPages, label }: KernelOptions): Uint8Array {
   const module = new ModuleAssembler(maximumPages);
   const at = (offset: number): Code<'i32'> => i32.add(module.scratch, i32.const(offset));
+  const poly = at(POLY_STATE);
+  const xorBytes = defineXorBytes(module);
   const parts: Parts = {
     at,
-    keystreams: defineKeystreams(module, at(POLY_STATE)),
-    xorChunk: defineXorChunk(module, at(LINEAR)),
-    beginMac: module.define({ keystream: 'i32' }, 'void', ({ keystream }, locals) =>
-      begin(locals, at(POLY_STATE), keystream, WORD_STRIDE),
+    keystream: defineKeystream(module, poly, revectorized),
+    smallKeystream: module.define(
+      { key: 'i32', low: 'i32', high: 'i32' },
+      'void',
+      ({ key, low, high }, locals) => [
+        ...threeBlocks(locals, { key, nonceLow: low, nonceHigh: high, out: at(LINEAR) }),
+        ...begin(locals, poly, at(LINEAR), 4),
+      ],
     ),
+    beginMac: module.define({}, 'void', (_, locals) =>
+      begin(locals, poly, at(KEYSTREAM), WORD_STRIDE),
+    ),
+    xorBytes,
+    xorChunk: defineXorChunk(module, xorBytes, at(LINEAR)),
     absorb: module.define(
       { message: 'i32', length: 'i32' },
       'void',
-      ({ message, length }, locals) => absorbAll(locals, at(POLY_STATE), message, length),
+      ({ message, length }, locals) => absorbAll(locals, poly, message, length),
     ),
     finishMac: module.define({ length: 'i32', tag: 'i32' }, 'void', ({ length, tag }, locals) => [
-      ...absorbWords(locals, at(POLY_STATE), (index) =>
-        index === 2 ? i64.extend(length) : i64.const(0n),
-      ),
-      ...finish(locals, at(POLY_STATE), tag),
+      ...absorbWords(locals, poly, (index) => (index === 2 ? i64.extend(length) : i64.const(0n))),
+      ...finish(locals, poly, tag),
     ]),
   };
   defineSeal(module, parts);
@@ -89,45 +114,35 @@ export function assembleKernel(maximumPages: number, label: string): Uint8Array 
 interface Parts {
   /** Address in the scratch memory. */
   readonly at: (offset: number) => Code<'i32'>;
-  readonly keystreams: { readonly four: Keystream; readonly eight: Keystream };
-  readonly xorChunk: ReturnType<typeof defineXorChunk>;
-  /** Takes the one-time key from the untransposed keystream that begins with block 0. */
-  readonly beginMac: Func<{ keystream: 'i32' }, 'void'>;
+  readonly keystream: Keystream;
+  /** Three blocks to LINEAR, and the MAC begun. */
+  readonly smallKeystream: Func<{ key: 'i32'; low: 'i32'; high: 'i32' }, 'void'>;
+  /** Takes the one-time key from the keystream at KEYSTREAM, which begins with block 0. */
+  readonly beginMac: Func<Record<never, never>, 'void'>;
+  readonly xorBytes: XorBytes;
+  readonly xorChunk: XorChunk;
   /** Absorbs whole blocks. */
   readonly absorb: Func<{ message: 'i32'; length: 'i32' }, 'void'>;
   /** Absorbs the lengths (RFC 8439 section 2.8: none of associated data) and stores the tag. */
   readonly finishMac: Func<{ length: 'i32'; tag: 'i32' }, 'void'>;
 }
 
-/** Keystream for `length` bytes, with no more blocks than needed. */
-function keystreamFor(
-  { keystreams }: Parts,
-  length: Code<'i32'>,
-  given: Parameters<Keystream['call']>[0],
-): Statement {
-  const isLong = i32.gtU(length, i32.const(HALF_LENGTH));
-  return when(isLong, [keystreams.eight.call(given)], [keystreams.four.call(given)]);
+type Packet = Readonly<Record<keyof typeof PACKET, Local<'i32'>>>;
+
+const isSmall = ({ length }: Packet): Code<'i32'> => i32.ltU(length, i32.const(SMALL_LENGTH + 1));
+
+/** XORs a small packet, when its keystream is made. */
+function xorSmall({ at, xorBytes }: Parts, { destination, source, length }: Packet): Statement {
+  return xorBytes.call({ destination, source, mask: at(LINEAR + BLOCK_LENGTH), length });
 }
 
-/** Makes the first keystream, takes the MAC's key from it, and sets `chunk` to what it is good for. */
-function start(
-  parts: Parts,
-  packet: Readonly<Record<'key' | 'low' | 'high' | 'length', Local<'i32'>>>,
-  chunk: Local<'i32'>,
-): Statement[] {
-  const { key, low, high, length } = packet;
+/** Makes the first eight blocks of keystream and begins the MAC. */
+function start({ at, keystream, beginMac }: Parts, { key, low, high }: Packet): Statement[] {
+  const zero = i32.const(0);
+  const nothing = { message: zero, units: zero };
   return [
-    chunk.set(min(length, i32.const(FIRST_LENGTH))),
-    keystreamFor(parts, i32.add(chunk, i32.const(BLOCK_LENGTH)), {
-      key,
-      low,
-      high,
-      counter: i32.const(0),
-      out: parts.at(KEYSTREAM),
-      message: i32.const(0),
-      units: i32.const(0),
-    }),
-    parts.beginMac.call({ keystream: parts.at(KEYSTREAM) }),
+    keystream.call({ key, low, high, counter: zero, out: at(KEYSTREAM), ...nothing }),
+    beginMac.call({}),
   ];
 }
 
@@ -136,7 +151,8 @@ function defineSeal(module: ModuleAssembler, parts: Parts): void {
   module.define(
     PACKET,
     'void',
-    ({ key, low, high, destination, source, length }, locals) => {
+    (packet, locals) => {
+      const { key, low, high, destination, source, length } = packet;
       /** Encrypted and absorbed so far, and the length of what is encrypted next. */
       const done = locals.new('i32');
       const absorbed = locals.new('i32');
@@ -154,13 +170,15 @@ function defineSeal(module: ModuleAssembler, parts: Parts): void {
         done.set(i32.add(done, chunk)),
         counter.set(i32.add(counter, i32.const(8))),
       ];
-      return [
-        ...start(parts, { key, low, high, length }, chunk),
+      const sealSmall = [parts.smallKeystream.call({ key, low, high }), xorSmall(parts, packet)];
+      const sealLarge = [
+        ...start(parts, packet),
+        chunk.set(min(length, i32.const(FIRST_LENGTH))),
         ...encryptChunk(BLOCK_LENGTH),
         whileTrue(i32.ltU(done, length), [
           chunk.set(min(i32.sub(length, done), i32.const(FULL_LENGTH))),
           units.set(i32.shrU(i32.sub(done, absorbed), i32.const(UNIT_SHIFT))), // 7, then 8
-          keystreamFor(parts, chunk, {
+          parts.keystream.call({
             key,
             low,
             high,
@@ -172,6 +190,9 @@ function defineSeal(module: ModuleAssembler, parts: Parts): void {
           absorbed.set(i32.add(absorbed, i32.shl(units, i32.const(UNIT_SHIFT)))),
           ...encryptChunk(0),
         ]),
+      ];
+      return [
+        when(isSmall(packet), sealSmall, sealLarge),
         // The last block is already padded with zeros, where the tag will be.
         parts.absorb.call({
           message: i32.add(destination, absorbed),
@@ -189,16 +210,18 @@ function defineOpen(module: ModuleAssembler, parts: Parts): void {
   module.define(
     PACKET,
     'i32',
-    ({ key, low, high, destination, source, length }, locals) => {
+    (packet, locals) => {
+      const { key, low, high, destination, source, length } = packet;
       /** Decrypted and absorbed so far, and the length of what is decrypted next, with `keystream`. */
       const done = locals.new('i32');
       const absorbed = locals.new('i32');
       const chunk = locals.new('i32');
       const keystream = locals.new('i32');
       const skip = locals.new('i32');
-      /** Where the keystream of the chunk after that goes. */
-      const nextKeystream = locals.new('i32');
+      /** Where the chunk ends, and where the keystream of the one behind it goes. */
       const ahead = locals.new('i32');
+      const nextKeystream = locals.new('i32');
+      const previousKeystream = locals.new('i32');
       const counter = locals.new('i32');
       const units = locals.new('i32');
       const tail = locals.new('i32');
@@ -212,18 +235,19 @@ function defineOpen(module: ModuleAssembler, parts: Parts): void {
         }),
         done.set(ahead),
       ];
-      return [
-        ...start(parts, { key, low, high, length }, chunk),
+      const makeKeystreams = [
+        ...start(parts, packet),
         keystream.set(at(KEYSTREAM)),
         nextKeystream.set(at(KEYSTREAM + KEYSTREAM_LENGTH)),
         skip.set(i32.const(BLOCK_LENGTH)),
+        chunk.set(min(length, i32.const(FIRST_LENGTH))),
         ahead.set(chunk),
         whileTrue(i32.ltU(ahead, length), [
           counter.set(i32.add(counter, i32.const(8))),
           units.set(
             min(i32.shrU(i32.sub(length, absorbed), i32.const(UNIT_SHIFT)), i32.const(MAX_UNITS)),
           ),
-          keystreamFor(parts, i32.sub(length, ahead), {
+          parts.keystream.call({
             key,
             low,
             high,
@@ -232,17 +256,19 @@ function defineOpen(module: ModuleAssembler, parts: Parts): void {
             message: i32.add(source, absorbed),
             units,
           }),
+          // All of the chunk is absorbed now: 576 bytes a step, or all there were.
           absorbed.set(i32.add(absorbed, i32.shl(units, i32.const(UNIT_SHIFT)))),
-          // All of the chunk is absorbed: 576 bytes a step, or all there were.
           ...decryptChunk,
           chunk.set(min(i32.sub(length, ahead), i32.const(FULL_LENGTH))),
           ahead.set(i32.add(ahead, chunk)),
           skip.set(i32.const(0)),
-          // Swaps the two, by way of `tail`, which is not in use yet.
-          tail.set(keystream),
+          previousKeystream.set(keystream),
           keystream.set(nextKeystream),
-          nextKeystream.set(tail),
+          nextKeystream.set(previousKeystream),
         ]),
+      ];
+      return [
+        when(isSmall(packet), [parts.smallKeystream.call({ key, low, high })], makeKeystreams),
         parts.absorb.call({
           message: i32.add(source, absorbed),
           length: i32.sub(wholeBlocks(length), absorbed),
@@ -257,7 +283,7 @@ function defineOpen(module: ModuleAssembler, parts: Parts): void {
         when(v128.anyTrue(v128.xor(v128.load(at(TAG)), v128.load(i32.add(source, length)))), [
           leave(i32.const(0)),
         ]),
-        ...decryptChunk,
+        when(isSmall(packet), [xorSmall(parts, packet)], decryptChunk),
         i32.const(1),
       ];
     },

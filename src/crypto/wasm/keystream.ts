@@ -6,7 +6,7 @@ import {
   type Statement,
   when,
 } from './assembler.ts';
-import { ChaCha20, DOUBLE_ROUNDS } from './chacha20.ts';
+import { ChaCha20, DOUBLE_ROUNDS, Rotation } from './chacha20.ts';
 import { i32 } from './instructions.ts';
 import { Poly1305, wordsAt } from './poly1305.ts';
 
@@ -28,25 +28,36 @@ const SIGNATURE = {
 } as const;
 
 /**
- * Makes a keystream, not transposed, from block `counter` on, and absorbs `units` (at most MAX_UNITS)
+ * Makes a keystream of eight blocks, not transposed, from block `counter` on, and absorbs `units` (at most MAX_UNITS)
  * times 64 bytes at `message` meanwhile.
  */
 export type Keystream = Func<typeof SIGNATURE, 'void'>;
 
-/** Functions that make keystreams of four and of eight blocks. */
-export function defineKeystreams(
+/**
+ * Defines that function. `revectorized`: whether V8 will join pairs of 128-bit operations; it decides
+ * how words are rotated.
+ */
+export function defineKeystream(
   module: ModuleAssembler,
   polyState: Code<'i32'>,
-): { four: Keystream; eight: Keystream } {
-  const define = (halves: 1 | 2): Keystream =>
-    module.define(SIGNATURE, 'void', ({ key, low, high, counter, out, message, units }, locals) => {
-      const chacha = new ChaCha20(locals, halves, { key, nonceLow: low, nonceHigh: high, counter });
-      const poly = new Poly1305(locals, polyState);
-      const left = locals.new('i32');
+  revectorized: boolean,
+): Keystream {
+  return module.define(
+    SIGNATURE,
+    'void',
+    ({ key, low, high, counter, out, message, units }, locals) => {
+      const chacha = new ChaCha20(locals, new Rotation(locals, !revectorized), {
+        key,
+        nonceLow: low,
+        nonceHigh: high,
+        counter,
+      });
       const doubleRound = chacha.doubleRound();
+      const poly = new Poly1305(locals, polyState);
       const absorbUnit = Array.from({ length: BLOCKS_PER_UNIT }, (_, block) =>
         poly.absorb(wordsAt(message, block * 16)),
       ).flat();
+      const left = locals.new('i32');
       return [
         ...chacha.initialise(),
         left.set(i32.sub(i32.const(DOUBLE_ROUNDS), units)),
@@ -65,9 +76,8 @@ export function defineKeystreams(
         doWhile([...doubleRound.flat(), left.set(i32.sub(left, i32.const(1)))], left),
         ...chacha.store(out),
       ];
-    });
-
-  return { four: define(1), eight: define(2) };
+    },
+  );
 }
 
 /** Puts the pieces of `background` evenly between those of `foreground`. */

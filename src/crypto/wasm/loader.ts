@@ -53,13 +53,14 @@ const compiled = new Map<KernelVariant, WebAssembly.Module>();
 export function compileKernel(variant: KernelVariant): WebAssembly.Module {
   const known = compiled.get(variant);
   if (known) return known;
-  const bytes = assembleKernel(MAXIMUM_PAGES, variant);
+  const revectorized = variant === 'wasm-simd-revec';
+  const bytes = assembleKernel({ revectorized, maximumPages: MAXIMUM_PAGES, label: variant });
   const module = withOptions(
     [
       ['--no-wasm-inlining', '--wasm-inlining'],
       ['--no-liftoff', '--liftoff'],
       ['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'],
-      ...(variant === 'wasm-simd-revec' ? [REVECTORIZE] : []),
+      ...(revectorized ? [REVECTORIZE] : []),
     ],
     () => new WebAssembly.Module(bytes),
   );

@@ -14,8 +14,6 @@ export const MAX_SUM_LENGTH = 1 << 16;
 
 const WORD_BIAS = 0x8000;
 const WORDS_PER_VECTOR = 8;
-const bias = i32x4.const([0x80008000, 0x80008000, 0x80008000, 0x80008000]);
-const ones = i32x4.const([0x00010001, 0x00010001, 0x00010001, 0x00010001]);
 const STEP = 64;
 
 /**
@@ -65,6 +63,9 @@ function walk(
   const lanes = locals.many('v128', 2);
   const block = locals.new('v128');
   const piece = locals.new('i64');
+  // In locals, because V8 would make constants anew at each use (sum of 1420 bytes: 83 ns against 36).
+  const bias = locals.new('v128');
+  const ones = locals.new('v128');
   const vectors = i32.shrU(length, i32.const(4));
 
   const vectorsAt = (count: number): Statement[] => [
@@ -118,6 +119,8 @@ function walk(
 
   const start = initial
     ? [
+        bias.set(i32x4.splat(i32.const(0x80008000))),
+        ones.set(i32x4.splat(i32.const(0x00010001))),
         // The bias of all whole vectors.
         total.set(
           i64.extend(i32.add(initial, i32.mul(vectors, i32.const(WORDS_PER_VECTOR * WORD_BIAS)))),

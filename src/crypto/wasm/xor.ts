@@ -22,7 +22,47 @@ export function lastBytes(end: Code<'i32'>, length: Code<'i32'>): Code<'v128'> {
   );
 }
 
-const SIGNATURE = {
+const BYTES_SIGNATURE = {
+  destination: 'i32',
+  source: 'i32',
+  mask: 'i32',
+  length: 'i32',
+} as const;
+
+/**
+ * XORs `length` bytes at `source` with those at `mask`. A last partial 16 bytes are stored with zeros
+ * behind them, the padding that Poly1305 wants (RFC 8439 section 2.8).
+ */
+export type XorBytes = Func<typeof BYTES_SIGNATURE, 'void'>;
+
+export function defineXorBytes(module: ModuleAssembler): XorBytes {
+  return module.define(BYTES_SIGNATURE, 'void', ({ destination, source, mask, length }, locals) => {
+    const step = (count: number): Statement[] => [
+      ...Array.from({ length: count }, (_, i) =>
+        v128.store(
+          destination,
+          v128.xor(v128.load(source, 16 * i), v128.load(mask, 16 * i)),
+          16 * i,
+        ),
+      ),
+      ...[destination, source, mask].map((pointer) =>
+        pointer.set(i32.add(pointer, i32.const(16 * count))),
+      ),
+      length.set(i32.sub(length, i32.const(16 * count))),
+    ];
+    const last = locals.new('v128');
+    return [
+      whileTrue(i32.geU(length, i32.const(64)), step(4)),
+      whileTrue(i32.geU(length, i32.const(16)), step(1)),
+      when(length, [
+        last.set(v128.xor(lastBytes(i32.add(source, length), length), v128.load(mask))),
+        v128.store(destination, v128.and(last, i8x16.ltU(ascending, i8x16.splat(length)))),
+      ]),
+    ];
+  });
+}
+
+const CHUNK_SIGNATURE = {
   keystream: 'i32',
   destination: 'i32',
   source: 'i32',
@@ -32,13 +72,16 @@ const SIGNATURE = {
 
 /**
  * XORs `length` bytes at `source` with the untransposed keystream that was made for them, whose first
- * `skip` bytes are not used: 512 bytes, or any fewer with `skip`. A last partial 16 bytes are stored
- * with zeros behind them, the padding that Poly1305 wants (RFC 8439 section 2.8).
+ * `skip` bytes are not used: 512 bytes, or any fewer with `skip`. A partial end as in XorBytes.
  */
+export type XorChunk = Func<typeof CHUNK_SIGNATURE, 'void'>;
+
+/** `linear`: 512 bytes for a keystream in the order of its bytes. */
 export function defineXorChunk(
   module: ModuleAssembler,
+  xorBytes: XorBytes,
   linear: Code<'i32'>,
-): Func<typeof SIGNATURE, 'void'> {
+): XorChunk {
   /** Four blocks of keystream in the order of their bytes. */
   const transpose = module.define(
     { keystream: 'i32', out: 'i32' },
@@ -55,57 +98,32 @@ export function defineXorChunk(
         v128.store(destination, v128.xor(bytes, v128.load(source, offset)), offset),
       ),
   );
-  const xorBytes = module.define(
-    { destination: 'i32', source: 'i32', mask: 'i32', length: 'i32' },
-    'void',
-    ({ destination, source, mask, length }, locals) => {
-      const step = (count: number): Statement[] => [
-        ...Array.from({ length: count }, (_, i) =>
-          v128.store(
-            destination,
-            v128.xor(v128.load(source, 16 * i), v128.load(mask, 16 * i)),
-            16 * i,
-          ),
-        ),
-        ...[destination, source, mask].map((pointer) =>
-          pointer.set(i32.add(pointer, i32.const(16 * count))),
-        ),
-        length.set(i32.sub(length, i32.const(16 * count))),
-      ];
-      const last = locals.new('v128');
-      return [
-        whileTrue(i32.geU(length, i32.const(64)), step(4)),
-        whileTrue(i32.geU(length, i32.const(16)), step(1)),
-        when(length, [
-          last.set(v128.xor(lastBytes(i32.add(source, length), length), v128.load(mask))),
-          v128.store(destination, v128.and(last, i8x16.ltU(ascending, i8x16.splat(length)))),
-        ]),
-      ];
-    },
-  );
-
   const otherHalf = (keystream: Code<'i32'>) => i32.add(keystream, i32.const(16));
-  return module.define(SIGNATURE, 'void', ({ keystream, destination, source, length, skip }) => [
-    when(
-      i32.geU(length, i32.const(FULL_LENGTH)),
-      [
-        xorHalf.call({ keystream, destination, source }),
-        xorHalf.call({
-          keystream: otherHalf(keystream),
-          destination: i32.add(destination, i32.const(HALF_LENGTH)),
-          source: i32.add(source, i32.const(HALF_LENGTH)),
-        }),
-      ],
-      [
-        transpose.call({ keystream, out: linear }),
-        when(i32.gtU(i32.add(length, skip), i32.const(HALF_LENGTH)), [
-          transpose.call({
+  return module.define(
+    CHUNK_SIGNATURE,
+    'void',
+    ({ keystream, destination, source, length, skip }) => [
+      when(
+        i32.geU(length, i32.const(FULL_LENGTH)),
+        [
+          xorHalf.call({ keystream, destination, source }),
+          xorHalf.call({
             keystream: otherHalf(keystream),
-            out: i32.add(linear, i32.const(HALF_LENGTH)),
+            destination: i32.add(destination, i32.const(HALF_LENGTH)),
+            source: i32.add(source, i32.const(HALF_LENGTH)),
           }),
-        ]),
-        xorBytes.call({ destination, source, mask: i32.add(linear, skip), length }),
-      ],
-    ),
-  ]);
+        ],
+        [
+          transpose.call({ keystream, out: linear }),
+          when(i32.gtU(i32.add(length, skip), i32.const(HALF_LENGTH)), [
+            transpose.call({
+              keystream: otherHalf(keystream),
+              out: i32.add(linear, i32.const(HALF_LENGTH)),
+            }),
+          ]),
+          xorBytes.call({ destination, source, mask: i32.add(linear, skip), length }),
+        ],
+      ),
+    ],
+  );
 }
