@@ -20,6 +20,15 @@ export interface BackendOptions {
   readonly tunnelPrefix: string;
   readonly epochS: number;
   readonly graceS: number;
+  /** What an operator should know of the device, in a sentence. */
+  readonly log: (message: string) => void;
+}
+
+export interface DataPath {
+  /** Which implementation of ChaCha20-Poly1305. */
+  readonly aead: string;
+  /** Offloads in use: `tun-tcp`, `tun-udp`, `udp-segment`, `udp-gro`. */
+  readonly offloads: readonly string[];
 }
 
 /** The tunnel of a node and the way to send an echo through it. */
@@ -27,6 +36,8 @@ export interface Backend {
   readonly kind: 'linux' | 'userspace' | 'uapi';
   readonly tunnel: Pick<Tunnel, 'configure' | 'status' | 'expireKeypairs' | 'close' | 'closed'>;
   readonly ping: Ping;
+  /** What moves the packets, where that can be told. */
+  readonly describe?: () => DataPath;
   /** Told until when (boot clock, seconds) the device may stay as it is. */
   readonly onLease?: (until: number) => void;
   /** Why it is not `linux` although that was to be tried first. */
@@ -46,9 +57,16 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   }
 }
 
+/** Loaded only here: it needs node:ffi, which userspace mode does without. */
 async function openLinux(options: BackendOptions): Promise<Backend> {
-  const tunnel = await createTunnel({ ...tunnelOptions(options), mode: 'linux' });
-  return { kind: 'linux', tunnel, ping: pingCommand(options.tunnelAddress) };
+  const { openLinuxTunnel } = await import('../tunnel/linux/open.ts');
+  const tunnel = await openLinuxTunnel({ ...tunnelOptions(options), log: options.log });
+  return {
+    kind: 'linux',
+    tunnel,
+    ping: pingCommand(options.tunnelAddress),
+    describe: () => tunnel.describe(),
+  };
 }
 
 async function openUserspace(options: BackendOptions): Promise<Backend> {

@@ -7,6 +7,8 @@ export type AgentEvent =
       readonly backend: string;
       readonly address: string;
       readonly endpoint: string | null;
+      readonly aead: string | null;
+      readonly offloads: readonly string[];
     }
   | {
       readonly event: 'config';
@@ -45,6 +47,7 @@ export type AgentEvent =
     }
   | { readonly event: 'controller'; readonly call: string; readonly ok: true }
   | { readonly event: 'device_error'; readonly detail: string }
+  | { readonly event: 'device_note'; readonly detail: string }
   | {
       readonly event: 'score';
       readonly suite: string;

@@ -95,6 +95,7 @@ export async function startNode(
     tunnelPrefix: enrolment.tunnel_prefix,
     epochS: enrolment.epoch_s,
     graceS: enrolment.grace_s,
+    log: (detail) => emit({ event: 'device_note', detail }),
   });
   const membership = new Membership({
     tunnel: backend.tunnel,
@@ -133,6 +134,7 @@ export async function startNode(
       backend: backend.kind,
       tunnelAddress: enrolment.tunnel_address,
       tunnel: backend.tunnel,
+      dataPath: backend.describe?.() ?? null,
       membership,
       configAgent,
       probe,
@@ -158,6 +160,8 @@ export async function startNode(
     backend: backend.kind,
     address: enrolment.tunnel_address,
     endpoint: endpointOf(options.advertise, enrolment.listen_port),
+    aead: backend.describe?.().aead ?? null,
+    offloads: backend.describe?.().offloads ?? [],
   });
 
   const parts = [

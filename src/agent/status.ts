@@ -1,6 +1,7 @@
 import { equalBytes } from '../contract/encoding.ts';
 import type { Tunnel } from '../tunnel/create-tunnel.ts';
 import { formatEndpoint } from './address.ts';
+import type { DataPath } from './backend.ts';
 import type { AgentClock } from './clock.ts';
 import type { ConfigAgent } from './config-agent.ts';
 import type { Counters } from './counters.ts';
@@ -11,6 +12,8 @@ import type { Probe } from './probe.ts';
 export interface NodeStatusDocument {
   readonly node_id: string;
   readonly backend: string;
+  /** What moves the packets; null where that cannot be told. */
+  readonly data_path: DataPath | null;
   readonly state: MembershipState;
   readonly ready: boolean;
   /** Why not ready, or `ready`. */
@@ -60,6 +63,7 @@ export interface StatusSources {
   readonly backend: string;
   readonly tunnelAddress: string;
   readonly tunnel: Pick<Tunnel, 'status'>;
+  readonly dataPath: DataPath | null;
   readonly membership: Membership;
   readonly configAgent: Pick<ConfigAgent, 'streaming'>;
   readonly probe: Pick<Probe, 'results'>;
@@ -93,6 +97,10 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
   return {
     node_id: sources.nodeId,
     backend: sources.backend,
+    data_path: sources.dataPath && {
+      aead: sources.dataPath.aead,
+      offloads: sources.dataPath.offloads,
+    },
     state: membership.state,
     ready: readyReason === 'ready',
     ready_reason: readyReason,

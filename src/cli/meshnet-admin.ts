@@ -57,7 +57,13 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
   }
   const observe = epoch.observe_only ? ', OBSERVE ONLY: nobody is cut' : '';
   const head = `epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
-  return `${head}\n${table(rows)}`;
+  return [head, table(rows), ...localLine(local)].join('\n');
+}
+
+function localLine(local: NodeStatusDocument | undefined): string[] {
+  if (!local?.data_path) return [];
+  const { aead, offloads } = local.data_path;
+  return [`${local.node_id}: AEAD ${aead}, offloads ${offloads.join(' ') || 'none'}`];
 }
 
 function pathOf(

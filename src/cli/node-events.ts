@@ -6,7 +6,7 @@ export function describeEvent(event: AgentEvent): string {
     case 'enrolled':
       return `enrolled as ${event.node}, tunnel address ${event.address}`;
     case 'started':
-      return `${event.node} is up: ${event.backend}, ${event.address}, endpoint ${event.endpoint ?? 'none'}`;
+      return `${event.node} is up: ${event.backend}, ${event.address}, endpoint ${event.endpoint ?? 'none'}${dataPath(event)}`;
     case 'config': {
       const verdict = event.allowed ? 'member' : 'denied';
       const members = event.members.length > 0 ? event.members.join(' ') : 'nobody';
@@ -31,6 +31,8 @@ export function describeEvent(event: AgentEvent): string {
         : `controller: ${event.call} failed: ${event.detail} (${event.code})`;
     case 'device_error':
       return `the device refused a change: ${event.detail}`;
+    case 'device_note':
+      return `device: ${event.detail}`;
     case 'score':
       return `score ${event.score.toFixed(3)} (${event.suite}, sequence ${event.sequence})`;
     case 'score_failed':
@@ -45,4 +47,15 @@ export function describeEvent(event: AgentEvent): string {
     case 'stopped':
       return 'stopped';
   }
+}
+
+function dataPath({
+  aead,
+  offloads,
+}: {
+  aead: string | null;
+  offloads: readonly string[];
+}): string {
+  if (aead === null) return '';
+  return `, AEAD ${aead}, offloads ${offloads.join(' ') || 'none'}`;
 }

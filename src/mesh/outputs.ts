@@ -65,7 +65,7 @@ export function plainOutput(terminal: Terminal): DemoOutput {
 function remarkable(event: AgentEvent): string | undefined {
   switch (event.event) {
     case 'started':
-      return `up at ${event.address} (${event.backend})`;
+      return `up at ${event.address} (${[event.backend, event.aead, ...event.offloads].filter(Boolean).join(' ')})`;
     case 'removed':
       return `dropped ${event.nodes.join(' ') || 'all peers'} in ${event.took_ms} ms`;
     case 'fail_closed':
