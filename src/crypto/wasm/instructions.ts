@@ -53,7 +53,6 @@ export const i32 = {
   sub: binary<'i32', 'i32'>('i32', 0x6b),
   mul: binary<'i32', 'i32'>('i32', 0x6c),
   and: binary<'i32', 'i32'>('i32', 0x71),
-  or: binary<'i32', 'i32'>('i32', 0x72),
   xor: binary<'i32', 'i32'>('i32', 0x73),
   shl: binary<'i32', 'i32'>('i32', 0x74),
   shrU: binary<'i32', 'i32'>('i32', 0x76),
@@ -74,9 +73,7 @@ export const i64 = {
   sub: binary<'i64', 'i64'>('i64', 0x7d),
   mul: binary<'i64', 'i64'>('i64', 0x7e),
   and: binary<'i64', 'i64'>('i64', 0x83),
-  or: binary<'i64', 'i64'>('i64', 0x84),
   xor: binary<'i64', 'i64'>('i64', 0x85),
-  shl: binary<'i64', 'i64'>('i64', 0x86),
   shrU: binary<'i64', 'i64'>('i64', 0x88),
   extend: unary<'i32', 'i64'>('i64', 0xad),
   extendSigned: unary<'i32', 'i64'>('i64', 0xac),
@@ -123,5 +120,4 @@ export const i32x4 = {
   shrU: shift(0xad),
   add: binary<'v128', 'v128'>('v128', ...simd(0xae)),
   dotI16x8: binary<'v128', 'v128'>('v128', ...simd(0xba)),
-  extaddPairwiseI16x8U: unary<'v128', 'v128'>('v128', ...simd(0x7f)),
 };

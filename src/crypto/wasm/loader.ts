@@ -49,6 +49,9 @@ const compiled = new Map<KernelVariant, WebAssembly.Module>();
  * self-test then tests what will run, and the first packets are not slow. V8 aborts the process
  * if it inlines calls without the baseline compiler's feedback, so inlining is off; every
  * call that matters takes a microsecond anyway.
+ *
+ * The options belong to the process. A program of several threads calls this in the first of them,
+ * and keeps it running: the others then find the code compiled and set options to no effect.
  */
 export function compileKernel(variant: KernelVariant): WebAssembly.Module {
   const known = compiled.get(variant);

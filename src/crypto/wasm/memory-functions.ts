@@ -9,17 +9,14 @@ import {
 } from './assembler.ts';
 import { i32, i32x4, i64, v128 } from './instructions.ts';
 
-/** Ranges that `sum` and `copySum` accept: a 64 KB packet with room to spare. */
-export const MAX_SUM_LENGTH = 1 << 16;
-
 const WORD_BIAS = 0x8000;
 const WORDS_PER_VECTOR = 8;
 const STEP = 64;
 
 /**
- * Defines `sum`, `copy` and `copySum`, see MemoryKernel. The Internet checksum (RFC 1071) adds 16-bit
- * words; i32x4.dot adds pairs of signed ones, so 0x8000 is taken from each word and given back at
- * the end.
+ * Defines `sum`, `copy` and `copySum`, see WasmMemoryKernel. The Internet checksum (RFC 1071) adds
+ * 16-bit words; i32x4.dot adds pairs of signed ones, so 0x8000 is taken from each word and given back
+ * at the end. Sums of up to 64 KB fit.
  */
 export function defineMemoryFunctions(module: ModuleAssembler): void {
   module.define(
