@@ -41,8 +41,8 @@ export async function startInBackground(options: DaemonArguments): Promise<void>
       [TO_SYSLOG]: logFile === undefined ? '1' : '',
     },
   });
-  child.unref();
   const report = await startReport(child);
+  child.unref();
   log.release();
   if ('failed' in report) throw new Error(report.failed);
 }
@@ -53,8 +53,12 @@ async function startReport(child: ChildProcess): Promise<StartReport> {
     child.once('exit', (code, signal) => resolve(signal ?? `exit status ${code}`));
   });
   const report = await Promise.race([failed, text(child.stdio[READY_DESCRIPTOR] as Readable)]);
-  if (report !== '') return JSON.parse(report) as StartReport;
-  return { failed: `the background process ended before it was ready (${await ended})` };
+  if (report === '') {
+    return { failed: `the background process ended before it was ready (${await ended})` };
+  }
+  const parsed = JSON.parse(report) as StartReport;
+  if ('failed' in parsed) await ended; // so that nothing of it is left when this one ends
+  return parsed;
 }
 
 interface LogOutput {

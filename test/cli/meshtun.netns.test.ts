@@ -150,6 +150,15 @@ requires(
     expect(refused.stderr).toContain('CAP_NET_ADMIN');
     expect(isGone(unprivileged)).toBe(true);
 
+    // It dies before it can say anything: the parent says how.
+    const killed = await namespace.exec([MESHTUN, unprivileged], {
+      env: {
+        NODE_OPTIONS: '--import=data:text/javascript,process.env.MESHTUN_READY_FD&&process.kill(process.pid,'SIGKILL')',
+      },
+    });
+    expect(killed.code).toBe(1);
+    expect(killed.stderr).toContain('ended before it was ready (SIGKILL)');
+
     const usage = await namespace.exec([MESHTUN, 'a/b']);
     expect(usage.code).toBe(2);
   });

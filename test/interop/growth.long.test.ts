@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { until } from '../support/netns.ts';
 import { requires } from '../support/requirements.ts';
 import { INTEROP_NEEDS, official, ours } from './implementations.ts';
 import { Pair } from './pair.ts';
@@ -9,7 +10,11 @@ import { type ProcessUse, useOf } from './processes.ts';
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 600);
 const SAMPLES = 20;
 
-requires(...INTEROP_NEEDS, 'iperf3')('at full load', () => {
+requires(
+  ...INTEROP_NEEDS,
+  'iperf3',
+  'ss',
+)('at full load', () => {
   test.each([
     { what: 'ours to ours', pair: [ours, ours] as const },
     { what: 'ours to wireguard-go', pair: [ours, official] as const },
@@ -17,8 +22,9 @@ requires(...INTEROP_NEEDS, 'iperf3')('at full load', () => {
     await Pair.with(implementations, {}, async (pair) => {
       const { left, right } = pair;
       await pair.connect();
-      const server = right.namespace.spawn(['iperf3', '-s', '-1', '-B', right.inner4]);
-      await new Promise((resolve) => server.stdout?.once('data', resolve));
+      right.namespace.spawn(['iperf3', '-s', '-1', '-B', right.inner4]);
+      const listening = () => right.namespace.run(['ss', '-ltn']).includes(`${right.inner4}:5201`);
+      await until(listening, 'iperf3');
       const client = left.namespace.exec(
         // Both directions at once.
         ['iperf3', '-c', right.inner4, '--bidir', '-t', String(SECONDS), '-J'],
