@@ -60,7 +60,14 @@ const READMISSION_TIMEOUT_MS = 20_000;
 export async function measureExclusions(options: ExclusionOptions): Promise<ExclusionResult> {
   const { count, push, pollMs } = options;
   const names = ['node-a', 'node-b', 'node-c'];
-  const settings = { epochS: 60, freshnessS: 7200, graceS: 5, lifetimeS: 600 };
+  // A report interval this short lets scores change as often as they do here.
+  const settings = {
+    epochS: 60,
+    freshnessS: 7200,
+    graceS: 5,
+    lifetimeS: 600,
+    reportIntervalS: 0.1,
+  };
   return ProofMesh.with({ nodes: names, settings }, async (mesh) => {
     const nodes: MeshNode[] = [];
     for (const name of names) {
