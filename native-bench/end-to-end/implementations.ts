@@ -43,7 +43,7 @@ function boringtun(): Implementation {
   };
 }
 
-function meshtun(): Implementation {
+export function meshtun(): Implementation {
   const { version } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as {
     version: string;
   };

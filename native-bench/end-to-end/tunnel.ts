@@ -56,7 +56,9 @@ export class TunnelEnd {
   readonly child: ChildProcess;
   /** ms from its start until it answered `get=1` on its socket. */
   startUp = Number.NaN;
-  private output = '';
+  /** What it has printed. */
+  output = '';
+  readonly startedAt = performance.now();
 
   constructor(implementation: Implementation, outer: LinkEnd, address: string) {
     this.implementation = implementation;
@@ -82,15 +84,15 @@ export class TunnelEnd {
     return `/var/run/wireguard/${this.name}.sock`;
   }
 
-  async ready(startedAt: number): Promise<void> {
+  async ready(): Promise<void> {
     for (;;) {
       if (this.child.exitCode !== null) throw new Error(`${this.describe()} ended`);
       if (existsSync(this.socket) && (await answers(this.socket))) break;
-      if (performance.now() - startedAt > START_TIMEOUT)
+      if (performance.now() - this.startedAt > START_TIMEOUT)
         throw new Error(`${this.describe()} hangs`);
       await pause(1);
     }
-    this.startUp = performance.now() - startedAt;
+    this.startUp = performance.now() - this.startedAt;
   }
 
   configure(folder: string, psk: string, other: TunnelEnd): void {
@@ -174,10 +176,9 @@ export class Tunnel implements Path {
       [implementations[1], link.right, '10.77.0.2'],
     ] as const;
     for (const [implementation, outer, address] of sides) {
-      const startedAt = performance.now();
       const tunnelEnd = new TunnelEnd(implementation, outer, address);
       this.running.push(tunnelEnd);
-      await tunnelEnd.ready(startedAt);
+      await tunnelEnd.ready();
     }
   }
 
