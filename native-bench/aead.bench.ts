@@ -12,7 +12,7 @@ import { publish, type Row } from './suite.ts';
  * They take turns, and ratios are medians over the rounds.
  */
 
-const SIZES = [64, 256, 576, 1420, 16_384];
+const SIZES = [64, 256, 512, 1024, 1420, 8192, 65_535];
 const ROUNDS = 5;
 const ROUND_TIME = 60;
 /** Work of one round is at least this many bytes, so that the clock is read seldom. */
