@@ -175,7 +175,7 @@ class ExclusionRun {
     // Not in step with anything periodic.
     await delay(Math.random() * (push ? 100 : pollMs));
     this.clock.refresh();
-    for (const capture of this.captures()) capture.clear();
+    await this.untilAllTalk();
     const commit = await this.rotate();
     this.removedAt = commit.at;
     if (!commit.removed.includes(this.third.name)) throw new Error('the node was not denied');
@@ -247,6 +247,17 @@ class ExclusionRun {
   private rotate(): Promise<Commit> {
     this.rotations++;
     return this.mesh.rotate();
+  }
+
+  /** Waits until a packet has gone each way from now on: silence would look like an exclusion. */
+  private async untilAllTalk(): Promise<void> {
+    const directions = [...this.written, ...this.sealed];
+    for (const capture of this.captures()) capture.clear();
+    const deadline = monotonicMs() + READMISSION_TIMEOUT_MS;
+    while (directions.some((capture) => capture.packets.length === 0)) {
+      if (monotonicMs() > deadline) throw new Error('there is no traffic to measure with');
+      await delay(1);
+    }
   }
 
   /** When the slowest of the four directions between members and the third had its first packet. */
