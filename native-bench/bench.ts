@@ -2,21 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { describeMachine, loadNow, type Machine } from './machine.ts';
-import { RESULTS_FILE, type SuiteResult } from './suite.ts';
+import { describeMachine, loadNow } from './machine.ts';
+import { writeReport } from './report/write.ts';
+import { type InProcessResults, RESULTS_FILE, type SuiteResult } from './suite.ts';
 
 /**
  * Runs every suite of this folder, each in a process of its own, and keeps what they measured in
  * native-bench/results/in-process.json. Arguments choose suites: `npm run bench -- aead datapath`.
  */
-
-export interface InProcessResults {
-  readonly startedAt: string;
-  readonly machine: Machine;
-  readonly loadBefore: number;
-  readonly loadAfter: number;
-  readonly suites: readonly SuiteResult[];
-}
 
 const SUFFIX = '.bench.ts';
 const OUTPUT = resolve(import.meta.dirname, 'results/in-process.json');
@@ -71,3 +64,4 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
 }
+writeReport();

@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs';
+import type { Machine } from './machine.ts';
 
 export type Row = Readonly<Record<string, string | number>>;
 
@@ -6,6 +7,15 @@ export type Row = Readonly<Record<string, string | number>>;
 export interface SuiteResult {
   readonly suite: string;
   readonly rows: readonly Row[];
+}
+
+/** What `npm run bench` keeps. */
+export interface InProcessResults {
+  readonly startedAt: string;
+  readonly machine: Machine;
+  readonly loadBefore: number;
+  readonly loadAfter: number;
+  readonly suites: readonly SuiteResult[];
 }
 
 /** File to which a suite that `npm run bench` runs appends its result, one JSON line each. */

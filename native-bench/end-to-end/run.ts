@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, loadNow, waitUntilCalm } from '../machine.ts';
+import { writeReport } from '../report/write.ts';
 import { median } from '../statistics.ts';
 import { type Implementation, implementations, QUIET } from './implementations.ts';
 import { footprint, MEASURES, type Measure, type Values } from './measures.ts';
@@ -32,6 +33,8 @@ const CALM_LOAD = 0.7;
 const CALM_MINUTES = 10;
 const WARM_UP_SECONDS = 1;
 
+const DEFAULT_OUTPUT = resolve(import.meta.dirname, '../results/end-to-end.json');
+
 interface Options {
   readonly rounds: number;
   readonly seconds: number;
@@ -51,10 +54,7 @@ function parseOptions(): Options {
       paths: { type: 'string' },
       also: { type: 'string', multiple: true, default: [] },
       'wait-calm': { type: 'boolean', default: false },
-      output: {
-        type: 'string',
-        default: resolve(import.meta.dirname, '../results/end-to-end.json'),
-      },
+      output: { type: 'string', default: DEFAULT_OUTPUT },
       help: { type: 'boolean', default: false },
     },
   });
@@ -242,6 +242,7 @@ async function main(): Promise<void> {
   mkdirSync(resolve(options.output, '..'), { recursive: true });
   writeFileSync(options.output, `${JSON.stringify(results, undefined, 1)}\n`);
   printRatios(results);
+  if (options.output === DEFAULT_OUTPUT) writeReport();
 }
 
 await main();

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeMachine, loadNow, type Machine } from '../machine.ts';
+import { writeReport } from '../report/write.ts';
 import { pause } from './commands.ts';
 import { meshtun } from './implementations.ts';
 import { openDescriptors, residentMemory } from './process-usage.ts';
@@ -123,6 +124,7 @@ try {
   };
   mkdirSync(resolve(OUTPUT, '..'), { recursive: true });
   writeFileSync(OUTPUT, `${JSON.stringify(results, undefined, 1)}\n`);
+  writeReport();
   process.stdout.write(`${JSON.stringify({ gigabytes, isolates: results.isolates })}\n`);
 } finally {
   rmSync(folder, { recursive: true });

@@ -1,9 +1,23 @@
+import { readFileSync } from 'node:fs';
 import { end, pause, runLong, start } from './commands.ts';
 import type { LinkEnd } from './link.ts';
 
 const PORT = 5201;
 /** ms that iperf3 may take beyond its run before it counts as hung. */
 const GRACE = 20_000;
+
+/**
+ * Bytes of iperf3's UDP sockets: 4 MB, or what the system allows. By default a burst of one
+ * super-packet or two overflows the receiver's socket, and its loss would be measured.
+ */
+const SOCKET_BUFFER = String(
+  Math.min(
+    4 << 20,
+    ...['rmem_max', 'wmem_max'].map((name) =>
+      Number(readFileSync(`/proc/sys/net/core/${name}`, 'utf8')),
+    ),
+  ),
+);
 
 interface IperfSum {
   readonly bytes: number;
@@ -88,7 +102,7 @@ export async function udp(
   const { size, perSecond } = options;
   const rate = String(perSecond * size * 8);
   const result = await iperf(from, to, seconds, [
-    ...['-u', '-b', rate, '-l', String(size), '--get-server-output'],
+    ...['-u', '-b', rate, '-l', String(size), '-w', SOCKET_BUFFER, '--get-server-output'],
   ]);
   const sent = result.end.sum!.packets!;
   // The server's own count: what it got, without what may be on its way when it stops.
