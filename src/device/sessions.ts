@@ -94,7 +94,7 @@ export class Sessions {
 
   /** The initiator's keypair is ready: send on it, which also confirms it to the responder. */
   initiatorReady(peer: Peer, keypair: Keypair, now: number): void {
-    if (!peer.keypairs.promote(keypair)) return;
+    if (!peer.keypairs.promote(keypair, 'derived')) return;
     peer.renewalAsked = false;
     this.plane.sendOn(peer.slot, keypair.slot, true);
     peer.confirmAt = keypair.generation > 0 ? CONFIRM_OFFSETS.map((offset) => now + offset) : [];
@@ -110,7 +110,7 @@ export class Sessions {
     const { peer, keypair } = entry;
     keypair.confirmedAt = now;
     if (peer.keypairs.sending === keypair) peer.confirmAt = [];
-    else if (peer.keypairs.promote(keypair)) {
+    else if (peer.keypairs.promote(keypair, 'received')) {
       peer.renewalAsked = false;
       // In a rotation the initiator waits for a first packet before it retires older keypairs.
       this.plane.sendOn(peer.slot, slot, keypair.generation > 0);

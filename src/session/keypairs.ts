@@ -1,3 +1,5 @@
+import { REKEY_TIMEOUT } from './limits.ts';
+
 /** One set of transport keys as control sees it; the keys themselves are in the data path's slot. */
 export interface Keypair {
   /** Slot in the data path. */
@@ -56,11 +58,11 @@ export class Keypairs {
 
   /**
    * Sends on `keypair` from now on, if it should be preferred to the present one. Called when an
-   * initiator has derived it, or when the first packet on a responder's keypair has come in.
+   * initiator has derived it, and when the first packet on a keypair has come in.
    */
-  promote(keypair: Keypair): boolean {
+  promote(keypair: Keypair, because: 'derived' | 'received'): boolean {
     const at = this.receiveOnly.indexOf(keypair);
-    if (at < 0 || !this.prefers(keypair)) return false;
+    if (at < 0 || !this.prefers(keypair, because)) return false;
     this.receiveOnly.splice(at, 1);
     if (this.sending !== undefined) this.receiveOnly.push(this.sending);
     this.sending = keypair;
@@ -78,17 +80,27 @@ export class Keypairs {
     return removed;
   }
 
-  private prefers(candidate: Keypair): boolean {
+  /**
+   * Within a generation the newest. After crossing handshakes the two sides may see two different
+   * ones as the newest; so that they settle on one, and exactly one of them goes on to renew it,
+   * the side with the smaller key keeps to its own view and the other one follows it: it takes up
+   * whatever the smaller side begins to send on.
+   */
+  private prefers(candidate: Keypair, because: 'derived' | 'received'): boolean {
     const present = this.sending;
     if (present === undefined) return true;
     // A keypair of an older generation never replaces a newer one for sending.
     if (candidate.generation !== present.generation) {
       return candidate.generation > present.generation;
     }
-    // Crossing handshakes: both sides settle on the one that the smaller key initiated, so that
-    // exactly one side goes on to rekey it.
-    if (crossed(candidate, present)) return candidate.isInitiator === this.isSmaller;
-    return candidate.createdAt >= present.createdAt || present.confirmedAt === undefined;
+    const age = candidate.createdAt - present.createdAt;
+    const isMixed = candidate.isInitiator !== present.isInitiator;
+    if (!isMixed) return age >= 0;
+    if (this.isSmaller || Math.abs(age) >= REKEY_TIMEOUT) {
+      return age > 0 || (age === 0 && candidate.isInitiator);
+    }
+    if (because === 'received') return true;
+    return !(crossed(candidate, present) && present.confirmedAt !== undefined);
   }
 }
 
@@ -97,9 +109,7 @@ function isOlder(a: Keypair, b: Keypair): boolean {
   return a.createdAt < b.createdAt;
 }
 
-/** True if one was initiated here and, before its response came, the other was answered. */
-function crossed(a: Keypair, b: Keypair): boolean {
-  if (a.isInitiator === b.isInitiator) return false;
-  const [initiated, responded] = a.isInitiator ? [a, b] : [b, a];
+/** True if the one was initiated here and, before its response came, the other was answered. */
+function crossed(initiated: Keypair, responded: Keypair): boolean {
   return responded.createdAt >= initiated.startedAt && responded.createdAt <= initiated.createdAt;
 }

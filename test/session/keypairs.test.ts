@@ -24,13 +24,13 @@ function keypair(fields: Partial<Keypair> = {}): Keypair {
 function initiated(keypairs: Keypairs, fields: Partial<Keypair> = {}): Keypair {
   const added = keypair({ ...fields, isInitiator: true });
   keypairs.add(added);
-  keypairs.promote(added);
+  keypairs.promote(added, 'derived');
   return added;
 }
 
 function confirm(keypairs: Keypairs, of: Keypair): boolean {
   of.confirmedAt = of.createdAt + 50;
-  return keypairs.promote(of);
+  return keypairs.promote(of, 'received');
 }
 
 describe('an unconfirmed responder keypair', () => {
@@ -133,34 +133,109 @@ test('removal takes out what matches, the sending one too, and nothing else', ()
   expect(keypairs.all()).toEqual([]);
 });
 
-/** What happens on one side of two crossing handshakes, in the order of its events. */
-const EVENTS = ['theirs answered', 'ours derived', 'theirs confirmed'] as const;
-
 describe('crossing handshakes', () => {
-  /** Plays events on the side with the smaller or the greater key; returns what it sends on. */
-  function play(isSmaller: boolean, order: readonly (typeof EVENTS)[number][]): 'ours' | 'theirs' {
-    const keypairs = new Keypairs();
-    keypairs.isSmaller = isSmaller;
-    const at = (event: (typeof EVENTS)[number]) => 100 + order.indexOf(event) * 50;
-    const ours = keypair({ isInitiator: true, startedAt: 0, createdAt: at('ours derived') });
-    const theirs = keypair({ createdAt: at('theirs answered') });
-    for (const event of order) {
-      if (event === 'theirs answered') keypairs.add(theirs);
-      else if (event === 'theirs confirmed') confirm(keypairs, theirs);
-      else {
-        keypairs.add(ours);
-        keypairs.promote(ours);
+  /**
+   * Both sides of two crossing handshakes over links that keep the order of messages, each with a
+   * delay of its own, and with as much data as keeps both sides sending. Returns what each sends on.
+   */
+  function play(times: {
+    smallerStarts: number;
+    greaterStarts: number;
+    toGreater: number;
+    toSmaller: number;
+  }): [string, string] {
+    const { smallerStarts, greaterStarts, toGreater, toSmaller } = times;
+    const smaller = new Side(true);
+    const greater = new Side(false);
+    type Step = { at: number; run: (at: number) => void };
+    const steps: Step[] = [];
+    const schedule = (at: number, run: (at: number) => void) => void steps.push({ at, run });
+    const handshake = (from: Side, to: Side, name: string, start: number) => {
+      const [there, back] = from === smaller ? [toGreater, toSmaller] : [toSmaller, toGreater];
+      schedule(start + there, (answeredAt) => {
+        to.answer(name, answeredAt);
+        schedule(answeredAt + back, (derivedAt) => from.derive(name, start, derivedAt));
+      });
+    };
+    handshake(smaller, greater, 'of the smaller', smallerStarts);
+    handshake(greater, smaller, 'of the greater', greaterStarts);
+    for (let at = 0; at < 1000; at += 5) {
+      for (const [from, to, delay] of [
+        [smaller, greater, toGreater],
+        [greater, smaller, toSmaller],
+      ] as const) {
+        schedule(at, () => {
+          const name = from.sendingName;
+          if (name !== undefined)
+            schedule(at + delay, (receivedAt) => to.receive(name, receivedAt));
+        });
       }
     }
-    return keypairs.sending === ours ? 'ours' : 'theirs';
+    for (;;) {
+      steps.sort((x, y) => x.at - y.at); // stable: in the order in which they were sent
+      const step = steps.shift();
+      if (step === undefined) break;
+      step.run(step.at);
+    }
+    return [smaller.sendingName ?? 'none', greater.sendingName ?? 'none'];
   }
 
-  test.each([
-    [['theirs answered', 'ours derived', 'theirs confirmed'] as const],
-    [['theirs answered', 'theirs confirmed', 'ours derived'] as const],
-  ])('both sides settle on the one that the smaller key initiated: %s', (order) => {
-    expect(play(true, order)).toBe('ours');
-    expect(play(false, order)).toBe('theirs');
+  class Side {
+    private readonly keypairs = new Keypairs();
+    private readonly named = new Map<string, Keypair>();
+
+    constructor(isSmaller: boolean) {
+      this.keypairs.isSmaller = isSmaller;
+    }
+    get sendingName(): string | undefined {
+      return [...this.named].find(([, k]) => k === this.keypairs.sending)?.[0];
+    }
+    answer(name: string, at: number): void {
+      this.add(name, keypair({ createdAt: at }));
+    }
+    derive(name: string, startedAt: number, at: number): void {
+      const made = this.add(name, keypair({ isInitiator: true, startedAt, createdAt: at }));
+      this.keypairs.promote(made, 'derived');
+    }
+    receive(name: string, at: number): void {
+      const on = this.named.get(name)!;
+      if (on.confirmedAt !== undefined) return;
+      on.confirmedAt = at;
+      if (this.keypairs.sending !== on) this.keypairs.promote(on, 'received');
+    }
+    private add(name: string, made: Keypair): Keypair {
+      this.named.set(name, made);
+      this.keypairs.add(made);
+      return made;
+    }
+  }
+
+  test('settle on one session, whenever each begins and however long messages take', () => {
+    const delay = fc.integer({ min: 1, max: 150 });
+    const times = fc.record({
+      smallerStarts: fc.nat(300),
+      greaterStarts: fc.nat(300),
+      toGreater: delay,
+      toSmaller: delay,
+    });
+    fc.assert(
+      fc.property(times, (times) => {
+        const [smaller, greater] = play(times);
+        expect(smaller).not.toBe('none');
+        expect(greater).toBe(smaller);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('settle on the one of the smaller key if both begin at the same time', () => {
+    const same = { smallerStarts: 0, greaterStarts: 0, toGreater: 50, toSmaller: 50 };
+    expect(play(same)).toEqual(['of the smaller', 'of the smaller']);
+  });
+
+  test('but a later handshake of the greater key is a new session', () => {
+    const later = { smallerStarts: 0, greaterStarts: 200, toGreater: 50, toSmaller: 50 };
+    expect(play(later)).toEqual(['of the greater', 'of the greater']);
   });
 });
 
@@ -193,7 +268,7 @@ test('over any events: bounded, the sending one is the best of its generation, n
             expect(dropped).not.toBe(sendingBefore);
             live.delete(dropped);
           }
-          if (isInitiator) keypairs.promote(made);
+          if (isInitiator) keypairs.promote(made, 'derived');
         }
         expect(keypairs.receiveOnly.length).toBeLessThanOrEqual(MAX_RECEIVE_ONLY);
         expect(new Set(keypairs.all())).toEqual(live);

@@ -36,6 +36,8 @@ export class Simulation {
   faults: LinkFaults = { ...PERFECT_LINK };
   /** Sees every datagram on the wire; returning false loses it. */
   filter: (datagram: Uint8Array, from: SimulatedNode, to: SimulatedNode) => boolean = () => true;
+  /** Delay of a datagram, ms, instead of a random one: with a constant, order is kept. */
+  delay: ((from: SimulatedNode, to: SimulatedNode) => number) | undefined;
   readonly random: () => number;
   readonly nodes: SimulatedNode[] = [];
 
@@ -98,7 +100,8 @@ export class Simulation {
     for (let i = 0; i < copies; i++) {
       if (this.random() < loss) continue;
       const copy = new Uint8Array(datagram);
-      this.after(minDelay + this.random() * (maxDelay - minDelay), () => {
+      const delay = this.delay?.(from, target) ?? minDelay + this.random() * (maxDelay - minDelay);
+      this.after(delay, () => {
         if (target.isRunning) target.receive(copy, source);
       });
     }
