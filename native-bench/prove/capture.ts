@@ -6,6 +6,8 @@ export interface Packet {
   /** When the kernel saw it: CLOCK_MONOTONIC, ms. */
   readonly at: number;
   readonly length: number;
+  /** What was captured of it: all of it if `whole` was asked for. */
+  readonly bytes: Buffer;
 }
 
 const FILE_HEADER = 24;
@@ -30,13 +32,16 @@ export class Capture {
   constructor(options: {
     wrap: (command: readonly string[]) => readonly [string, ...string[]];
     device: string;
-    direction: 'in' | 'out';
+    direction: 'in' | 'out' | 'inout';
     filter: string;
     clock: WallClock;
+    /** Captures packets to their end, not just their first bytes. */
+    whole?: boolean;
   }) {
     this.clock = options.clock;
     const { wrap, device, direction, filter } = options;
-    const flags = ['-n', '-U', '-w', '-', '-s', '96', '--immediate-mode', '-Z', 'root'];
+    const length = options.whole ? '65535' : '96';
+    const flags = ['-n', '-U', '-w', '-', '-s', length, '--immediate-mode', '-Z', 'root'];
     const [file, ...parameters] = wrap([
       ...['tcpdump', '-i', device, '-Q', direction, '--time-stamp-precision=nano'],
       ...flags,
@@ -93,6 +98,7 @@ export class Capture {
       this.packets.push({
         at: this.clock.monotonicOf(wall),
         length: this.pending.readUInt32LE(12),
+        bytes: this.pending.subarray(RECORD_HEADER, end),
       });
       this.pending = this.pending.subarray(end);
     }

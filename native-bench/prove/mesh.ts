@@ -50,6 +50,8 @@ export interface MeshNode {
   /** Address outside the tunnel. */
   readonly outer: string;
   readonly part: Part;
+  /** The join token it was enrolled with. */
+  readonly token: string;
 }
 
 /** A controller and nodes as processes of their own, in namespaces with real TUN devices. */
@@ -124,19 +126,16 @@ export class ProofMesh {
   /** Starts a node; resolves when it is enrolled and its device is there. */
   async startNode(name: string, options: NodeOptions): Promise<MeshNode> {
     const state = join(this.directory, name);
-    const environment: Record<string, string> = {};
-    if (!this.nodes.has(name)) {
-      const token = await this.admin<TokenAnswer>('POST', '/v1/tokens', {
-        node_id: name,
-        ttl_s: 600,
-      });
-      environment.MESHNET_TOKEN = token.token;
-    }
+    const body = { node_id: name, ttl_s: 600 };
+    const token =
+      this.nodes.get(name)?.token ??
+      (await this.admin<TokenAnswer>('POST', '/v1/tokens', body)).token;
+    const environment = { MESHNET_TOKEN: token };
     const outer = this.place.address(name);
     const part = new Part(name, this.wrap(name)(this.nodeCommand(name, options)), environment);
     this.others.push(part);
     const started = await part.said({ event: 'started' });
-    const node = { name, state, outer, address: started.address as string, part };
+    const node = { name, state, outer, address: started.address as string, part, token };
     this.nodes.set(name, node);
     return node;
   }

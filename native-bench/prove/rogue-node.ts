@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import { startNode } from '../../src/agent/node.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
-import type { DeviceChange, Tunnel } from '../../src/tunnel/create-tunnel.ts';
+import type { DeviceChange, PeerChange, Tunnel } from '../../src/tunnel/create-tunnel.ts';
 import { listen, partOptions, say } from './part.ts';
 
 /**
@@ -23,10 +24,31 @@ export interface RoguePart {
 const options = partOptions<RoguePart>();
 const stop = new AbortController();
 
+const copy = ({ publicKey, presharedKey }: PeerChange): PeerChange => ({
+  publicKey: new Uint8Array(publicKey),
+  presharedKey: new Uint8Array(presharedKey!),
+});
+
 function withoutRemovals(change: DeviceChange): DeviceChange {
   const { replacePeers: _, peers = [], ...rest } = change;
   const kept = peers.filter((peer) => !peer.remove);
   return { ...rest, peers: kept.map(({ expireBefore: _, ...peer }) => peer) };
+}
+
+/** Every pre-shared key it was ever given, with whose it is. */
+const remembered: PeerChange[] = [];
+let real: Pick<Tunnel, 'configure'>;
+
+/** Tries each of them again, as if it were the newest. */
+async function shakeHandsWithOldKeys(): Promise<number> {
+  let generation = 1_000_000;
+  for (const { publicKey, presharedKey } of [...remembered]) {
+    await real.configure({
+      peers: [{ publicKey, presharedKey: presharedKey!, generation: generation++ }],
+    });
+    await delay(200);
+  }
+  return remembered.length;
 }
 
 const node = await startNode(
@@ -54,13 +76,18 @@ const node = await startNode(
     emit: (event) => say(event),
     openBackend: async (settings) => {
       const backend = await openBackend({ ...settings, kind: 'linux', name: 'mesh0' });
-      const real = backend.tunnel;
+      const { tunnel: device } = backend;
+      real = device;
       const tunnel: Pick<Tunnel, 'configure' | 'status' | 'expireKeypairs' | 'close' | 'closed'> = {
-        configure: (change) => real.configure(withoutRemovals(change)),
-        status: () => real.status(),
+        configure: (change) => {
+          const kept = withoutRemovals(change);
+          for (const peer of kept.peers ?? []) if (peer.presharedKey) remembered.push(copy(peer));
+          return device.configure(kept);
+        },
+        status: () => device.status(),
         expireKeypairs: async () => {},
-        close: () => real.close(),
-        closed: real.closed,
+        close: () => device.close(),
+        closed: device.closed,
       };
       return { ...backend, tunnel };
     },
@@ -68,7 +95,9 @@ const node = await startNode(
   stop.signal,
 );
 listen(
-  () => {},
+  ({ id }) => {
+    void shakeHandsWithOldKeys().then((keys) => say({ id, keys }));
+  },
   () => stop.abort(),
 );
 await node.ended;
