@@ -153,7 +153,8 @@ requires(
     // It dies before it can say anything: the parent says how.
     const killed = await namespace.exec([MESHTUN, unprivileged], {
       env: {
-        NODE_OPTIONS: '--import=data:text/javascript,process.env.MESHTUN_READY_FD&&process.kill(process.pid,'SIGKILL')',
+        NODE_OPTIONS:
+          '--import=data:text/javascript,process.env.MESHTUN_READY_FD&&process.kill(process.pid,9)',
       },
     });
     expect(killed.code).toBe(1);
