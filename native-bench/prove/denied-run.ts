@@ -124,7 +124,7 @@ class DeniedRun {
     await mesh.score(denied, 0.2);
     await Promise.all(traffic.slice(0, 2).map((one) => one.reset()));
     await mesh.rotate();
-    await delay(1000); // what was under way is measured elsewhere
+    await delay(2000); // what was under way is measured elsewhere
 
     await this.attack('goes on with its old sessions', async () => {
       await delay(3000);

@@ -180,6 +180,7 @@ class ExclusionRun {
     this.removedAt = commit.at;
     if (!commit.removed.includes(this.third.name)) throw new Error('the node was not denied');
     await delay(boundMs(push, pollMs) + SETTLE_MS);
+    await this.untilSilence();
     const written = Math.max(...this.written.map((capture) => since(commit, capture)));
     const sealed = Math.max(...this.sealed.map((capture) => since(commit, capture)));
     this.lastWritten.push(written);
@@ -257,6 +258,18 @@ class ExclusionRun {
     while (directions.some((capture) => capture.packets.length === 0)) {
       if (monotonicMs() > deadline) throw new Error('there is no traffic to measure with');
       await delay(1);
+    }
+  }
+
+  /** Waits until nothing from or to the third node was seen for a while: it may have taken longer. */
+  private async untilSilence(): Promise<void> {
+    const captures = [...this.written, ...this.sealed];
+    const deadline = monotonicMs() + READMISSION_TIMEOUT_MS;
+    const isSilent = () =>
+      captures.every((capture) => monotonicMs() - (capture.lastAt() ?? 0) > SETTLE_MS);
+    while (!isSilent()) {
+      if (monotonicMs() > deadline) throw new Error('the denied node was never shut out');
+      await delay(20);
     }
   }
 

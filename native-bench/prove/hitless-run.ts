@@ -50,12 +50,13 @@ export async function measureHitless(options: HitlessOptions): Promise<HitlessRe
   const seconds = rotations * epochS;
   const [lossless, still] = await onMesh(STANDSTILL_S, graceS, async (pair) => {
     const found = await losslessRate(pair, options);
+    const rate = Math.max(found, rates[0]!) / 2;
     options.progress?.(`${found} packets/s without loss; half of it without rotation`);
-    return [found, await run(pair, found / 2, seconds, options)] as const;
+    return [found, await run(pair, rate, seconds, options)] as const;
   });
   options.progress?.('the same with rotation');
   const rotating = await onMesh(epochS, graceS, (pair) =>
-    run(pair, lossless / 2, seconds, options),
+    run(pair, still.packets_per_second_each_way, seconds, options),
   );
   const difference = rotating.tcp.delay_ms.max - still.tcp.delay_ms.max;
   return {
