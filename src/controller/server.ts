@@ -58,7 +58,8 @@ export interface ServerOptions {
 /** A Fastify instance that answers every failure with a problem document. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const problems = new ProblemAnswers(options);
-  const server = { connectionsCheckingInterval: REQUEST_CHECK };
+  // Node would answer a missing Host by itself, and not with a problem document.
+  const server = { connectionsCheckingInterval: REQUEST_CHECK, requireHostHeader: false };
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -110,6 +111,15 @@ class ProblemAnswers {
   }
 
   register(app: FastifyInstance): void {
+    app.server.on('checkExpectation', (request, response) => {
+      request.headers.expect = undefined; // nothing is promised: the request is looked at as it is
+      app.server.emit('request', request, response);
+    });
+    app.addHook('onRequest', (request, reply, next) => {
+      if (request.headers.host !== undefined) return next();
+      const expected = 'the Host header';
+      this.send(reply, problem('malformed_request', { field: 'host', expected }));
+    });
     app.addHook('onRoute', ({ url, method }) => {
       const pattern = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+')}$`);
       for (const one of [method].flat()) this.routes.push({ pattern, method: one });

@@ -613,7 +613,7 @@ describe('whatever is no request of ours', () => {
   test.each([
     ['an unknown path', () => get('GET /nothing'), 404, 'not_found'],
     ['a wrong method', () => get('PUT /v1/nodes'), 405, 'method_not_allowed'],
-    ['HEAD', () => call(`${mesh.url}/healthz`, { method: 'OPTIONS' }), 405, 'method_not_allowed'],
+    ['OPTIONS', () => get('OPTIONS /healthz'), 405, 'method_not_allowed'],
     ['a broken escape', () => get('GET /v1/config/%ff'), 400, 'malformed_request'],
     ['an endless name', () => get(`GET /v1/config/${'a'.repeat(500)}`), 404, 'not_found'],
     [
@@ -622,6 +622,13 @@ describe('whatever is no request of ours', () => {
       400,
       'malformed_request',
     ],
+    [
+      'no host',
+      () => rawRequest(mesh.controller.port, 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n'),
+      400,
+      'malformed_request',
+    ],
+    ['an unknown expectation', () => get('GET /nothing', 'expect: miracles\r\n'), 404, 'not_found'],
     [
       'huge headers',
       () => get('GET /healthz', `x: ${'y'.repeat(40_000)}\r\n`),
