@@ -2,6 +2,7 @@ import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Inbound } from '../../datapath/inbound.ts';
 import { BUFFER, DROP } from '../../datapath/memory.ts';
+import { warmUpInbound } from '../../datapath/warm-up.ts';
 import { monotonicNow } from '../../io/clock.ts';
 import { DatagramReceiver } from '../../io/linux/datagrams.ts';
 import { ERRNO } from '../../io/linux/errno.ts';
@@ -12,6 +13,7 @@ import { Mailbox } from './mailbox.ts';
 import { type InboundOperation, THREAD, type WorkerSetup } from './messages.ts';
 import { applyShared } from './operations.ts';
 import { Signals } from './signals.ts';
+import { warmUpCalls } from './warm-up.ts';
 
 /**
  * The inbound data worker: UDP socket -> data path -> TUN device, run to completion. Waits only in
@@ -24,8 +26,10 @@ const RECEIVES_PER_ROUND = 8;
 async function run(setup: WorkerSetup): Promise<void> {
   const { udpFd, tunFd, vnetHeader } = setup;
   const parts = await dataParts(setup, THREAD.inbound);
+  warmUpInbound(parts);
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
+  warmUpCalls(memory, thread, native);
   const buffers = memory.buffers(thread);
   const datagrams = buffers + BUFFER.datagrams;
   const receiver = new DatagramReceiver(

@@ -2,6 +2,7 @@ import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BUFFER } from '../../datapath/memory.ts';
 import { Outbound } from '../../datapath/outbound.ts';
+import { warmUpOutbound } from '../../datapath/warm-up.ts';
 import { monotonicNow } from '../../io/clock.ts';
 import { VNET_HEADER_LENGTH } from '../../io/linux/constants.ts';
 import { DatagramSender } from '../../io/linux/datagrams.ts';
@@ -13,6 +14,7 @@ import { type OutboundOperation, THREAD, type WorkerSetup } from './messages.ts'
 import { applyShared, drain } from './operations.ts';
 import { UdpSink } from './outbound-sink.ts';
 import { Signals } from './signals.ts';
+import { warmUpCalls } from './warm-up.ts';
 
 /**
  * The outbound data worker: TUN device -> data path -> UDP socket, run to completion. Waits only
@@ -35,8 +37,10 @@ async function run(setup: WorkerSetup): Promise<void> {
   const calls = syscalls();
   const { tunFd, udpFd, vnetHeader } = setup;
   const parts = await dataParts(setup, THREAD.outbound);
+  warmUpOutbound(parts);
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
+  warmUpCalls(memory, thread, native);
   const buffers = memory.buffers(thread);
   const driver = buffers + BUFFER.outboundDriver;
   const sender = new DatagramSender(udpFd, setup.udpFamily, native, driver);

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { selectTransport } from '../../src/crypto/transport-select.ts';
+import { AllowedIps } from '../../src/datapath/allowedips.ts';
+import { PacketMemory } from '../../src/datapath/memory.ts';
+import { warmUpInbound, warmUpOutbound } from '../../src/datapath/warm-up.ts';
+
+test('dry runs leave the shared memory as it was: no key, no counter, no packet', () => {
+  const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 2, threads: 2 });
+  const { aead, memoryKernel } = selectTransport({ log: () => {} });
+  const [outbound, inbound] = [0, 1].map((thread) => ({
+    memory,
+    thread,
+    aead: aead(memory.memory, memory.scratch(thread)),
+    kernel: memoryKernel!(memory.memory),
+    allowedIps: new AllowedIps(),
+  })) as [Parameters<typeof warmUpOutbound>[0], Parameters<typeof warmUpInbound>[0]];
+  const scratch = [0, 1].map((thread) => memory.scratch(thread));
+  const before = memory.u8.slice();
+  warmUpOutbound(outbound);
+  warmUpInbound(inbound);
+  const after = memory.u8.slice();
+  for (const bytes of [before, after]) {
+    // The cipher's own working space is written anew for each packet.
+    for (const at of scratch) bytes.fill(0, at, memory.counters(0) - memory.scratch(0) + at);
+  }
+  expect(Buffer.compare(before, after)).toBe(0);
+  expect(outbound.allowedIps.lookup4(new DataView(Uint8Array.of(10, 0, 0, 1).buffer), 0)).toBe(-1);
+});
