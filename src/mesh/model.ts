@@ -68,6 +68,7 @@ export class DemoModel {
   readonly changes: Change[] = [];
   leaks = 0;
   private suspects: Suspect[] = [];
+  private readonly nodeEpochs = new Map<string, number>();
   firstPacketAt: number | undefined;
 
   private readonly startedAt: number;
@@ -113,10 +114,13 @@ export class DemoModel {
   }
 
   onAgent(from: string, event: AgentEvent, now: number): void {
+    if (event.event === 'config') this.nodeEpochs.set(from, event.epoch);
     if (event.event !== 'probe') return;
     const key = pair(from, event.node);
     this.reach.set(key, { ok: event.ok, rttMs: event.rtt_ms, at: now });
-    const inEpoch = this.epoch && this.record(this.epoch.epoch);
+    // The node may have heard of a new epoch before the controller was asked again.
+    const epoch = Math.max(this.epoch?.epoch ?? 0, this.nodeEpochs.get(from) ?? 0);
+    const inEpoch = epoch > 0 ? this.record(epoch) : undefined;
     for (const packets of [this.totals, inEpoch?.packets]) {
       if (!packets) continue;
       packets[key] ??= zero();

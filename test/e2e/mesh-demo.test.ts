@@ -2,18 +2,34 @@ import { execFile, execFileSync, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/mesh/model.ts';
-import { requires } from '../support/requirements.ts';
+import { missing, requires } from '../support/requirements.ts';
 import { answered, DemoRun, leftovers } from './mesh-demo-support.ts';
 
 const run = promisify(execFile);
-const inNamespaces = requires('root', 'tun', 'netns', 'node:ffi', 'ping');
+const NEEDS = ['root', 'tun', 'netns', 'node:ffi', 'ping'];
+const inNamespaces = requires(...NEEDS);
+const withInterfaces = missing(...NEEDS).length === 0;
 
-/** Epochs whose whole length was seen, but for the first one. */
-function wholeEpochs(summary: Summary): Summary['epochs'] {
-  return summary.epochs.slice(1, -1);
+/** Epochs whose whole length was seen, from the one on in which a and b had scores when it began. */
+function wholeEpochs(demo: DemoRun): Summary['epochs'] {
+  const { epochs } = demo.summary;
+  return epochs.filter(({ epoch }) => epoch > firstScored(demo)).slice(0, -1);
 }
 
-function expectSteady(summary: Summary, mode: string): void {
+/** The epoch in which both a and b reported for the first time; on an idle machine the first. */
+function firstScored(demo: DemoRun): number {
+  let epoch = 0;
+  const waiting = new Set<unknown>(['node-a', 'node-b']);
+  for (const event of demo.events) {
+    if (event.event === 'epoch') epoch = event.epoch as number;
+    if (event.event === 'score') waiting.delete(event.from);
+    if (waiting.size === 0) return Math.max(1, epoch);
+  }
+  throw new Error('not both have reported');
+}
+
+function expectSteady(demo: DemoRun, mode: string): void {
+  const { summary } = demo;
   expect(summary).toMatchObject({
     event: 'summary',
     mode,
@@ -22,9 +38,8 @@ function expectSteady(summary: Summary, mode: string): void {
     leaks: 0,
     exclusions: 0,
   });
-  expect(summary.rotations).toBeGreaterThanOrEqual(8);
-  expect(wholeEpochs(summary).length).toBeGreaterThanOrEqual(6);
-  for (const epoch of wholeEpochs(summary)) {
+  expect(wholeEpochs(demo).length).toBeGreaterThanOrEqual(5);
+  for (const epoch of wholeEpochs(demo)) {
     expect(epoch.members).toEqual(['node-a', 'node-b']);
     const [ab, ba] = answered(epoch.packets, 'node-a', 'node-b');
     expect(ab, `epoch ${epoch.epoch}, a to b`).toBeGreaterThan(0);
@@ -43,11 +58,12 @@ function changeOf(summary: Summary, node: string, allowed: boolean): number {
   return change!.epoch;
 }
 
-function expectDecay(summary: Summary): void {
+function expectDecay(demo: DemoRun): void {
+  const { summary } = demo;
   expect(summary).toMatchObject({ members: ['node-a'], denied: ['node-b', 'node-c'], leaks: 0 });
   expect(summary.exclusions).toBe(1);
   const epoch = changeOf(summary, 'node-b', false);
-  for (const record of wholeEpochs(summary)) {
+  for (const record of wholeEpochs(demo)) {
     const [ab, ba] = answered(record.packets, 'node-a', 'node-b');
     // In the epoch of the change itself an echo may have been under way.
     if (record.epoch < epoch) expect(Math.min(ab, ba), `epoch ${record.epoch}`).toBeGreaterThan(0);
@@ -55,34 +71,40 @@ function expectDecay(summary: Summary): void {
   }
 }
 
-function expectRecover(summary: Summary): void {
+function expectRecover(demo: DemoRun): void {
+  const { summary } = demo;
   expect(summary).toMatchObject({ members: ['node-a', 'node-b', 'node-c'], denied: [], leaks: 0 });
   const epoch = changeOf(summary, 'node-c', true);
-  for (const record of wholeEpochs(summary)) {
+  for (const record of wholeEpochs(demo)) {
     const [ac, ca] = answered(record.packets, 'node-a', 'node-c');
     if (record.epoch < epoch) expect(ac + ca, `epoch ${record.epoch}`).toBe(0);
     if (record.epoch > epoch) expect(Math.min(ac, ca), `epoch ${record.epoch}`).toBeGreaterThan(0);
   }
 }
 
-async function finished(demo: DemoRun): Promise<Summary> {
+async function finished(demo: DemoRun): Promise<DemoRun> {
   const code = await demo.ended;
   expect(demo.stderr).toBe('');
   expect(code).toBe(0);
-  return demo.summary;
+  return demo;
 }
 
-describe('in userspace mode', () => {
-  test('a and b are members and talk in every epoch; nothing passes to or from c', async () => {
-    const demo = new DemoRun(['--epoch', '5', '--duration', '45', '--userspace']);
-    const pid = await demo.pid();
-    expectSteady(await finished(demo), 'userspace');
-    expect(leftovers(pid)).toEqual([]);
-  });
+const STEADY = ['--epoch', '5', '--duration', '45'];
+const CHANGE = ['--epoch', '5', '--duration', '38', '--scenario'];
 
-  test('a node whose score sinks is shut out, one that recovers is let in', async () => {
-    const options = ['--epoch', '5', '--duration', '38', '--userspace', '--scenario'];
-    const demos = [new DemoRun([...options, 'decay']), new DemoRun([...options, 'recover'])];
+describe('in userspace mode', () => {
+  test.skipIf(withInterfaces)(
+    'a and b talk in every epoch; nothing passes to or from c',
+    async () => {
+      const demo = new DemoRun([...STEADY, '--userspace']);
+      const pid = await demo.pid();
+      expectSteady(await finished(demo), 'userspace');
+      expect(leftovers(pid)).toEqual([]);
+    },
+  );
+
+  test.skipIf(withInterfaces)('who sinks is shut out, who recovers is let in', async () => {
+    const demos = ['decay', 'recover'].map((name) => new DemoRun([...CHANGE, name, '--userspace']));
     const [decay, recover] = await Promise.all(demos.map(finished));
     expectDecay(decay!);
     expectRecover(recover!);
@@ -101,9 +123,11 @@ describe('in userspace mode', () => {
   });
 });
 
-inNamespaces('with real interfaces', () => {
-  test('a and b talk, c does not, TCP tells the same, and a second demo runs beside it', async () => {
-    const demo = new DemoRun(['--epoch', '5', '--duration', '45']);
+// Where both modes can be had they run beside each other, which is a test of its own.
+inNamespaces('with real interfaces, and in userspace mode beside it', () => {
+  test('a and b talk in every epoch; nothing passes to or from c; TCP tells the same', async () => {
+    const demo = new DemoRun(STEADY);
+    const userspace = new DemoRun([...STEADY, '--userspace']);
     const second = new DemoRun(['--epoch', '5', '--duration', '20']);
     const pid = await demo.pid();
     await demo.event(({ event, ok }) => event === 'probe' && ok === true);
@@ -114,22 +138,27 @@ inNamespaces('with real interfaces', () => {
     expect(await tcp(namespace('node-c'), namespace('node-a'), '10.10.0.2')).toBe('timeout');
     // What came out of c's tunnel into its kernel, ever.
     const received = '/sys/class/net/mesh0/statistics/rx_packets';
-    expect(
-      execFileSync('ip', ['netns', 'exec', namespace('node-c'), 'cat', received], {
-        encoding: 'utf8',
-      }),
-    ).toBe('0\n');
-    expect(await finished(second)).toMatchObject({ members: ['node-a', 'node-b'], leaks: 0 });
+    const read = ['netns', 'exec', namespace('node-c'), 'cat', received];
+    expect(execFileSync('ip', read, { encoding: 'utf8' })).toBe('0\n');
+    expect((await finished(second)).summary).toMatchObject({
+      members: ['node-a', 'node-b'],
+      leaks: 0,
+    });
     expectSteady(await finished(demo), 'linux');
-    expect(leftovers(pid)).toEqual([]);
+    expectSteady(await finished(userspace), 'userspace');
+    for (const one of [demo, userspace, second]) expect(leftovers(await one.pid())).toEqual([]);
   });
 
   test('a node whose score sinks is shut out, one that recovers is let in', async () => {
-    const options = ['--epoch', '5', '--duration', '38', '--scenario'];
-    const demos = [new DemoRun([...options, 'decay']), new DemoRun([...options, 'recover'])];
-    const [decay, recover] = await Promise.all(demos.map(finished));
-    expectDecay(decay!);
-    expectRecover(recover!);
+    const demos = ['decay', 'recover'].flatMap((name) => [
+      new DemoRun([...CHANGE, name]),
+      new DemoRun([...CHANGE, name, '--userspace']),
+    ]);
+    const [decay, decayUserspace, recover, recoverUserspace] = await Promise.all(
+      demos.map(finished),
+    );
+    for (const demo of [decay, decayUserspace]) expectDecay(demo!);
+    for (const demo of [recover, recoverUserspace]) expectRecover(demo!);
   });
 
   test.each(['SIGINT', 'SIGTERM'] as const)('%s leaves nothing behind', async (signal) => {

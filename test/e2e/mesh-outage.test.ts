@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EpochDocument } from '../../src/contract/epoch.ts';
 import { type LabNode, MeshLab } from './mesh-lab.ts';
 
-const EPOCH_S = 4;
+const EPOCH_S = 3;
 const FRESHNESS_S = 2 * EPOCH_S;
 const LIFETIME_S = 3 * EPOCH_S;
 

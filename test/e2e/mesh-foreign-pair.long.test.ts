@@ -34,7 +34,7 @@ requires(...NEEDS)('two foreign devices with nobody of ours between them', () =>
     const pings = [
       lab.run(
         'node-f',
-        ['ping', '-n', '-q', '-i', '0.02', '-w', String(seconds), '10.10.0.3'],
+        ['ping', '-n', '-q', '-i', '0.02', '-c', String(seconds * 50), '-W', '2', '10.10.0.3'],
         (line) => {
           if (line.includes('packet loss')) lines.push(line);
         },
