@@ -23,12 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => mesh.stop());
 
-/** Not the sequence of the next honest report, which must still be taken afterwards. */
-const score = (fields: object, node = a, seed = node.signing): Envelope => {
-  const envelope = node.score(mesh.meshId, 0.9, mesh.clock.now(), fields, seed);
-  node.sequence--;
-  return envelope;
-};
+/** With the sequence that comes next, which the next honest report can still have. */
+const score = (fields: object, node = a, seed = node.signing): Envelope =>
+  node.score(mesh.meshId, 0.9, mesh.clock.now(), { sequence: node.sequence + 1, ...fields }, seed);
 
 /** An envelope around any payload text, signed as a benchmark of node a. */
 const enveloped = (payload: string, type = PAYLOAD_TYPES.benchmark): Envelope =>

@@ -40,16 +40,23 @@ export class ControllerProcess {
   }
 
   /** Starts it on the port it had before; returns when it answers. */
-  async start(more: readonly string[] = []): Promise<void> {
+  async start(): Promise<void> {
+    this.launch();
+    const child = this.process;
+    const deadline = performance.now() + 20_000;
+    while (performance.now() < deadline) {
+      if (child?.exitCode !== null) throw new Error(`the controller ended: ${this.stderr}`);
+      const answer = await this.admin('GET', '/healthz').catch(() => undefined);
+      if (answer?.status === 200) return;
+      await delay(10);
+    }
+    throw new Error('the controller does not start');
+  }
+
+  /** Starts it, and does not wait for anything. */
+  launch(): void {
     const own = ['controller', '--state', this.state, '--listen', `127.0.0.1:${this.port}`];
-    const all = [
-      ...this.nodeOptions,
-      MESHNET,
-      ...own,
-      '--stop-with-stdin',
-      ...this.parameters,
-      ...more,
-    ];
+    const all = [...this.nodeOptions, MESHNET, ...own, '--stop-with-stdin', ...this.parameters];
     const child = spawn(process.execPath, all, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.process = child;
     child.stdin?.on('error', () => {});
@@ -66,14 +73,6 @@ export class ControllerProcess {
     child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
       this.stderr += chunk;
     });
-    const deadline = performance.now() + 20_000;
-    while (performance.now() < deadline) {
-      if (child.exitCode !== null) throw new Error(`the controller ended: ${this.stderr}`);
-      const answer = await this.admin('GET', '/healthz').catch(() => undefined);
-      if (answer?.status === 200) return;
-      await delay(10);
-    }
-    throw new Error('the controller does not start');
   }
 
   /** SIGKILL, and waits until it is gone. */

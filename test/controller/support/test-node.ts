@@ -58,7 +58,7 @@ export class TestNode {
       node_id: this.nodeId,
       nonce: this.nonce(),
       record: this.record(token.fingerprint),
-      endpoint: '192.0.2.1:51820',
+      endpoint: '127.0.0.1:9',
       ...fields,
     });
   }
@@ -79,7 +79,7 @@ export class TestNode {
       score,
       samples: 50,
       observed_at: at,
-      sequence: ++this.sequence,
+      sequence: fields.sequence ?? ++this.sequence,
       ...fields,
     };
     return signEnvelope(crypto, seed, PAYLOAD_TYPES.benchmark, document);
