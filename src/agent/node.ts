@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { ownIdentity } from './accepted-config.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
@@ -88,15 +89,7 @@ export async function startNode(
   const identity = ownIdentity(crypto, enrolment, keys);
   const counters = new Counters();
 
-  const backend = await surroundings.openBackend({
-    privateKey: keys.wireguard,
-    listenPort: enrolment.listen_port,
-    tunnelAddress: enrolment.tunnel_address,
-    tunnelPrefix: enrolment.tunnel_prefix,
-    epochS: enrolment.epoch_s,
-    graceS: enrolment.grace_s,
-    log: (detail) => emit({ event: 'device_note', detail }),
-  });
+  const backend = await openedBackend(options, surroundings, enrolment, keys, state);
   const membership = new Membership({
     tunnel: backend.tunnel,
     state,
@@ -204,6 +197,38 @@ export async function startNode(
     }
   })();
   return { enrolment, backend, status, ended };
+}
+
+/** Opens the tunnel on the port that the mesh was told, or on another if that is taken by now. */
+async function openedBackend(
+  options: NodeOptions,
+  { openBackend, emit }: NodeSurroundings,
+  enrolment: Enrolment,
+  keys: NodeKeys,
+  state: NodeState,
+): Promise<Backend> {
+  const open = (listenPort: number) =>
+    openBackend({
+      privateKey: keys.wireguard,
+      listenPort,
+      tunnelAddress: enrolment.tunnel_address,
+      tunnelPrefix: enrolment.tunnel_prefix,
+      epochS: enrolment.epoch_s,
+      graceS: enrolment.grace_s,
+      log: (detail) => emit({ event: 'device_note', detail }),
+    });
+  try {
+    return await open(enrolment.listen_port);
+  } catch (error) {
+    const taken = error instanceof TunnelError && error.code === 'address_in_use';
+    if (!taken || options.listenPort !== 0) throw error;
+    const listenPort = await freeUdpPort();
+    const detail = `UDP port ${enrolment.listen_port} is taken; others learn of ${listenPort} when this node calls them`;
+    emit({ event: 'device_note', detail });
+    const backend = await open(listenPort);
+    state.writeEnrolment({ ...enrolment, listen_port: listenPort });
+    return backend;
+  }
 }
 
 async function enrolled(

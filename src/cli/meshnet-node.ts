@@ -41,6 +41,7 @@ export interface NodeCommandOptions {
 
 export async function runNode(options: NodeCommandOptions): Promise<void> {
   const crypto = defaultProvider();
+  delete process.env.MESHNET_TOKEN; // a score command has no business with it
   const emit = (event: AgentEvent): void => {
     const line = options.json ? JSON.stringify({ at: Date.now(), ...event }) : describeEvent(event);
     process.stdout.write(`${line}\n`);

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openBackend } from '../../src/agent/backend.ts';
+import { systemClock } from '../../src/agent/clock.ts';
+import type { AgentEvent } from '../../src/agent/events.ts';
+import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
+import { type Controller, startController } from '../../src/controller/controller.ts';
+import { crypto, temporaryDirectory } from './support/rig.ts';
+
+const EPOCH_S = 1.5;
+const random = (length: number) => new Uint8Array(randomBytes(length));
+
+let directory: ReturnType<typeof temporaryDirectory>;
+let controller: Controller;
+let running: { stop: AbortController; node: RunningNode }[];
+
+beforeEach(async () => {
+  directory = temporaryDirectory();
+  running = [];
+  controller = await startController({
+    state: join(directory.path, 'controller'),
+    listen: { host: '127.0.0.1', port: 0 },
+    settings: { epochS: EPOCH_S },
+    crypto,
+    random,
+  });
+});
+afterEach(async () => {
+  for (const { stop, node } of running) {
+    stop.abort();
+    await node.ended;
+  }
+  await controller.close();
+  directory.remove();
+});
+
+/** A node in this process, in userspace mode. */
+async function node(id: string, score: () => number, change: Partial<NodeOptions> = {}) {
+  const events: AgentEvent[] = [];
+  const token = await controller.services.enrolments.createToken(null, 60);
+  const stop = new AbortController();
+  const options: NodeOptions = {
+    stateDirectory: join(directory.path, id),
+    nodeId: id,
+    token: token.token,
+    controllerUrl: controller.url,
+    advertise: '127.0.0.1',
+    listenPort: 0,
+    emitMs: 200,
+    pollMs: 300,
+    probeMs: 250,
+    source: async () => ({ score: score() }),
+    suite: 'alignment',
+    samples: 50,
+    push: true,
+    ...change,
+  };
+  const surroundings = {
+    fetch,
+    clock: systemClock,
+    crypto,
+    randomBytes: random,
+    random: Math.random,
+    emit: (event: AgentEvent) => void events.push(event),
+    openBackend: (rest: Omit<Parameters<typeof openBackend>[0], 'kind' | 'name'>) =>
+      openBackend({ ...rest, kind: 'userspace', name: id }),
+  };
+  const started = await startNode(options, surroundings, stop.signal);
+  running.push({ stop, node: started });
+  return { node: started, stop, events };
+}
+
+type Started = Awaited<ReturnType<typeof node>>;
+
+const lastProbe = ({ events }: Started, to: string) =>
+  events.findLast((event) => event.event === 'probe' && event.node === to);
+const reaches = (from: Started, to: string) => {
+  const probe = lastProbe(from, to);
+  return probe?.event === 'probe' ? probe.ok : undefined;
+};
+const soon = { timeout: 10_000, interval: 20 };
+
+test('members talk, the denied one does not, and a node whose score falls is cut off', async () => {
+  let score = 0.9;
+  const a = await node('a', () => 0.9, { metrics: { host: '127.0.0.1', port: 0 } });
+  const b = await node('b', () => score);
+  const c = await node('c', () => 0.4);
+  await expect.poll(() => reaches(a, 'b') && reaches(b, 'a'), soon).toBe(true);
+  expect(a.node.status()).toMatchObject({ state: 'member', ready: true, push: true });
+  expect(a.node.status().peers.map((peer) => peer.node_id)).toEqual(['b']);
+  expect(c.node.status()).toMatchObject({ state: 'denied', ready: false, allowed: false });
+  expect(reaches(a, 'c')).not.toBe(true);
+  score = 0.1;
+  await expect.poll(() => b.node.status().state, soon).toBe('denied');
+  await expect.poll(() => reaches(a, 'b'), soon).toBe(false);
+  expect(a.events.some((event) => event.event === 'removed')).toBe(true);
+  score = 0.95;
+  await expect.poll(() => reaches(a, 'b') && reaches(b, 'a'), soon).toBe(true);
+});
+
+test('a node that stops tells nobody a secret and leaves private files', async () => {
+  const a = await node('a', () => 0.9);
+  await expect.poll(() => a.node.status().state, soon).toBe('member');
+  const state = join(directory.path, 'a');
+  for (const name of ['wireguard.key', 'signing.key', 'sealing.key', 'status.json', 'mark.json']) {
+    expect(statSync(join(state, name)).mode & 0o077, name).toBe(0);
+  }
+  expect(statSync(state).mode & 0o077).toBe(0);
+  a.stop.abort();
+  await a.node.ended;
+  expect(a.events.at(-1)).toEqual({ event: 'stopped' });
+});
+
+test('a node that comes back is the same one, on another port if its own is taken', async () => {
+  const first = await node('a', () => 0.9);
+  const port = first.node.enrolment.listen_port;
+  first.stop.abort();
+  await first.node.ended;
+  const squatter = createSocket('udp4');
+  squatter.bind(port);
+  await once(squatter, 'listening');
+  try {
+    const again = await node('a', () => 0.9);
+    expect(again.node.enrolment.tunnel_address).toBe(first.node.enrolment.tunnel_address);
+    expect(again.events[0]).toMatchObject({ event: 'device_note' });
+    expect(again.events.some((event) => event.event === 'enrolled')).toBe(false);
+    const b = await node('b', () => 0.9);
+    await expect.poll(() => reaches(again, 'b') && reaches(b, 'a'), soon).toBe(true);
+  } finally {
+    squatter.close();
+  }
+});
+
+test('a state directory belongs to one node', async () => {
+  const { stop, node: a } = await node('a', () => 0.9);
+  stop.abort();
+  await a.ended;
+  const wrong = node('b', () => 0.9, { stateDirectory: join(directory.path, 'a') });
+  await expect(wrong).rejects.toMatchObject({ code: 'wrong_node' });
+});

@@ -1,0 +1,135 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { Counters } from '../../src/agent/counters.ts';
+import type { Membership } from '../../src/agent/membership.ts';
+import { nodeMetrics } from '../../src/agent/metrics.ts';
+import { type NodeStatusDocument, nodeStatus } from '../../src/agent/status.ts';
+import { serveStatus } from '../../src/agent/status-output.ts';
+import type { PeerStatus } from '../../src/tunnel/create-tunnel.ts';
+import { SimClock } from './support/sim-clock.ts';
+
+const key = new Uint8Array(32).fill(1);
+
+function status(
+  state: string,
+  peer: Partial<PeerStatus>,
+  sinceS = 1,
+  clock = new SimClock(),
+): NodeStatusDocument {
+  const membership = {
+    state,
+    mark: { epoch: 5, version: 6 },
+    inForce: {
+      expiresAt: clock.boot() + 100,
+      document: { epoch: 5, allowed: true, reason: 'passed', explanation: 'good' },
+    },
+    peers: new Map([['node-b', { nodeId: 'node-b', publicKey: key, tunnelAddress: '10.10.0.3' }]]),
+    peersSince: clock.boot() - sinceS,
+  } as unknown as Membership;
+  return nodeStatus({
+    nodeId: 'node-a',
+    backend: 'linux',
+    tunnelAddress: '10.10.0.2',
+    dataPath: null,
+    tunnel: {
+      status: () => ({
+        privateKey: new Uint8Array(32).fill(0x77),
+        publicKey: undefined,
+        listenPort: 1,
+        fwmark: 0,
+        drops: { replay: 3 },
+        peers: [
+          {
+            publicKey: key,
+            presharedKey: new Uint8Array(32).fill(0x77),
+            endpoint: undefined,
+            persistentKeepalive: 0,
+            allowedIps: [],
+            lastHandshakeAt: undefined,
+            txBytes: 1,
+            rxBytes: 2,
+            generation: undefined,
+            ...peer,
+          },
+        ],
+      }),
+    },
+    membership,
+    configAgent: { streaming: true },
+    probe: {
+      results: () => [
+        {
+          node: 'node-b',
+          address: '10.10.0.3',
+          ok: true,
+          rttMs: 2,
+          at: clock.boot(),
+          sent: 4,
+          received: 3,
+        },
+      ],
+    },
+    counters: new Counters(),
+    clock,
+  });
+}
+
+test('ready means that the handshakes with all reachable members are done', () => {
+  const clock = new SimClock();
+  expect(status('starting', {}).ready_reason).toBe('starting');
+  expect(status('denied', { generation: 5 }).ready).toBe(false);
+  expect(status('expired', { generation: 5 }).ready_reason).toBe('expired');
+  expect(status('member', {}).ready_reason).toBe('handshake with node-b');
+  expect(status('member', { generation: 4 }).ready_reason).toBe('handshake with node-b');
+  expect(status('member', { generation: 5 }).ready).toBe(true);
+  expect(status('member', {}, 10).ready).toBe(true); // it does not answer: not reachable
+  // A foreign device tells no generation: a handshake since the new keys will do.
+  const fresh = { lastHandshakeAt: clock.wall() - 500 };
+  expect(status('member', fresh, 1, clock).ready).toBe(true);
+  const old = { lastHandshakeAt: clock.wall() - 5000 };
+  expect(status('member', old, 1, clock).ready).toBe(false);
+});
+
+test('neither status nor metrics carry a key', () => {
+  const document = status('member', { generation: 5 });
+  const text = JSON.stringify(document) + nodeMetrics(document);
+  expect(text).not.toContain('119,119');
+  expect(text).not.toContain('dXd3d3');
+  expect(text).not.toContain('d3d3d3');
+  expect(text).not.toContain('77777777');
+});
+
+test('metrics name state, peers, probes and drops', () => {
+  const text = nodeMetrics(status('member', { generation: 5 }));
+  for (const line of [
+    'meshnet_node_ready 1',
+    'meshnet_node_state{state="member"} 1',
+    'meshnet_node_state{state="expired"} 0',
+    'meshnet_peer_generation{peer="node-b"} 5',
+    'meshnet_peer_receive_bytes_total{peer="node-b"} 2',
+    'meshnet_probe_rtt_seconds{peer="node-b"} 0.002',
+    'meshnet_device_drops_total{reason="replay"} 3',
+  ]) {
+    expect(text.split('\n')).toContain(line);
+  }
+});
+
+test('the status server answers monitors and nobody else', async () => {
+  let ready = false;
+  const server = await serveStatus('127.0.0.1', 0, () =>
+    status('member', ready ? { generation: 5 } : {}),
+  );
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  expect((await fetch(`${base}/readyz`)).status).toBe(503);
+  ready = true;
+  expect((await fetch(`${base}/readyz`)).status).toBe(200);
+  expect((await fetch(`${base}/healthz`)).status).toBe(200);
+  expect(await (await fetch(`${base}/status.json`)).json()).toMatchObject({ node_id: 'node-a' });
+  expect((await fetch(`${base}/metrics`)).headers.get('content-type')).toContain('text/plain');
+  expect((await fetch(`${base}/other`)).status).toBe(404);
+  expect((await fetch(`${base}/metrics`, { method: 'POST' })).status).toBe(405);
+  server.close();
+  server.closeAllConnections();
+  await once(server, 'close');
+});
