@@ -57,23 +57,26 @@ function distribution(times: readonly number[]): Values {
   return { p50Us: quantile(times, 0.5) * 1000, p99Us: quantile(times, 0.99) * 1000 };
 }
 
+/** Payload of datagrams, bytes. The large ones make packets of 1400, which fit in one piece. */
+const SMALL = 64;
+const LARGE = 1400 - 28;
 /** ms between pings. */
 const PING_INTERVAL = 5;
-/** A load that leaves the machine time to breathe, in datagrams of 1400 bytes: 280 Mbit/s. */
+/** A load that leaves the machine time to breathe, in packets of 1400 bytes: 280 Mbit/s. */
 const MODERATE_LOAD = 25_000;
 
 export const MEASURES: readonly Measure[] = [
   tcpMeasure('tcp1', 1, false, true),
   tcpMeasure('tcp8', 8, false, true),
   tcpMeasure('both-ways', 1, true, true),
-  udpMeasure('udp64-10k', 64, 10_000),
-  udpMeasure('udp64-30k', 64, 30_000),
-  udpMeasure('udp64-60k', 64, 60_000),
-  udpMeasure('udp64-flood', 64, 0),
-  udpMeasure('udp1400-25k', 1400, 25_000),
-  udpMeasure('udp1400-50k', 1400, 50_000),
-  udpMeasure('udp1400-100k', 1400, 100_000),
-  udpMeasure('udp1400-flood', 1400, 0),
+  udpMeasure('udp64-10k', SMALL, 10_000),
+  udpMeasure('udp64-30k', SMALL, 30_000),
+  udpMeasure('udp64-60k', SMALL, 60_000),
+  udpMeasure('udp64-flood', SMALL, 0),
+  udpMeasure('udp1400-25k', LARGE, 25_000),
+  udpMeasure('udp1400-50k', LARGE, 50_000),
+  udpMeasure('udp1400-100k', LARGE, 100_000),
+  udpMeasure('udp1400-flood', LARGE, 0),
   {
     name: 'rtt-idle',
     mixed: false,
@@ -86,7 +89,7 @@ export const MEASURES: readonly Measure[] = [
     name: 'rtt-moderate',
     mixed: false,
     run: async ({ left, right }, seconds) => {
-      const load = udp(left, right, seconds + 1, { size: 1400, perSecond: MODERATE_LOAD });
+      const load = udp(left, right, seconds + 1, { size: LARGE, perSecond: MODERATE_LOAD });
       const count = (seconds * 1000) / PING_INTERVAL;
       const pings = () => roundTrips(left, right, count, PING_INTERVAL);
       return distribution(await during(load, pings));

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { describeMachine, loadNow, waitUntilCalm } from '../machine.ts';
 import { writeReport } from '../report/write.ts';
 import { median } from '../statistics.ts';
+import { pause } from './commands.ts';
 import { type Implementation, implementations, QUIET } from './implementations.ts';
 import { footprint, MEASURES, type Measure, type Values } from './measures.ts';
 import { type Failure, type Results, ratiosOf, type Sample, valuesOf } from './results.ts';
@@ -26,6 +27,7 @@ const USAGE = `Usage: npm run bench:native -- [options]
   --also NAME=PATH  a further implementation, called as wg-quick calls it (PATH -f INTERFACE):
                     another version of ours, say
   --wait-calm       before each round, wait until the load average is below 0.7 (at most 10 minutes)
+  --rest S          after each measure, leave the machine alone for that long (0)
   --output FILE     where the results go (native-bench/results/end-to-end.json)
 `;
 
@@ -41,6 +43,7 @@ interface Options {
   readonly only: readonly string[] | undefined;
   readonly paths: readonly string[] | undefined;
   readonly also: readonly Implementation[];
+  readonly rest: number;
   readonly waitCalm: boolean;
   readonly output: string;
 }
@@ -48,6 +51,7 @@ interface Options {
 function parseOptions(): Options {
   const { values } = parseArgs({
     options: {
+      rest: { type: 'string', default: '0' },
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '3' },
       only: { type: 'string' },
@@ -68,6 +72,7 @@ function parseOptions(): Options {
   return {
     rounds: positive('rounds', values.rounds),
     seconds: positive('seconds', values.seconds),
+    rest: Number(values.rest),
     only,
     paths: values.paths?.split(','),
     also: values.also.map(further),
@@ -145,6 +150,7 @@ class Run {
           if (!measure.mixed && name.includes('-to-')) continue;
           await this.measure(round, measure, name, path);
         }
+        await pause(this.options.rest * 1000);
       }
       for (const [name, path] of paths) {
         if (path.processes.length > 0 && !name.includes('-to-')) {

@@ -24,7 +24,7 @@ const CPU: readonly Line[] = [
 
 const LATENCY: readonly Line[] = [
   ['idle', 'rtt-idle'],
-  ['with 25,000 datagrams of 1400 bytes a second', 'rtt-moderate'],
+  ['with 25,000 packets of 1400 bytes a second', 'rtt-moderate'],
   ['with a TCP stream at full rate', 'rtt-full'],
 ].flatMap(([label, measure]) => [
   { label: `${label}, p50`, measure: measure!, metric: 'p50Us' },
@@ -111,7 +111,7 @@ export function udpTable(results: Results): string {
         return `${value(results, received, path)} (${(Math.max(0, median(losses)) * 100).toFixed(1)} %)`;
       });
       return [
-        `${kind.slice(3)} bytes, ${offered === 'flood' ? 'as many as go' : `${offered.slice(0, -1)},000/s`}`,
+        `${kind === 'udp64' ? 'payload of 64 bytes' : 'packets of 1400 bytes'}, ${offered === 'flood' ? 'as many as go' : `${offered.slice(0, -1)},000/s`}`,
         ...cells,
         ratioWithSpread(results, received, OURS),
       ];
