@@ -234,12 +234,14 @@ export class ConfigAgent {
     }
     const { mesh_id, epoch, version, removed } = opened.value.document;
     if (mesh_id !== toBase64(identity.meshId)) return ignore('wrong_mesh', mesh_id);
+    const missedSome = version > membership.mark.version + 1;
     const isNew = await membership.removeAtOnce({ epoch, version }, removed, identity.nodeId);
     if (!isNew) {
       counters.add('push_ignored_old'); // also the greeting of a new stream: nothing to say
       return;
     }
-    const nodes = membership.inForce?.roster.length ?? 0;
+    // Whom a missed push would have removed only the config can tell, so that is not put off.
+    const nodes = missedSome ? 0 : (membership.inForce?.roster.length ?? 0);
     const jitter = random() * Math.min(MAX_FETCH_JITTER_MS, nodes * FETCH_JITTER_PER_NODE_MS);
     void clock.sleep(jitter, signal).then(() => this.pollNow());
   }
