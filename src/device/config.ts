@@ -49,7 +49,10 @@ export interface PeerStatus {
   readonly lastHandshakeAt: number | undefined;
   readonly txBytes: number;
   readonly rxBytes: number;
-  /** Generation of the keypair that packets are sent on now; undefined without one. */
+  /**
+   * Newest generation of a keypair that the peer was heard on: both sides have it, so packets that
+   * are sent from now on arrive. Undefined without one.
+   */
   readonly generation: number | undefined;
 }
 

@@ -312,7 +312,7 @@ export class Device implements DataPlaneEvents {
         lastHandshakeAt: peer.lastHandshakeAt,
         txBytes: activity.txBytes,
         rxBytes: activity.rxBytes,
-        generation: peer.keypairs.sending?.generation,
+        generation: peer.keypairs.confirmedGeneration,
       };
     });
   }
@@ -430,6 +430,10 @@ export class Device implements DataPlaneEvents {
     ) {
       peer.renewalAsked = true;
       this.initiateUnlessRecent(peer, now);
+    }
+    if (received && peer.answersLeft > 0 && this.sampled.lastSentAt < this.sampled.lastReceivedAt) {
+      peer.answersLeft--;
+      plane.sendKeepalive(peer.slot);
     }
     // An initiation that could not be made (no endpoint, say) may be possible by now.
     if (now - peer.initiationSentAt >= REKEY_TIMEOUT) plane.acceptHandshakeRequests(peer.slot);

@@ -56,6 +56,8 @@ export class Peer {
   answeredGeneration = 0;
   /** Times at which an unconfirmed initiator's keypair gets its confirming keepalive again. */
   confirmAt: number[] = [];
+  /** How often a responder in a rotation still answers the initiator's confirming keepalives. */
+  answersLeft = 0;
   /** A renewal because packets still arrive late in a session was already asked for. */
   renewalAsked = false;
   /** Wall clock, ms since 1970. */

@@ -12,6 +12,8 @@ export type IndexEntry = { readonly peer: Peer };
 
 /** The confirming keepalive of a rotation is repeated until the peer answers on the new keypair. */
 const CONFIRM_OFFSETS = [100, 300, 1000];
+/** So often its answer is repeated: the initiator repeats because it has not heard the first one. */
+const MAX_REPEATED_ANSWERS = CONFIRM_OFFSETS.length;
 
 /** Moves keypairs between control's rules (session/keypairs) and the data path. */
 export class Sessions {
@@ -97,6 +99,7 @@ export class Sessions {
     if (!peer.keypairs.promote(keypair, 'derived')) return;
     peer.renewalAsked = false;
     this.plane.sendOn(peer.slot, keypair.slot, true);
+    peer.answersLeft = 0;
     peer.confirmAt = keypair.generation > 0 ? CONFIRM_OFFSETS.map((offset) => now + offset) : [];
   }
 
@@ -115,6 +118,7 @@ export class Sessions {
       // In a rotation the initiator waits for a first packet before it retires older keypairs.
       this.plane.sendOn(peer.slot, slot, keypair.generation > 0);
       peer.confirmAt = [];
+      peer.answersLeft = keypair.generation > 0 ? MAX_REPEATED_ANSWERS : 0;
     }
     for (const older of peer.keypairs.all()) {
       if (older.generation < keypair.generation) {

@@ -41,6 +41,15 @@ export class Keypairs {
     return this.sending === undefined ? this.receiveOnly : [...this.receiveOnly, this.sending];
   }
 
+  /** Newest generation that the peer was heard on, so that both sides have it. */
+  get confirmedGeneration(): number | undefined {
+    let newest: number | undefined;
+    for (const { confirmedAt, generation } of this.all()) {
+      if (confirmedAt !== undefined) newest = Math.max(newest ?? 0, generation);
+    }
+    return newest;
+  }
+
   /** Adds a keypair that is not sent on yet. Returns the ones that had to make room. */
   add(keypair: Keypair): Keypair[] {
     this.receiveOnly.push(keypair);

@@ -188,7 +188,7 @@ describe('the keypair before', () => {
       from !== b || tap.seen.at(-1)!.kind === 'response' || generations()[1] === 1;
     both(2);
     simulation.runFor(GRACE + 5000);
-    expect(generations()).toEqual([2, 2]);
+    expect(generations()).toEqual([1, 2]); // a sends on it, but has not heard b on it
     expect(slots(a)).toBeGreaterThanOrEqual(2);
     simulation.filter = () => true;
     ledger.send(b, a);
@@ -282,6 +282,17 @@ describe('the confirming keepalive', () => {
     const derived = tap.of('response', b)[0]!.at + 1;
     const at = tap.of('keepalive', a).map((seen) => Math.round((seen.at - derived) / 10) * 10);
     expect(at).toEqual([0, 100, 300, 1000]);
+  });
+
+  test('is answered again if the answer was lost, so that both know that both have it', () => {
+    members();
+    let lost = 0;
+    simulation.filter = (datagram, from) =>
+      from !== b || datagram[0] === 2 || datagram.length !== 32 || ++lost > 2;
+    both(2);
+    simulation.runFor(2000);
+    expect(lost).toBe(3);
+    expect(generations()).toEqual([2, 2]);
   });
 
   test('is not repeated once it was answered', () => {

@@ -9,10 +9,14 @@ interface Flow {
   readonly to: SimulatedNode;
   readonly template: Uint8Array;
   sent: number;
+  /** Of those that count. */
   delivered: number;
-  /** One byte per packet: 1 once it was delivered. */
+  excused: number;
+  /** Bits of each packet: DELIVERED, EXCUSED. */
   seen: Uint8Array;
 }
+const DELIVERED = 1;
+const EXCUSED = 2;
 
 /** What went wrong with delivered packets. */
 export interface Violations {
@@ -42,10 +46,16 @@ export class Ledger {
     }
   }
 
-  send(from: SimulatedNode, to: SimulatedNode): void {
+  /** An `excused` packet need not arrive; if it does, all else must be right. */
+  send(from: SimulatedNode, to: SimulatedNode, excused = false): void {
     const flow = this.flow(from, to);
     const packet = flow.template;
-    fill(packet, from.id, to.id, flow.sent++);
+    const number = flow.sent++;
+    if (excused) {
+      mark(flow, number, EXCUSED);
+      flow.excused++;
+    }
+    fill(packet, from.id, to.id, number);
     from.sendPacket(packet);
   }
 
@@ -60,7 +70,9 @@ export class Ledger {
   /** Packets sent and not delivered (yet), over all flows. */
   get missing(): number {
     let missing = 0;
-    for (const flow of this.flows.values()) missing += flow.sent - flow.delivered;
+    for (const { sent, excused, delivered } of this.flows.values()) {
+      missing += sent - excused - delivered;
+    }
     return missing;
   }
 
@@ -74,7 +86,7 @@ export class Ledger {
   missingOf(from: SimulatedNode, to: SimulatedNode): number[] {
     const flow = this.flow(from, to);
     const missing: number[] = [];
-    for (let i = 0; i < flow.sent; i++) if (flow.seen[i] !== 1) missing.push(i);
+    for (let i = 0; i < flow.sent; i++) if ((flow.seen[i] ?? 0) === 0) missing.push(i);
     return missing;
   }
 
@@ -84,7 +96,7 @@ export class Ledger {
     if (flow === undefined) {
       const payload = new Uint8Array(PAYLOAD_LENGTH);
       const template = innerPacket(from.prefix.address, to.prefix.address, payload);
-      flow = { from, to, template, sent: 0, delivered: 0, seen: new Uint8Array(1024) };
+      flow = { from, to, template, sent: 0, delivered: 0, excused: 0, seen: new Uint8Array(1024) };
       this.flows.set(key, flow);
     }
     return flow;
@@ -99,24 +111,25 @@ export class Ledger {
       this.violations.altered++;
     } else if (to !== node.id) {
       this.violations.misdelivered++;
-    } else if (isSeen(flow, number)) {
+    } else if (mark(flow, number, DELIVERED)) {
       this.violations.duplicated++;
     } else {
-      flow.delivered++;
+      if ((flow.seen[number]! & EXCUSED) === 0) flow.delivered++;
       this.onDelivered(flow.from, flow.to, number);
     }
   }
 }
 
-function isSeen(flow: Flow, number: number): boolean {
+/** True if the packet was marked so before. */
+function mark(flow: Flow, number: number, bit: number): boolean {
   if (number >= flow.seen.length) {
     const grown = new Uint8Array(Math.max(number + 1, flow.seen.length * 2));
     grown.set(flow.seen);
     flow.seen = grown;
   }
-  if (flow.seen[number] === 1) return true;
-  flow.seen[number] = 1;
-  return false;
+  const before = flow.seen[number]!;
+  flow.seen[number] = before | bit;
+  return (before & bit) !== 0;
 }
 
 /** Both ids, the packet's number, and bytes that depend on all three. */
