@@ -10,22 +10,18 @@ const NEEDS = ['root', 'tun', 'netns', 'node:ffi', 'ping'];
 const inNamespaces = requires(...NEEDS);
 const withInterfaces = missing(...NEEDS).length === 0;
 
-/** Epochs whose whole length was seen, from the one on in which a and b had scores when it began. */
+/** Epochs seen from begin to end that began after both a and b had reported. */
 function wholeEpochs(demo: DemoRun): Summary['epochs'] {
-  const { epochs } = demo.summary;
-  return epochs.filter(({ epoch }) => epoch > firstScored(demo)).slice(0, -1);
-}
-
-/** The epoch in which both a and b reported for the first time; on an idle machine the first. */
-function firstScored(demo: DemoRun): number {
-  let epoch = 0;
-  const waiting = new Set<unknown>(['node-a', 'node-b']);
-  for (const event of demo.events) {
-    if (event.event === 'epoch') epoch = event.epoch as number;
-    if (event.event === 'score') waiting.delete(event.from);
-    if (waiting.size === 0) return Math.max(1, epoch);
-  }
-  throw new Error('not both have reported');
+  const reported = ['node-a', 'node-b'].map((node) => {
+    const first = demo.events.find(({ event, from }) => event === 'score' && from === node);
+    return first?.at as number;
+  });
+  const known = Math.max(...reported);
+  const whole = demo.events
+    .filter((event) => event.event === 'epoch' && (event.started_at as number) > known)
+    .map((event) => event.epoch)
+    .slice(0, -1);
+  return demo.summary.epochs.filter(({ epoch }) => whole.includes(epoch));
 }
 
 function expectSteady(demo: DemoRun, mode: string): void {
