@@ -173,16 +173,24 @@ export function compareVersions(
 const PEER_LIST_LABEL = new TextEncoder().encode('aligned-meshnet peer list v1\0');
 const encoder = new TextEncoder();
 
-/**
- * SHA-256 of the peer list as the seal binds it: per peer, in order, u8 length and bytes of the
- * id, the WireGuard public key (32), u64be since_epoch.
- */
-export function peerListHash(
-  crypto: CryptoProvider,
-  peers: readonly { nodeId: string; wireguard: Uint8Array; sinceEpoch: number }[],
-): Uint8Array {
-  const parts = peers.map((peer) =>
-    concat(shortField(encoder.encode(peer.nodeId)), peer.wireguard, u64be(peer.sinceEpoch)),
-  );
-  return crypto.sha256(PEER_LIST_LABEL, ...parts);
+/** What identifies a peer to the seal. */
+export interface ListedPeer {
+  readonly nodeId: string;
+  readonly wireguard: Uint8Array;
+  readonly sinceEpoch: number;
+}
+
+/** u8 length and bytes of the id, the WireGuard public key (32), u64be since_epoch. */
+export function peerListEntry({ nodeId, wireguard, sinceEpoch }: ListedPeer): Uint8Array {
+  return concat(shortField(encoder.encode(nodeId)), wireguard, u64be(sinceEpoch));
+}
+
+/** SHA-256 of the peer list as the seal binds it: the entries of all peers, in order. */
+export function peerListHash(crypto: CryptoProvider, peers: readonly ListedPeer[]): Uint8Array {
+  return hashOfEntries(crypto, peers.map(peerListEntry));
+}
+
+/** The same where the entries are there already. */
+export function hashOfEntries(crypto: CryptoProvider, entries: readonly Uint8Array[]): Uint8Array {
+  return crypto.sha256(PEER_LIST_LABEL, Buffer.concat(entries));
 }

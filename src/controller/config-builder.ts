@@ -2,7 +2,8 @@ import {
   type ConfigDocument,
   type ConfigPeer,
   configEtag,
-  peerListHash,
+  hashOfEntries,
+  peerListEntry,
   type RosterEntry,
 } from '../contract/config.ts';
 import { toBase64 } from '../contract/encoding.ts';
@@ -28,8 +29,9 @@ export interface ConfigBuilderOptions {
 
 interface Member {
   readonly node: NodeRecord;
-  readonly sinceEpoch: number;
   readonly json: string;
+  /** Its part of what the seal is bound to. */
+  readonly entry: Uint8Array;
 }
 
 /** What all configs of an epoch say, serialised once: in a mesh of 1,000 that is most of each. */
@@ -115,7 +117,8 @@ export class ConfigBuilder {
           endpoint: node.endpoint,
           since_epoch: sinceEpoch,
         };
-        return [{ node, sinceEpoch, json: JSON.stringify(peer) }];
+        const entry = peerListEntry({ ...node, sinceEpoch });
+        return [{ node, json: JSON.stringify(peer), entry }];
       }),
       roster: sorted.map(({ nodeId, tunnelAddress }) => {
         const allowed = since.has(nodeId);
@@ -138,12 +141,8 @@ export class ConfigBuilder {
       node,
       peers.map((peer) => peer.node),
     );
-    const list = peers.map(({ node: { nodeId, wireguard }, sinceEpoch }) => ({
-      nodeId,
-      wireguard,
-      sinceEpoch,
-    }));
-    const peerList = peerListHash(crypto, list);
+    const entries = peers.map((peer) => peer.entry);
+    const peerList = hashOfEntries(crypto, entries);
     try {
       const context = { meshId, nodeId: node.nodeId, epoch, version, peerList };
       return await sealPsks(node.sealing, psks, context);

@@ -110,15 +110,13 @@ export class Enrolments {
     const { crypto } = this.options;
     const field = 'token_id';
     if (token === undefined) return problem('token_unknown', { field, expected: 'a known token' });
-    if (token.usedBy !== null || token.secret === undefined) {
-      return problem('token_used', EXPECTED.token_used);
+    if (token.usedBy !== null) return problem('token_used', EXPECTED.token_used);
+    if (token.expiresAt <= now || token.secret === undefined) {
+      return problem('token_expired', { field, expected: 'a token that has not expired' });
     }
     if (!proofIsValid(crypto, token.secret, body)) {
       const expected = 'HMAC-SHA256 over the request under the token';
       return problem('token_invalid', { field: 'proof', expected });
-    }
-    if (token.expiresAt <= now) {
-      return problem('token_expired', { field, expected: 'a token that has not expired' });
     }
     if (token.nodeId !== null && token.nodeId !== document.node_id) {
       const expected = 'the node that the token was made for';

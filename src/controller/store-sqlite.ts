@@ -73,6 +73,10 @@ export class SqliteStore implements Store {
       );
       if (removal) this.remove(removal);
       this.forgetReservations(next.startedAt);
+      this.run(
+        'UPDATE tokens SET secret = NULL WHERE secret IS NOT NULL AND expires_at <= ?',
+        next.startedAt,
+      );
       return true;
     });
   }

@@ -19,7 +19,7 @@ export interface NodeRecord {
 
 export interface TokenRecord {
   readonly id: string;
-  /** 32 bytes; undefined once it was used. */
+  /** 32 bytes; undefined once it was used, and from the first epoch after its expiry. */
   readonly secret: Uint8Array | undefined;
   /** Only this node may use it; null: any. */
   readonly nodeId: string | null;

@@ -4,6 +4,8 @@ import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { nodeIdField } from '../../contract/fields.ts';
 import { SIGNATURE_TAGS, type SignatureTag, splitTarget } from '../../contract/http-signature.ts';
+import { ConfigQueue } from '../config-queue.ts';
+import type { Governor } from '../governor.ts';
 import { orRefuse, refuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import type { NodeRecord } from '../store.ts';
@@ -19,6 +21,7 @@ type NodeRequest = FastifyRequest<{ Params: { node_id: string } }>;
 /** What nodes call over the network. */
 export function nodeRoutes(app: FastifyInstance, services: Services): void {
   const { benchmarks, enrolments, governor, configs, streams } = services;
+  const configQueue = new ConfigQueue();
 
   app.post('/v1/nodes', {
     schema: {
@@ -54,14 +57,18 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
     },
     handler: async (request: NodeRequest, reply) => {
       const { node, nonce } = ownRequest(services, request, SIGNATURE_TAGS.config);
-      const { servable } = governor;
-      if (servable === undefined) {
-        return refuse('not_ready', { detail: governor.notReady ?? 'No config can be given out.' });
+      reply.header('cache-control', 'no-store');
+      const etag = configs.etag(node.nodeId, servable(governor).epoch);
+      if (request.headers['if-none-match'] === etag) {
+        return reply.header('etag', etag).code(304).send();
       }
-      const etag = configs.etag(node.nodeId, servable.epoch);
-      reply.header('cache-control', 'no-store').header('etag', etag);
-      if (request.headers['if-none-match'] === etag) return reply.code(304).send();
-      return reply.send(await configs.build(node, servable, nonce));
+      const isWanted = () => !request.raw.socket.destroyed;
+      const built = await configQueue.add(isWanted, async () => {
+        const now = servable(governor); // there may be a newer epoch than when it was asked for
+        reply.header('etag', configs.etag(node.nodeId, now.epoch));
+        return configs.build(node, now, nonce);
+      });
+      return reply.send(built ?? refuse('overloaded', { detail: 'Ask again in a few seconds.' }));
     },
   });
 
@@ -88,6 +95,11 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       raw.on('error', ended);
     },
   });
+}
+
+function servable(governor: Governor): NonNullable<Governor['servable']> {
+  const detail = governor.notReady ?? 'No config can be given out.';
+  return governor.servable ?? refuse('not_ready', { detail });
 }
 
 /** The node of the path, which must be the one that signed the request. */

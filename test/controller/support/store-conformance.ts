@@ -204,6 +204,13 @@ export function storeConformance(name: string, open: () => Store): void {
         expect(await store.deleteToken(used)).toBe(false);
       });
 
+      test('lose their secret with the first epoch after they expired', async () => {
+        const [over, open] = [await addToken(1000), await addToken(1001)];
+        await store.commitEpoch(undefined, epochOf(1, { startedAt: 1000 }));
+        expect((await store.token(over))?.secret).toBeUndefined();
+        expect((await store.token(open))?.secret).toBeDefined();
+      });
+
       test('are forgotten some time after they expired', async () => {
         const id = await addToken(50);
         const other = { id: 'other', nodeId: null, secret: undefined, usedBy: null };

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { ConfigQueue } from '../../src/controller/config-queue.ts';
+
+const always = () => true;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('one at a time, in order, with room for other work between two', async () => {
+  const queue = new ConfigQueue();
+  const seen: string[] = [];
+  const work = (name: string) => async () => {
+    seen.push(`${name} begins`);
+    await Promise.resolve();
+    seen.push(`${name} ends`);
+  };
+  let turns = 0;
+  const count = () => {
+    turns++;
+    if (turns < 10) setImmediate(count);
+  };
+  setImmediate(count);
+  await Promise.all(['a', 'b', 'c'].map((name) => queue.add(always, work(name))));
+  expect(seen).toEqual(['a', 'b', 'c'].flatMap((name) => [`${name} begins`, `${name} ends`]));
+  expect(turns).toBeGreaterThanOrEqual(2);
+});
+
+test('nothing is done for who has gone meanwhile', async () => {
+  const queue = new ConfigQueue();
+  let isThere = true;
+  const first = queue.add(always, () => pause(5));
+  const second = queue.add(
+    () => isThere,
+    async () => 'built',
+  );
+  isThere = false;
+  await first;
+  expect(await second).toBeUndefined();
+});
+
+test('who would wait too long is turned away at once, and the queue goes on', async () => {
+  const queue = new ConfigQueue();
+  // One that takes 80 ms teaches it an average of 10; 400 of those are 4 s.
+  await queue.add(always, () => pause(80));
+  const results = Array.from({ length: 1000 }, () => queue.add(always, async () => 'built'));
+  const answers = await Promise.all(results);
+  const built = answers.filter((one) => one === 'built').length;
+  expect(built).toBeGreaterThan(100);
+  expect(built).toBeLessThan(600);
+  expect(await queue.add(always, async () => 'built')).toBe('built');
+});
+
+test('a build that fails fails alone', async () => {
+  const queue = new ConfigQueue();
+  const failed = queue.add(always, async () => {
+    throw new Error('no');
+  });
+  const fine = queue.add(always, async () => 'built');
+  await expect(failed).rejects.toThrow('no');
+  expect(await fine).toBe('built');
+});
