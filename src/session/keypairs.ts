@@ -20,6 +20,8 @@ export interface Keypair {
 
 /** Receive-only keypairs kept per peer; they cost a slot and an index each. */
 export const MAX_RECEIVE_ONLY = 8;
+/** Of these, how many the peer was heard on last, and how many newest unconfirmed ones, are safe. */
+const KEPT_OF_EACH = 2;
 
 /**
  * A peer's keypairs. One is sent on; all are received on until they expire.
@@ -55,12 +57,9 @@ export class Keypairs {
     this.receiveOnly.push(keypair);
     const dropped: Keypair[] = [];
     while (this.receiveOnly.length > MAX_RECEIVE_ONLY) {
-      // The oldest goes, confirmed or not: in crossing handshakes the peer may be about to send on
-      // an unconfirmed one, and what it still sends on is never eight handshakes old.
-      const others = this.receiveOnly.filter((k) => k !== keypair);
-      const oldest = others.reduce((a, b) => (isOlder(b, a) ? b : a));
-      this.receiveOnly.splice(this.receiveOnly.indexOf(oldest), 1);
-      dropped.push(oldest);
+      const victim = this.leastUseful(keypair);
+      this.receiveOnly.splice(this.receiveOnly.indexOf(victim), 1);
+      dropped.push(victim);
     }
     return dropped;
   }
@@ -90,6 +89,21 @@ export class Keypairs {
   }
 
   /**
+   * The oldest but `added`, and but what the peer may well send on: what it was heard on last, and
+   * what it may be about to use. A peer that is an epoch ahead and whose every attempt comes to
+   * nothing leaves many unconfirmed ones here while it goes on with the old one.
+   */
+  private leastUseful(added: Keypair): Keypair {
+    const others = this.receiveOnly.filter((k) => k !== added);
+    const confirmed = others
+      .filter((k) => k.confirmedAt !== undefined)
+      .sort((a, b) => a.confirmedAt! - b.confirmedAt!);
+    const unconfirmed = others.filter((k) => k.confirmedAt === undefined).sort(byAge);
+    const kept = [...confirmed.slice(-KEPT_OF_EACH), ...unconfirmed.slice(-KEPT_OF_EACH)];
+    return others.filter((k) => !kept.includes(k)).sort(byAge)[0]!;
+  }
+
+  /**
    * Within a generation the newest. After crossing handshakes the two sides may see two different
    * ones as the newest; so that they settle on one, and exactly one of them goes on to renew it,
    * the side with the smaller key keeps to its own view and the other one follows it: it takes up
@@ -113,9 +127,9 @@ export class Keypairs {
   }
 }
 
-function isOlder(a: Keypair, b: Keypair): boolean {
-  if (a.generation !== b.generation) return a.generation < b.generation;
-  return a.createdAt < b.createdAt;
+/** Oldest first. */
+function byAge(a: Keypair, b: Keypair): number {
+  return a.generation - b.generation || a.createdAt - b.createdAt;
 }
 
 /** True if the one was initiated here and, before its response came, the other was answered. */

@@ -14,6 +14,19 @@ function expectNothingLost(report: RotationReport): void {
   });
 }
 
+/** Attempts of a node that was nearly an epoch ahead pushed out the keypair it went on sending on. */
+const AN_EPOCH_AHEAD = {
+  seed: 507_857_753,
+  epochMs: 19_843,
+  members: 2,
+  skew: 0.9972498407599859,
+  handshakeLoss: 0,
+  keepaliveLoss: 0,
+  duplication: 0,
+  minDelay: 78,
+  jitter: 78,
+};
+
 describe('rotations lose nothing', () => {
   test.each(SCENARIOS)('$name', (scenario) => {
     const report = new RotationRun(scenario, 7, 200).run(15);
@@ -64,7 +77,7 @@ describe('rotations lose nothing', () => {
         );
         expectNothingLost(run.run(12));
       }),
-      { numRuns: 40 },
+      { numRuns: 15, examples: [[AN_EPOCH_AHEAD]] },
     );
   });
 });

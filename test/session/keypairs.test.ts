@@ -111,6 +111,17 @@ describe('at most eight are received on only', () => {
     expect(keypairs.sending).toBe(ours);
   });
 
+  test('a peer that tries in vain does not push out the one that it goes on sending on', () => {
+    const keypairs = new Keypairs();
+    const before = initiated(keypairs, { generation: 1 });
+    before.confirmedAt = before.createdAt;
+    const later = initiated(keypairs, { generation: 2 });
+    for (let i = 0; i < 30; i++) keypairs.add(keypair({ generation: 2 }));
+    expect(keypairs.receiveOnly).toHaveLength(8);
+    expect(keypairs.receiveOnly).toContain(before);
+    expect(keypairs.sending).toBe(later);
+  });
+
   test('when all are confirmed the oldest goes, never the new one', () => {
     const keypairs = new Keypairs();
     const working = Array.from({ length: 9 }, () => initiated(keypairs));
