@@ -13,18 +13,18 @@ requires(
 )('rotations on real TUN devices', () => {
   test('lose no UDP packet and hold up no TCP connection', async () => {
     const result = await measureHitless({
-      rotations: 8,
+      rotations: 4,
       epochS: 2,
       rates: [500],
       trialS: 2,
       size: 1200,
     });
     const { udp, rotations, tcp } = result.with_rotation;
-    expect(rotations).toBeGreaterThanOrEqual(4);
+    expect(rotations).toBeGreaterThanOrEqual(3);
     expect(udp.sent).toBeGreaterThan(200);
     expect(udp.lost).toBeLessThanOrEqual(udp.dropped_by_interface);
     expect(udp.duplicated).toBe(0);
-    expect(tcp.blocks).toBeGreaterThan(100);
+    expect(tcp.blocks).toBeGreaterThan(50);
     expect(result.stall_difference_ms).toBeLessThan(10_000);
   }, 300_000);
 });
