@@ -385,10 +385,24 @@ describe('roaming', () => {
 
   test('a handshake moves it, too', () => {
     connect(a, b);
+    simulation.filter = (datagram) => datagram[0] !== 4; // handshakes only
     b.endpoint = { ...b.endpoint, port: 5555 };
     ledger.send(b, a);
     simulation.runFor(20);
     expect(a.peer(b)!.endpoint!.port).toBe(5555);
+    // The response, too: a answers from somewhere else than where it was asked.
+    a.endpoint = { ...a.endpoint, port: 6666 };
+    const { endpoint } = b.peer(a)!;
+    expect(endpoint!.port).toBe(51820);
+    const tap = new Tap(simulation);
+    simulation.filter = () => false;
+    simulation.runFor(10_000);
+    ledger.send(b, a);
+    b.core.device.handshakeWanted(0, b.clock);
+    b.wake();
+    a.receive(tap.of('initiation', b).at(-1)!.datagram, b.endpoint);
+    b.receive(tap.of('response', a).at(-1)!.datagram, a.endpoint);
+    expect(b.peer(a)!.endpoint!.port).toBe(6666);
   });
 
   test('a peer without an endpoint is reached once it has been heard from', () => {

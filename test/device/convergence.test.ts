@@ -1,8 +1,11 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { slotsWithKeys } from '../support/inspect.ts';
 import { Ledger } from '../support/ledger.ts';
 import { connect, PERFECT_LINK, type SimulatedNode, Simulation } from '../support/simulation.ts';
+
+/** Simulations compute; on a busy machine that takes its time. */
+vi.setConfig({ testTimeout: 90_000 });
 
 /**
  * Devices on a bad network, with clocks of their own: whatever happens, no packet is delivered

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { KEYPAIR } from '../../src/datapath/memory.ts';
 import { memoryOf, sendingSlot, slotsWithKeys, Tap } from '../support/inspect.ts';
 import { Ledger } from '../support/ledger.ts';
 import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+
+/** Simulations compute; on a busy machine that takes its time. */
+vi.setConfig({ testTimeout: 90_000 });
 
 /** Keypairs, their generations and the rotation schedule (DESIGN: rotation loses nothing). */
 const GRACE = 20_000;
