@@ -220,7 +220,10 @@ export class Governor {
     if (this.isClosed || !waiting?.members.has(nodeId) || node === undefined) return;
     const { store, settings } = this.options;
     const scores = await store.scoresOf(nodeId);
-    if (!hasReportedSince(settings.policy, scores, this.signersOf(node), waiting.since)) return;
+    const { since } = waiting;
+    const signers = this.signersOf(node);
+    const observedSince = since - this.intervalMs; // clocks differ a little
+    if (!hasReportedSince(settings.policy, scores, signers, since, observedSince)) return;
     waiting.members.delete(nodeId);
     if (waiting.members.size === 0) await this.decide();
   }

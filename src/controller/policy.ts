@@ -82,14 +82,18 @@ export function judge(
   };
 }
 
-/** True if every required suite has as many scores as it needs, received at `since` or later. */
+/**
+ * True if every required suite has as many scores as it needs that were received at `since` or later,
+ * and observed at `observedSince` or later: what was on its way through an outage is old on arrival.
+ */
 export function hasReportedSince(
   policy: Policy,
   scores: readonly Score[],
   signersOf: SignersOf,
   since: number,
+  observedSince: number,
 ): boolean {
-  const recent = scores.filter((one) => one.receivedAt >= since);
+  const recent = scores.filter((one) => one.receivedAt >= since && one.observedAt >= observedSince);
   return policy.suites.every((rule) => {
     const signers = signersOf(rule);
     return recent.filter(countsFor(rule, signers)).length >= majority(signers.length);

@@ -226,6 +226,22 @@ test('a process that was stopped for ten minutes waits for its members as after 
   expect((await mesh.admin('GET', '/readyz')).status).toBe(200);
 });
 
+test('a report that was on its way while the controller stood still does not end the wait', async () => {
+  const nodes = await withMembers('ab');
+  const inFlight = nodes.map((node) => node.score(mesh.meshId, 0.9, mesh.clock.now()));
+  const before = await mesh.epoch();
+  await mesh.clock.leap(10 * MIN);
+  for (const [i, node] of nodes.entries()) {
+    expect((await mesh.post(node.nodeId, inFlight[i])).status).toBe(202);
+  }
+  await settled();
+  expect((await mesh.epoch()).epoch).toBe(before.epoch);
+  expect(await mesh.members()).toEqual(['a', 'b']);
+  await mesh.report(0.9, ...nodes);
+  expect((await mesh.epoch()).epoch).toBe(before.epoch + 1);
+  expect(await mesh.members()).toEqual(['a', 'b']);
+});
+
 test('a restored controller jumps ahead, voids tokens, breaks no membership by its absence', async () => {
   const nodes = await withMembers('ab');
   const token = await mesh.token();

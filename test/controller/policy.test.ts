@@ -136,9 +136,15 @@ describe('suites', () => {
     const old = score({ suite: 'health', age: 30 });
     const recent = [score(), score({ suite: 'health' })];
     const since = NOW - 10_000;
-    expect(hasReportedSince(policy, [score(), old], own, since)).toBe(false);
-    expect(hasReportedSince(policy, recent, own, since)).toBe(true);
-    expect(hasReportedSince(policy, recent, own, NOW)).toBe(true);
+    const reported = (scores: Score[], from = since, observed = from) =>
+      hasReportedSince(policy, scores, own, from, observed);
+    expect(reported([score(), old])).toBe(false);
+    expect(reported(recent)).toBe(true);
+    expect(reported(recent, NOW)).toBe(true);
+    // On its way through an outage: received now, observed long ago.
+    const late = score({ suite: 'health', age: 30, receivedAt: NOW });
+    expect(reported([score(), late])).toBe(false);
+    expect(reported([score(), late], since, NOW - 30_000)).toBe(true);
   });
 });
 
