@@ -60,7 +60,7 @@ function explain(error: unknown, options: ControllerCommand): unknown {
     return new CommandError(EXIT.usage, 'invalid_setting', error.message);
   }
   if (error instanceof ControllerStartError) {
-    return new CommandError(EXIT.failed, 'running_already', error.message);
+    return new CommandError(EXIT.failed, 'cannot_start', error.message);
   }
   const { code } = error as NodeJS.ErrnoException;
   const { host, port } = options.listen;

@@ -59,7 +59,12 @@ export interface ServerOptions {
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const problems = new ProblemAnswers(options);
   // Node would answer a missing Host by itself, and not with a problem document.
-  const server = { connectionsCheckingInterval: REQUEST_CHECK, requireHostHeader: false };
+  const server = {
+    connectionsCheckingInterval: REQUEST_CHECK,
+    requireHostHeader: false,
+    requestTimeout: REQUEST_TIMEOUT,
+    headersTimeout: REQUEST_TIMEOUT,
+  };
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),

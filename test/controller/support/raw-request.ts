@@ -2,12 +2,12 @@ import { connect } from 'node:net';
 import type { Answer } from './test-mesh.ts';
 
 /** Sends bytes as they stand, and reads what comes until the other side hangs up. */
-export function rawRequest(port: number, text: string): Promise<Answer> {
+export function rawRequest(port: number, text: string, patience = 5000): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let received = '';
     const socket = connect(port, '127.0.0.1', () => void socket.write(text));
     socket.setEncoding('utf8');
-    socket.setTimeout(5000, () => socket.destroy(new Error('no answer')));
+    socket.setTimeout(patience, () => socket.destroy(new Error('no answer')));
     socket.on('data', (chunk: string) => {
       received += chunk;
     });
