@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { end, pause, runLong, start } from './commands.ts';
 import type { LinkEnd } from './link.ts';
 
@@ -115,20 +117,30 @@ export async function udp(
   };
 }
 
-/** Round-trip times in ms, one ping every `interval` ms. Lost ones are not in it. */
+/**
+ * Round-trip times in ms, one ping every `interval` ms. Lost ones are not in it. Its output goes to
+ * a file: a pipe would wake this process after every ping and leave its traces in the caches.
+ */
 export async function roundTrips(
   from: LinkEnd,
   to: LinkEnd,
   count: number,
   interval: number,
 ): Promise<number[]> {
-  const options = ['-n', '-c', String(count), '-i', String(interval / 1000), '-W', '1'];
-  const output = await runLong(
-    count * interval + GRACE,
-    'ip',
-    ...['netns', 'exec', from.namespace, 'ping', ...options, to.address],
-  );
-  return [...output.matchAll(/ time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+  const folder = mkdtempSync(join(tmpdir(), 'ping-'));
+  const file = join(folder, 'output');
+  try {
+    const options = `-n -c ${count} -i ${interval / 1000} -W 1 ${to.address}`;
+    await runLong(
+      count * interval + GRACE,
+      'ip',
+      ...['netns', 'exec', from.namespace, 'sh', '-c', `exec ping ${options} >"$0"`, file],
+    );
+    const output = readFileSync(file, 'utf8');
+    return [...output.matchAll(/ time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** Runs `other` while `traffic` goes on, a moment after it began. */
