@@ -15,6 +15,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/interop/**', 'test/e2e/**', '**/*.netns.test.ts', '**/*.long.test.ts'],
+          maxWorkers: '100%', // they compute, and hardly ever wait
           testTimeout: 20_000,
         },
       },

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/agent/clock.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
-import { crypto, temporaryDirectory } from './support/rig.ts';
+import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
 
 const EPOCH_S = 1.5;
 const random = (length: number) => new Uint8Array(randomBytes(length));
