@@ -25,7 +25,7 @@ export interface ControllerCommand {
 
 /** Runs a controller until it is told to stop. Its log, one JSON object per line, is its output. */
 export async function runController(options: ControllerCommand): Promise<void> {
-  const signal = stopSignal({ withStdin: options.stopWithStdin ?? false });
+  const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
   const controller = await startController({
     state: options.state,
     listen: options.listen,

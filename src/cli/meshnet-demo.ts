@@ -17,7 +17,7 @@ export interface DemoCommandOptions {
 
 /** `meshnet demo`. */
 export async function runDemo(options: DemoCommandOptions): Promise<void> {
-  const stop = stopSignal({ withStdin: false });
+  const stop = stopSignal({ withStdin: false, withStdout: true });
   const result = await run(
     {
       epoch: options.epoch,

@@ -49,7 +49,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
   if (options.name !== undefined && !isNodeId(options.name)) {
     throw new CommandError(EXIT.usage, 'usage', `${options.name}: not a node name`);
   }
-  const stop = stopSignal({ withStdin: options.stopWithStdin === true });
+  const stop = stopSignal({ withStdin: options.stopWithStdin === true, withStdout: false });
   const backend = backendOf(options);
   try {
     const node = await startNode(

@@ -167,6 +167,16 @@ inNamespaces('with real interfaces, and in userspace mode beside it', () => {
     expect(leftovers(pid)).toEqual([]);
   });
 
+  test('a demo that nobody reads any more ends and leaves nothing behind', async () => {
+    const demo = new DemoRun(['--epoch', '5']);
+    const pid = await demo.pid();
+    await demo.event(({ event, from }) => event === 'started' && from === 'node-c');
+    demo.process.stdout!.destroy();
+    await demo.ended;
+    expect(demo.stderr).toBe('');
+    expect(leftovers(pid)).toEqual([]);
+  });
+
   test('a demo that is killed leaves nothing behind either', async () => {
     const demo = new DemoRun(['--epoch', '5']);
     const pid = await demo.pid();
