@@ -39,6 +39,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'long',
+          retry: process.env.CI ? 1 : 0,
           include: ['test/**/*.long.test.ts'],
           fileParallelism: false,
           testTimeout: 1_800_000,
