@@ -3,6 +3,7 @@ import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { CookieChecker, cookieSource } from '../noise/cookie.ts';
 import { Initiator } from '../noise/initiator.ts';
 import { Responder } from '../noise/responder.ts';
+import { MAX_PENDING_INITIATIONS } from '../session/limits.ts';
 import { parseCookieReply } from '../wire/cookie-reply.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import { encodeInitiation, INITIATION, parseInitiation } from '../wire/initiation.ts';
@@ -13,7 +14,7 @@ import type { DataPlane } from './data-plane.ts';
 import type { HandshakeLoad } from './handshake-load.ts';
 import type { Identity } from './identity.ts';
 import type { IndexTable } from './index-table.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, PendingInitiation } from './peer.ts';
 import { keyId, type PeerTable } from './peer-table.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import type { RejectReason } from './rejects.ts';
@@ -90,11 +91,13 @@ export class Handshakes {
     zeroize(ephemeralPrivate);
     const first = noise.writeMessage(this.nextTimestamp(peer));
     if (first === undefined) return false;
-    this.abandon(peer);
+    while (peer.initiations.length >= MAX_PENDING_INITIATIONS) {
+      this.giveUp(peer.initiations.shift()!);
+    }
     // From here on packets may ask again: each new one prolongs the attempt (paper 6.4).
     plane.acceptHandshakeRequests(peer.slot);
     const localIndex = indexes.add({ peer });
-    peer.initiation = { localIndex, noise, sentAt: now };
+    peer.initiations.push({ localIndex, noise, sentAt: now });
     const message = encodeInitiation({
       sender: localIndex,
       ephemeral: first.ephemeral,
@@ -110,12 +113,14 @@ export class Handshakes {
     return true;
   }
 
-  /** Gives up the initiation that waits for a response, if any. */
+  /** Gives up the initiations that wait for a response. */
   abandon(peer: Peer): void {
-    if (peer.initiation === undefined) return;
-    this.options.indexes.delete(peer.initiation.localIndex);
-    peer.initiation.noise.zeroize();
-    peer.initiation = undefined;
+    for (const initiation of peer.initiations.splice(0)) this.giveUp(initiation);
+  }
+
+  private giveUp({ localIndex, noise }: PendingInitiation): void {
+    this.options.indexes.delete(localIndex);
+    noise.zeroize();
   }
 
   /** Acts on one handshake message. `queueLong`: too many of them are waiting. */
@@ -224,10 +229,8 @@ export class Handshakes {
     const { plane, indexes, sessions, completed } = this.options;
     const response = parseResponse(message)!;
     const peer = indexes.get(response.receiver)?.peer;
-    const initiation = peer?.initiation;
-    if (peer === undefined || initiation?.localIndex !== response.receiver) {
-      return 'responseReceiverUnknown';
-    }
+    const initiation = peer?.initiations.find((one) => one.localIndex === response.receiver);
+    if (peer === undefined || initiation === undefined) return 'responseReceiverUnknown';
     if (!sessions.hasRoom) return 'keypairTableFull';
     const second = initiation.noise.readMessage(
       response.ephemeral,
@@ -236,8 +239,10 @@ export class Handshakes {
     );
     if (second === undefined) return 'responseUnauthenticated';
 
-    peer.initiation = undefined; // its index goes on as the keypair's
     initiation.noise.zeroize();
+    // Its index goes on as the keypair's; the other attempts are superfluous.
+    peer.initiations.splice(peer.initiations.indexOf(initiation), 1);
+    this.abandon(peer);
     plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);

@@ -46,7 +46,11 @@ export class Peer {
   /** Generation of `presharedKey`. */
   generation = 0;
 
-  initiation: PendingInitiation | undefined;
+  /**
+   * Initiations that wait for a response, the newest last: where a network or a busy peer takes
+   * longer than it takes to try again, every answer is to an attempt before the last.
+   */
+  initiations: PendingInitiation[] = [];
   rotation: Rotation | undefined;
   /** ms; -Infinity = never. */
   initiationSentAt = Number.NEGATIVE_INFINITY;
@@ -96,8 +100,8 @@ export class Peer {
   /** Zeroes every secret that control holds of this peer. */
   zeroize(): void {
     zeroize(this.presharedKey, this.staticStatic);
-    this.initiation?.noise.zeroize();
-    this.initiation = undefined;
+    for (const { noise } of this.initiations) noise.zeroize();
+    this.initiations = [];
     this.cookies.zeroize();
     this.timers.stop();
   }

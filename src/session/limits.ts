@@ -32,6 +32,9 @@ export const REPLAY_WINDOW = 8128;
 
 // ---- Our own tuning ----
 
+/** Unanswered initiations kept per peer; beyond it the oldest is given up. */
+export const MAX_PENDING_INITIATIONS = 3;
+
 /** Packets staged per peer while there is no usable keypair; beyond it the oldest goes. */
 export const MAX_STAGED_PACKETS = 128;
 /**

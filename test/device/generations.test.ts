@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { KEYPAIR } from '../../src/datapath/memory.ts';
-import { memoryOf, sendingSlot, slotsWithKeys, Tap } from '../support/inspect.ts';
+import { memoryOf, sendingSlot, slotsWithKeys, stateOf, Tap } from '../support/inspect.ts';
 import { Ledger } from '../support/ledger.ts';
 import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
 
@@ -273,6 +273,82 @@ describe('half-finished handshakes', () => {
     simulation.runFor(1000);
     expect(generations()).toEqual([2, 2]);
     expectSameSession();
+  });
+});
+
+describe('responses that take longer than it takes to try again', () => {
+  const pending = (node: SimulatedNode) => {
+    const { device } = node.core as unknown as {
+      device: {
+        peers: { all(): Iterable<{ initiations: { noise: unknown }[] }> };
+        indexes: { size: number };
+      };
+    };
+    const [peer] = device.peers.all();
+    return { initiations: peer!.initiations, indexes: device.indexes.size };
+  };
+
+  test('complete the attempt that they answer, and end the others', () => {
+    members();
+    simulation.delay = () => 700; // answers come after 1.4 s, the second and third attempt before
+    both(2);
+    simulation.runFor(40 + 2 * 1400 + 100); // the answer, and the first packet back
+    expect(generations()).toEqual([2, 2]);
+    expect(pending(a).initiations).toEqual([]);
+    simulation.runFor(30_000);
+    // The first answer was taken; later ones were to attempts that are over.
+    expect(a.drops.responseReceiverUnknown).toBeGreaterThan(0);
+    expect(session(a)).toEqual(session(b).toReversed());
+    for (let i = 0; i < 10; i++) {
+      ledger.send(a, b);
+      ledger.send(b, a);
+    }
+    simulation.runFor(5000);
+    expect(ledger.missing).toBe(0);
+  });
+
+  test('are waited for by the latest three attempts only; what those hold is wiped', () => {
+    members();
+    simulation.filter = () => false;
+    both(2);
+    const before = pending(a);
+    let seen = [...before.initiations];
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      simulation.runFor(100);
+      const { initiations, indexes } = pending(a);
+      expect(initiations.length).toBeLessThanOrEqual(3);
+      expect(indexes).toBeLessThanOrEqual(before.indexes + 3);
+      seen = [...new Set([...seen, ...initiations])];
+    }
+    expect(seen.length).toBeGreaterThan(10);
+    const kept = new Set(pending(a).initiations);
+    for (const initiation of seen.filter((one) => !kept.has(one))) {
+      const { state } = initiation.noise as { state: { chainingKey: Uint8Array; key: Uint8Array } };
+      expect(state.chainingKey.every((byte) => byte === 0)).toBe(true);
+      expect(state.key.every((byte) => byte === 0)).toBe(true);
+    }
+  });
+
+  test('that were made under the key before are refused and change nothing', () => {
+    members();
+    learn(a, 2);
+    let response: Uint8Array | undefined;
+    simulation.filter = (datagram) => {
+      if (datagram[0] === 2) response = datagram.slice();
+      return datagram[0] !== 2;
+    };
+    simulation.runFor(100); // b answers under the key of generation 1
+    expect(response).toBeDefined();
+    const waiting = pending(a).initiations.length;
+    const state = stateOf(a.core);
+    a.receive(response!, b.endpoint);
+    expect(a.drops.responseUnauthenticated).toBe(1);
+    expect(pending(a).initiations.length).toBe(waiting);
+    expect(stateOf(a.core)).toBe(state);
+    simulation.filter = () => true;
+    learn(b, 2);
+    simulation.runFor(1000);
+    expect(generations()).toEqual([2, 2]);
   });
 });
 
