@@ -67,7 +67,7 @@ const LOADS: Load[] = [
 const SINGLES = 45;
 
 function setUp(aead: TransportAeadFactory, kernel: MemoryKernelFactory) {
-  const memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 4, threads: 2 });
+  const memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 4, threads: 2, lanes: 1 });
   const allowedIps = new AllowedIps();
   allowedIps.insert({ address: Uint8Array.of(10, 0, 0, 0), length: 24 }, 1);
   const at = memory.keypair(2);
@@ -80,6 +80,7 @@ function setUp(aead: TransportAeadFactory, kernel: MemoryKernelFactory) {
   const parts = (thread: number) => ({
     memory,
     thread,
+    lane: 0,
     allowedIps,
     aead: aead(memory.memory, memory.scratch(thread)),
     kernel: kernel(memory.memory),

@@ -9,7 +9,8 @@ import { RESPONSE } from '../wire/response.ts';
 import { TRANSPORT_DATA } from '../wire/transport-data.ts';
 import { Coalescer } from './coalesce.ts';
 import { IndexTable } from './index-table.ts';
-import { BUFFER, DROP, KEYPAIR, NONE, NOT_DROPPED, PEER } from './memory.ts';
+import { letGoOfKey } from './key-holders.ts';
+import { BUFFER, DROP, KEYPAIR, LANE_PEER, NONE, NOT_DROPPED } from './memory.ts';
 import { clearEndpoint, endpointDiffers, writeEndpoint } from './peer-endpoint.ts';
 import type { InboundOptions, InboundPath } from './sinks.ts';
 
@@ -30,9 +31,12 @@ export class Inbound implements InboundPath {
   private readonly peerOfKeypair: Int32Array;
   /** Receiver index of each slot in the table. */
   private readonly indexOfKeypair: Int32Array;
+  /** Keypair slots on which this thread has received something. */
   private readonly confirmed: Uint8Array;
-  /** One per slot, made when the slot is first used and kept for its next keypair. */
+  /** One per slot, made when the slot is first used. The windows themselves are in the memory. */
   private readonly windows: (ReplayWindow | undefined)[];
+  /** Other threads ask the same windows. */
+  private readonly sharesWindows: boolean;
   private readonly openedStart: number;
   private readonly openedEnd: number;
   /** Peer whose endpoint has been compared in the `receive` at hand: all its datagrams have one. */
@@ -49,6 +53,7 @@ export class Inbound implements InboundPath {
     this.indexOfKeypair = new Int32Array(memory.layout.maxKeypairs);
     this.confirmed = new Uint8Array(memory.layout.maxKeypairs);
     this.windows = new Array<ReplayWindow | undefined>(memory.layout.maxKeypairs).fill(undefined);
+    this.sharesWindows = memory.layout.lanes > 1;
     this.openedStart = memory.buffers(thread) + BUFFER.opened;
     this.openedEnd = this.openedStart + BUFFER.openedLength;
     this.opened = this.openedStart;
@@ -86,18 +91,18 @@ export class Inbound implements InboundPath {
   }
 
   addTraffic(peer: number, bytes: number): void {
-    this.add(peer, PEER.rxBytes, bytes);
+    this.add(peer, LANE_PEER.rxBytes, bytes);
   }
 
   addPeer(peer: number): void {
-    const { memory } = this.options;
+    const { memory, lane } = this.options;
     for (const field of [
-      PEER.rxBytes,
-      PEER.rxPackets,
-      PEER.lastDataReceivedAt,
-      PEER.lastReceivedAt,
+      LANE_PEER.rxBytes,
+      LANE_PEER.rxPackets,
+      LANE_PEER.lastDataReceivedAt,
+      LANE_PEER.lastReceivedAt,
     ] as const) {
-      memory.f64[(memory.peer(peer) + field) >> 3] = 0;
+      memory.f64[(memory.lanePeer(lane, peer) + field) >> 3] = 0;
     }
   }
 
@@ -113,9 +118,7 @@ export class Inbound implements InboundPath {
   installKeypair(slot: number): void {
     const { memory } = this.options;
     const keypair = memory.keypair(slot);
-    const window = this.windows[slot];
-    if (window === undefined) this.windows[slot] = new ReplayWindow();
-    else window.reset();
+    this.windows[slot] ??= new ReplayWindow(memory.i32, memory.replayWindow(slot) >> 2);
     this.confirmed[slot] = 0;
     this.peerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]!;
     const index = memory.i32[(keypair + KEYPAIR.localIndex) >> 2]!;
@@ -124,13 +127,10 @@ export class Inbound implements InboundPath {
   }
 
   removeKeypair(slot: number): void {
-    const { memory } = this.options;
-    if (this.peerOfKeypair[slot] !== NONE) {
-      this.peerOfKeypair[slot] = NONE;
-      this.keypairs.delete(this.indexOfKeypair[slot]!);
-    }
-    const key = memory.keypair(slot) + KEYPAIR.receiveKey;
-    memory.u8.fill(0, key, key + 32);
+    if (this.peerOfKeypair[slot] === NONE) return;
+    this.peerOfKeypair[slot] = NONE;
+    this.keypairs.delete(this.indexOfKeypair[slot]!);
+    letGoOfKey(this.options.memory, slot, 'receive');
   }
 
   /** Steps 2 to 5; a DROP reason or NOT_DROPPED. */
@@ -181,7 +181,9 @@ export class Inbound implements InboundPath {
     if (!aead.open(key, low, high, packet, source, padded)) {
       return DROP.authenticationFailed;
     }
-    if (!this.windows[slot]!.accept(low, high)) return DROP.replayed;
+    const window = this.windows[slot]!;
+    const isNew = this.sharesWindows ? window.acceptShared(low, high) : window.accept(low, high);
+    if (!isNew) return DROP.replayed;
 
     const peer = this.peerOfKeypair[slot]!;
     this.received(peer, keypair, length, padded > 0, now);
@@ -193,8 +195,8 @@ export class Inbound implements InboundPath {
     }
     if (this.confirmed[slot] === 0) {
       this.confirmed[slot] = 1;
-      Atomics.store(memory.i32, (keypair + KEYPAIR.confirmed) >> 2, 1);
-      sink.keypairConfirmed(slot);
+      const confirmed = (keypair + KEYPAIR.confirmed) >> 2;
+      if (Atomics.exchange(memory.i32, confirmed, 1) === 0) sink.keypairConfirmed(slot);
     }
     if (padded === 0) return NOT_DROPPED; // keepalive
 
@@ -216,18 +218,19 @@ export class Inbound implements InboundPath {
   }
 
   private received(peer: number, keypair: number, bytes: number, data: boolean, now: number): void {
-    const { f64 } = this.options.memory;
-    const at = this.options.memory.peer(peer);
-    this.add(peer, PEER.rxBytes, bytes);
-    this.add(peer, PEER.rxPackets, 1);
+    const { memory, lane } = this.options;
+    const { f64 } = memory;
+    const at = memory.lanePeer(lane, peer);
+    this.add(peer, LANE_PEER.rxBytes, bytes);
+    this.add(peer, LANE_PEER.rxPackets, 1);
     f64[(keypair + KEYPAIR.lastReceivedAt) >> 3] = now;
-    f64[(at + PEER.lastReceivedAt) >> 3] = now;
-    if (data) f64[(at + PEER.lastDataReceivedAt) >> 3] = now;
+    f64[(at + LANE_PEER.lastReceivedAt) >> 3] = now;
+    if (data) f64[(at + LANE_PEER.lastDataReceivedAt) >> 3] = now;
   }
 
   private add(peer: number, field: number, count: number): void {
-    const { memory } = this.options;
-    const index = (memory.peer(peer) + field) >> 3;
+    const { memory, lane } = this.options;
+    const index = (memory.lanePeer(lane, peer) + field) >> 3;
     memory.f64[index] = memory.f64[index]! + count;
   }
 }

@@ -1,10 +1,15 @@
 import { SCRATCH_LENGTH } from '../crypto/transport-aead.ts';
+import { REPLAY_WINDOW_LENGTH } from '../session/replay-window.ts';
 import { ENDPOINT } from '../wire/endpoint.ts';
 import { VNET_HEADER } from '../wire/virtio-net.ts';
 
 /**
- * The one linear memory that the control thread and the two data workers share: keypair slots,
- * peer slots, counters, and for each data thread its packet buffers and AEAD scratch.
+ * The one linear memory that the control thread and the data workers share: keypair slots, peer
+ * slots, counters, and for each data thread its packet buffers and AEAD scratch.
+ *
+ * Data workers come in pairs, an outbound and an inbound one: the lanes. All lanes know all peers
+ * and keypairs. What a lane counts for a peer is its own (LANE_PEER), so that no two threads add
+ * to one number.
  *
  * Fixed size, never grown, so addresses given to the kernel stay valid. Pages that are never
  * touched cost no memory. Who writes what is stated at each field; fields written by two threads
@@ -14,15 +19,20 @@ import { VNET_HEADER } from '../wire/virtio-net.ts';
 export interface MemoryLayout {
   readonly maxPeers: number;
   readonly maxKeypairs: number;
-  /** Data threads: 1 in userspace mode, 2 or more (outbound, inbound, ...) on Linux. */
+  /** Data threads: 1 in userspace mode; on Linux two for each lane, and control. */
   readonly threads: number;
+  /** Outbound halves, and inbound halves, that share the slots: 1 in userspace mode. */
+  readonly lanes: number;
 }
 
 /** Fields of a keypair slot (byte offsets). Written by control at installation unless noted. */
 export const KEYPAIR = {
   sendKey: 0,
   receiveKey: 32,
-  /** u32 pair: next nonce counter to use. Written by outbound only after installation. */
+  /**
+   * u32 pair: next nonce counter to use. Written by outbound only after installation; with several
+   * lanes the low half through Atomics, and the high half stays 0.
+   */
   sendCounterLow: 64,
   sendCounterHigh: 68,
   /** u32: the receiver index that goes into sent packets (chosen by the other side). */
@@ -31,39 +41,56 @@ export const KEYPAIR = {
   localIndex: 76,
   /** u32: slot of the peer it belongs to. */
   peer: 80,
-  /** i32, atomic: set to 1 by inbound at the first authenticated packet. */
+  /** i32, atomic: set to 1 by inbound at the first authenticated packet on any lane. */
   confirmed: 84,
   /** f64, ms: no packet is sent or accepted on it from this time on (REJECT_AFTER_TIME). */
   rejectAt: 88,
   /** f64, ms: sending from this time on asks for a handshake (initiator's REKEY_AFTER_TIME; else Infinity). */
   rekeyAt: 96,
-  /** f64, ms: last authenticated packet received on it. Written by inbound. */
+  /**
+   * f64, ms: last authenticated packet received on it. Written by inbound; with several lanes by
+   * all of them, each store whole, so that it is at worst some microseconds older than the newest.
+   */
   lastReceivedAt: 104,
+  /** i32, atomic: lanes that may still use the send key. The one that takes it to 0 zeroes the key. */
+  sendHolders: 112,
+  /** i32, atomic: the same for the receive key. */
+  receiveHolders: 116,
   length: 128,
 } as const;
 
-/** Fields of a peer slot (byte offsets). Times are f64 ms of the monotonic clock, 0 = never. */
+/** Fields of a peer slot that all lanes share (byte offsets). */
 export const PEER = {
-  /** i32, atomic: keypair slot being sent on, or -1. Written by outbound, for others to read. */
-  sendKeypair: 0,
   /** i32, atomic: 1 while outbound has asked for a handshake and control has not looked yet. */
   handshakeWanted: 4,
   /** i32, atomic sequence lock of the endpoint: odd while being written. Control and inbound write. */
   endpointSequence: 8,
   endpoint: 16, // ENDPOINT.length bytes, ends at 64
-  /** f64 counters, UDP payload bytes incl. handshake messages. tx: outbound, rx: inbound. */
-  txBytes: 64,
-  rxBytes: 72,
-  txPackets: 80,
-  rxPackets: 88,
-  /** Last packet with inner data sealed (outbound). */
-  lastDataSentAt: 96,
-  /** Last authenticated packet of any kind sealed: data or keepalive (outbound). */
-  lastSentAt: 104,
-  /** Last authenticated packet with inner data (inbound). */
-  lastDataReceivedAt: 112,
-  /** Last authenticated packet of any kind (inbound). */
-  lastReceivedAt: 120,
+  length: 64,
+} as const;
+
+/**
+ * Fields of a peer slot that each lane has for itself (byte offsets); the halves of a lane write
+ * different cache lines. Times are f64 ms of the monotonic clock, 0 = never. f64 counters of bytes
+ * are of UDP payloads incl. handshake messages.
+ */
+export const LANE_PEER = {
+  /** i32, atomic: keypair slot this lane sends on, or -1. Written by outbound, for others to read. */
+  sendKeypair: 0,
+  /** Written by outbound. */
+  txBytes: 8,
+  txPackets: 16,
+  /** Last packet with inner data sealed. */
+  lastDataSentAt: 24,
+  /** Last authenticated packet of any kind sealed: data or keepalive. */
+  lastSentAt: 32,
+  /** Written by inbound. */
+  rxBytes: 64,
+  rxPackets: 72,
+  /** Last authenticated packet with inner data. */
+  lastDataReceivedAt: 80,
+  /** Last authenticated packet of any kind. */
+  lastReceivedAt: 88,
   length: 128,
 } as const;
 
@@ -149,13 +176,19 @@ export class PacketMemory {
 
   private readonly keypairs: number;
   private readonly peers: number;
+  private readonly lanePeers: number;
+  private readonly replayWindows: number;
   private readonly threads: number;
 
   constructor(layout: MemoryLayout, memory?: WebAssembly.Memory) {
     this.layout = layout;
     this.keypairs = HEADER_LENGTH;
     this.peers = align(this.keypairs + layout.maxKeypairs * KEYPAIR.length, 4096);
-    this.threads = align(this.peers + layout.maxPeers * PEER.length, 4096);
+    this.lanePeers = align(this.peers + layout.maxPeers * PEER.length, 4096);
+    const lanePeersLength = layout.lanes * layout.maxPeers * LANE_PEER.length;
+    this.replayWindows = align(this.lanePeers + lanePeersLength, 4096);
+    const replayWindowsLength = layout.maxKeypairs * REPLAY_WINDOW_LENGTH;
+    this.threads = align(this.replayWindows + replayWindowsLength, 4096);
     const pages = Math.ceil((this.threads + layout.threads * THREAD_LENGTH) / PAGE);
     this.memory =
       memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
@@ -180,6 +213,16 @@ export class PacketMemory {
   /** Byte offset of a peer slot. */
   peer(slot: number): number {
     return this.peers + slot * PEER.length;
+  }
+
+  /** Byte offset of a lane's own part of a peer slot. */
+  lanePeer(lane: number, slot: number): number {
+    return this.lanePeers + (lane * this.layout.maxPeers + slot) * LANE_PEER.length;
+  }
+
+  /** Byte offset of a keypair slot's replay window (REPLAY_WINDOW_LENGTH bytes). */
+  replayWindow(slot: number): number {
+    return this.replayWindows + slot * REPLAY_WINDOW_LENGTH;
   }
 
   /** Byte offset of a data thread's AEAD scratch (SCRATCH_LENGTH bytes). */
@@ -213,5 +256,5 @@ export class PacketMemory {
   }
 }
 
-/** The size of an endpoint must fit between its offset and the first counter. */
-if (PEER.endpoint + ENDPOINT.length > PEER.txBytes) throw new Error('PEER layout overlaps');
+/** The size of an endpoint must fit between its offset and the end of the slot. */
+if (PEER.endpoint + ENDPOINT.length > PEER.length) throw new Error('PEER layout overlaps');

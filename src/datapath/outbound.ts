@@ -2,13 +2,16 @@ import {
   REJECT_AFTER_MESSAGES_HIGH,
   REJECT_AFTER_MESSAGES_LOW,
   REKEY_AFTER_MESSAGES_HIGH,
+  SHARED_REJECT_AFTER_MESSAGES,
+  SHARED_REKEY_AFTER_MESSAGES,
 } from '../session/limits.ts';
 import { IPV4, IPV6, ipTotalLength } from '../wire/ip.ts';
 import { MESSAGE_TYPE } from '../wire/message-type.ts';
 import { TRANSPORT_DATA } from '../wire/transport-data.ts';
 import { VNET_GSO, VNET_HEADER } from '../wire/virtio-net.ts';
 import { Batches, MAX_BATCH_BYTES } from './batches.ts';
-import { BUFFER, DROP, KEYPAIR, NONE, NOT_DROPPED, PEER } from './memory.ts';
+import { letGoOfKey } from './key-holders.ts';
+import { BUFFER, DROP, KEYPAIR, LANE_PEER, NONE, NOT_DROPPED, PEER } from './memory.ts';
 import { Segmenter } from './segmentation.ts';
 import type { OutboundOptions, OutboundPath } from './sinks.ts';
 import { Staging } from './staging.ts';
@@ -32,6 +35,8 @@ export class Outbound implements OutboundPath {
   private readonly peerOfKeypair: Int32Array;
   /** Keypair slot that each peer's packets are sent on, or NONE. */
   private readonly sendingKeypair: Int32Array;
+  /** Other threads take counters of the same keypairs. */
+  private readonly sharesCounters: boolean;
   private readonly packetBuffer: number;
   private readonly batches: Batches;
 
@@ -42,6 +47,7 @@ export class Outbound implements OutboundPath {
     this.segmenter = new Segmenter(memory, options.kernel);
     this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
     this.sendingKeypair = new Int32Array(memory.layout.maxPeers).fill(NONE);
+    this.sharesCounters = memory.layout.lanes > 1;
     this.packetBuffer = memory.buffers(thread) + BUFFER.packet;
     this.batches = new Batches(
       options.sink,
@@ -91,20 +97,19 @@ export class Outbound implements OutboundPath {
   }
 
   addTraffic(peer: number, bytes: number): void {
-    this.add(peer, PEER.txBytes, bytes);
+    this.add(peer, LANE_PEER.txBytes, bytes);
   }
 
   addPeer(peer: number): void {
-    const { memory } = this.options;
+    const { memory, lane } = this.options;
     this.setSendingKeypair(peer, NONE);
-    Atomics.store(memory.i32, (memory.peer(peer) + PEER.handshakeWanted) >> 2, 0);
     for (const field of [
-      PEER.txBytes,
-      PEER.txPackets,
-      PEER.lastDataSentAt,
-      PEER.lastSentAt,
+      LANE_PEER.txBytes,
+      LANE_PEER.txPackets,
+      LANE_PEER.lastDataSentAt,
+      LANE_PEER.lastSentAt,
     ] as const) {
-      memory.f64[(memory.peer(peer) + field) >> 3] = 0;
+      memory.f64[(memory.lanePeer(lane, peer) + field) >> 3] = 0;
     }
   }
 
@@ -125,12 +130,11 @@ export class Outbound implements OutboundPath {
 
   removeKeypair(slot: number): void {
     this.flush();
-    const { memory } = this.options;
     const peer = this.peerOfKeypair[slot]!;
+    if (peer === NONE) return;
     this.peerOfKeypair[slot] = NONE;
-    if (peer !== NONE && this.sendingKeypair[peer] === slot) this.setSendingKeypair(peer, NONE);
-    const key = memory.keypair(slot) + KEYPAIR.sendKey;
-    memory.u8.fill(0, key, key + 32);
+    if (this.sendingKeypair[peer] === slot) this.setSendingKeypair(peer, NONE);
+    letGoOfKey(this.options.memory, slot, 'send');
   }
 
   /** Steps 2 to 5; a DROP reason or NOT_DROPPED. */
@@ -198,6 +202,7 @@ export class Outbound implements OutboundPath {
     if (slot === NONE) return NONE;
     const keypair = memory.keypair(slot);
     if (now >= memory.f64[(keypair + KEYPAIR.rejectAt) >> 3]!) return NONE;
+    if (this.sharesCounters) return this.usableShared(peer, slot, count, now);
     const high = memory.u32[(keypair + KEYPAIR.sendCounterHigh) >> 2]!;
     if (high >= REKEY_AFTER_MESSAGES_HIGH) {
       const low = memory.u32[(keypair + KEYPAIR.sendCounterLow) >> 2]!;
@@ -211,6 +216,25 @@ export class Outbound implements OutboundPath {
     return slot;
   }
 
+  /**
+   * The rest of `usableKeypair` where other lanes take counters of the same keypair. A counter that
+   * may be used now may be gone before it is taken; what that can add up to, the limit leaves room
+   * for (SHARED_REJECT_AFTER_MESSAGES).
+   */
+  private usableShared(peer: number, slot: number, count: number, now: number): number {
+    const { memory } = this.options;
+    const keypair = memory.keypair(slot);
+    const low = Atomics.load(memory.u32, (keypair + KEYPAIR.sendCounterLow) >> 2);
+    if (low + count > SHARED_REJECT_AFTER_MESSAGES) return NONE;
+    if (
+      low >= SHARED_REKEY_AFTER_MESSAGES ||
+      now >= memory.f64[(keypair + KEYPAIR.rekeyAt) >> 3]!
+    ) {
+      this.wantHandshake(peer);
+    }
+    return slot;
+  }
+
   /** Header and sealed packet at `at`, from `length` padded bytes at `source` (paper 5.4.6). */
   private seal(slot: number, at: number, source: number, length: number): void {
     const { memory, aead } = this.options;
@@ -218,11 +242,16 @@ export class Outbound implements OutboundPath {
     const keypair = memory.keypair(slot);
     const lowAt = (keypair + KEYPAIR.sendCounterLow) >> 2;
     const highAt = (keypair + KEYPAIR.sendCounterHigh) >> 2;
-    const low = u32[lowAt]!;
     const high = u32[highAt]!;
     // Counted up before it is used: whatever happens in between, a nonce is never used twice.
-    u32[lowAt] = low + 1;
-    if (low === 0xffffffff) u32[highAt] = high + 1;
+    let low: number;
+    if (this.sharesCounters) {
+      low = Atomics.add(u32, lowAt, 1);
+    } else {
+      low = u32[lowAt]!;
+      u32[lowAt] = low + 1;
+      if (low === 0xffffffff) u32[highAt] = high + 1;
+    }
     view.setUint32(at + TRANSPORT_DATA.type, MESSAGE_TYPE.transportData, true);
     const receiver = memory.i32[(keypair + KEYPAIR.remoteIndex) >> 2]!;
     view.setInt32(at + TRANSPORT_DATA.receiver, receiver, true);
@@ -264,28 +293,29 @@ export class Outbound implements OutboundPath {
   }
 
   private setSendingKeypair(peer: number, slot: number): void {
-    const { memory } = this.options;
+    const { memory, lane } = this.options;
     this.sendingKeypair[peer] = slot;
-    Atomics.store(memory.i32, (memory.peer(peer) + PEER.sendKeypair) >> 2, slot);
+    Atomics.store(memory.i32, (memory.lanePeer(lane, peer) + LANE_PEER.sendKeypair) >> 2, slot);
   }
 
   private sent(peer: number, bytes: number, packets: number, data: boolean, now: number): void {
-    const { f64 } = this.options.memory;
-    const at = this.options.memory.peer(peer);
-    this.add(peer, PEER.txBytes, bytes);
-    this.add(peer, PEER.txPackets, packets);
-    f64[(at + PEER.lastSentAt) >> 3] = now;
-    if (data) f64[(at + PEER.lastDataSentAt) >> 3] = now;
+    const { memory, lane } = this.options;
+    const { f64 } = memory;
+    const at = memory.lanePeer(lane, peer);
+    this.add(peer, LANE_PEER.txBytes, bytes);
+    this.add(peer, LANE_PEER.txPackets, packets);
+    f64[(at + LANE_PEER.lastSentAt) >> 3] = now;
+    if (data) f64[(at + LANE_PEER.lastDataSentAt) >> 3] = now;
   }
 
   private sentPackets(peer: number): number {
-    const { memory } = this.options;
-    return memory.f64[(memory.peer(peer) + PEER.txPackets) >> 3]!;
+    const { memory, lane } = this.options;
+    return memory.f64[(memory.lanePeer(lane, peer) + LANE_PEER.txPackets) >> 3]!;
   }
 
   private add(peer: number, field: number, count: number): void {
-    const { memory } = this.options;
-    const index = (memory.peer(peer) + field) >> 3;
+    const { memory, lane } = this.options;
+    const index = (memory.lanePeer(lane, peer) + field) >> 3;
     memory.f64[index] = memory.f64[index]! + count;
   }
 

@@ -17,6 +17,8 @@ export interface DataPathParts {
   readonly memory: PacketMemory;
   /** Data thread: chooses scratch, counters and buffers in `memory`. */
   readonly thread: number;
+  /** Chooses the part of each peer slot that this thread counts in. */
+  readonly lane: number;
   readonly aead: TransportAead;
   readonly kernel: MemoryKernel;
   /** The thread's own table. Both halves may share one if they run in the same thread. */
@@ -54,7 +56,7 @@ export interface InboundSink {
    * iovec lengths. Counts `tunWriteFailed`.
    */
   writePacket(iovecs: number, count: number, length: number): void;
-  /** First authenticated packet on this keypair. */
+  /** First authenticated packet on this keypair, on whichever lane. */
   keypairConfirmed(slot: number): void;
 }
 
@@ -72,17 +74,20 @@ export interface InboundOptions extends DataPathParts {
 
 /** What both halves do for control, in the order in which control asked for it. */
 export interface DataPathControl {
-  /** Starts a peer slot with zeroed counters and no keypair. */
+  /** Starts a peer slot with this half's counters zeroed and no keypair. */
   addPeer(peer: number): void;
-  /** Zeroes and forgets its keypairs, allowed-ips and whatever is kept of it. */
+  /** Lets go of and forgets its keypairs, allowed-ips and whatever is kept of it. */
   removePeer(peer: number): void;
   /** The slot in memory has been written: from now on it may be used. */
   installKeypair(slot: number): void;
-  /** Zeroes this half's key of the slot. It is never used again after this returned. */
+  /**
+   * Lets go of this half's key of the slot: it is never used again after this returned. The last
+   * lane to let go zeroes it.
+   */
   removeKeypair(slot: number): void;
 }
 
-/** Outbound half: TUN to UDP. Owns the send keys, nonce counters and staged packets. */
+/** Outbound half: TUN to UDP. Uses the send keys and nonce counters, owns the staged packets. */
 export interface OutboundPath extends DataPathControl {
   /** Interface MTU; may change at run time. */
   mtu: number;
@@ -104,7 +109,7 @@ export interface OutboundPath extends DataPathControl {
   addTraffic(peer: number, bytes: number): void;
 }
 
-/** Inbound half: UDP to TUN. Owns the receive keys, index table and replay windows. */
+/** Inbound half: UDP to TUN. Uses the receive keys and replay windows, owns the index table. */
 export interface InboundPath extends DataPathControl {
   /**
    * Takes `length` bytes at `offset` (normally `buffers(thread) + BUFFER.datagrams`): datagrams of

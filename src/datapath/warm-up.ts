@@ -1,8 +1,9 @@
+import { REPLAY_WINDOW_LENGTH, ReplayWindow } from '../session/replay-window.ts';
 import { IPV4, PROTOCOL, TCP, TCP_FLAG, UDP } from '../wire/ip.ts';
 import { VNET_GSO, VNET_HEADER, VNET_NEEDS_CHECKSUM } from '../wire/virtio-net.ts';
 import { AllowedIps } from './allowedips.ts';
 import { Inbound } from './inbound.ts';
-import { BUFFER, BUFFER_LENGTH, KEYPAIR, PEER } from './memory.ts';
+import { BUFFER, BUFFER_LENGTH, KEYPAIR, LANE_PEER, PEER } from './memory.ts';
 import { Outbound } from './outbound.ts';
 import type { DataPathParts } from './sinks.ts';
 
@@ -77,10 +78,12 @@ function prepare(parts: DataPathParts): { slot: number; own: DataPathParts } {
   return { slot: thread, own: { ...parts, allowedIps } };
 }
 
-function clean({ memory, thread }: DataPathParts): void {
+function clean({ memory, thread, lane }: DataPathParts): void {
   const areas: [start: number, length: number][] = [
     [memory.keypair(thread), KEYPAIR.length],
     [memory.peer(thread), PEER.length],
+    [memory.lanePeer(lane, thread), LANE_PEER.length],
+    [memory.replayWindow(thread), REPLAY_WINDOW_LENGTH],
     [memory.buffers(thread), BUFFER_LENGTH],
   ];
   for (const [start, length] of areas) memory.u8.fill(0, start, start + length);
@@ -136,7 +139,10 @@ export function warmUpInbound(parts: DataPathParts): void {
     sink: { handshake: () => {}, writePacket: () => {}, keypairConfirmed: () => {} },
   });
   inbound.addPeer(parts.thread);
-  const buffers = parts.memory.buffers(parts.thread);
+  inbound.installKeypair(slot);
+  const { memory } = parts;
+  const window = new ReplayWindow(memory.i32, memory.replayWindow(slot) >> 2);
+  const buffers = memory.buffers(parts.thread);
   const packet = buffers + BUFFER.packet;
   const endpoint = buffers + BUFFER.inboundDriver;
   for (const shape of SHAPES) {
@@ -145,7 +151,7 @@ export function warmUpInbound(parts: DataPathParts): void {
     outbound.flush();
     const { offset, length, segment } = sealed;
     for (let round = 0; round < shape.rounds; round++) {
-      inbound.installKeypair(slot); // empties the replay window
+      window.reset();
       inbound.receive(offset, length, segment, endpoint, NOW);
       inbound.flush();
     }

@@ -34,6 +34,18 @@ export const REPLAY_WINDOW = 8128;
 
 /** Unanswered initiations kept per peer; beyond it the oldest is given up. */
 export const MAX_PENDING_INITIATIONS = 3;
+/** The most lanes (outbound workers) of a tunnel. */
+export const MAX_LANES = 8;
+/**
+ * Several lanes take counters of one keypair by atomic additions to the low half, which cannot carry
+ * into the high one. So with several lanes no packet is begun that would need a counter from this
+ * one on. A lane looks at the counter first and takes one per segment of the packet afterwards, at
+ * most 2^16; when all lanes do so at once, the counter ends below this limit + MAX_LANES * 2^16,
+ * which is below 2^32: it never wraps. To get here in REJECT_AFTER_TIME takes 24 million packets/s.
+ */
+export const SHARED_REJECT_AFTER_MESSAGES = 2 ** 32 - 2 ** 20;
+/** From this counter on a handshake is asked for. */
+export const SHARED_REKEY_AFTER_MESSAGES = 2 ** 31;
 
 /** Packets staged per peer while there is no usable keypair; beyond it the oldest goes. */
 export const MAX_STAGED_PACKETS = 128;

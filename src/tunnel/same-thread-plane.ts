@@ -34,6 +34,7 @@ export class SameThreadPlane implements DataPlane {
 
   addPeer(peer: number): void {
     clearEndpoint(this.memory, peer);
+    clearHandshakeWanted(this.memory, peer);
     this.outbound.addPeer(peer);
     this.inbound.addPeer(peer);
   }

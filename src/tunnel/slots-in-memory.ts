@@ -1,9 +1,11 @@
-import { KEYPAIR, type PacketMemory, PEER } from '../datapath/memory.ts';
+import { KEYPAIR, LANE_PEER, type PacketMemory, PEER } from '../datapath/memory.ts';
 import type { NewKeypair, PeerActivity } from '../device/data-plane.ts';
+import { ReplayWindow } from '../session/replay-window.ts';
 
-/** Fills a keypair slot. The data path must not know of the slot yet. */
+/** Fills a keypair slot for all lanes. The data path must not know of the slot yet. */
 export function writeKeypair(memory: PacketMemory, keypair: NewKeypair): void {
   const at = memory.keypair(keypair.slot);
+  const { lanes } = memory.layout;
   memory.u8.set(keypair.sendKey, at + KEYPAIR.sendKey);
   memory.u8.set(keypair.receiveKey, at + KEYPAIR.receiveKey);
   memory.u32[(at + KEYPAIR.sendCounterLow) >> 2] = 0;
@@ -11,22 +13,38 @@ export function writeKeypair(memory: PacketMemory, keypair: NewKeypair): void {
   memory.u32[(at + KEYPAIR.remoteIndex) >> 2] = keypair.remoteIndex;
   memory.u32[(at + KEYPAIR.localIndex) >> 2] = keypair.localIndex;
   memory.u32[(at + KEYPAIR.peer) >> 2] = keypair.peer;
-  Atomics.store(memory.i32, (at + KEYPAIR.confirmed) >> 2, 0);
   memory.f64[(at + KEYPAIR.rejectAt) >> 3] = keypair.rejectAt;
   memory.f64[(at + KEYPAIR.rekeyAt) >> 3] = keypair.rekeyAt;
   memory.f64[(at + KEYPAIR.lastReceivedAt) >> 3] = 0;
+  // Here and not where a lane is told of the slot: another one may be receiving on it by then.
+  new ReplayWindow(memory.i32, memory.replayWindow(keypair.slot) >> 2).reset();
+  Atomics.store(memory.i32, (at + KEYPAIR.sendHolders) >> 2, lanes);
+  Atomics.store(memory.i32, (at + KEYPAIR.receiveHolders) >> 2, lanes);
+  Atomics.store(memory.i32, (at + KEYPAIR.confirmed) >> 2, 0);
 }
 
-/** What the data path has counted for a peer. Aligned f64 reads: never torn on 64-bit machines. */
+/**
+ * What all lanes together have counted for a peer, and the latest of their times. Aligned f64
+ * reads: never torn on 64-bit machines.
+ */
 export function readActivity(memory: PacketMemory, peer: number, into: PeerActivity): void {
-  const at = memory.peer(peer);
-  const { f64 } = memory;
-  into.lastDataSentAt = f64[(at + PEER.lastDataSentAt) >> 3]!;
-  into.lastSentAt = f64[(at + PEER.lastSentAt) >> 3]!;
-  into.lastDataReceivedAt = f64[(at + PEER.lastDataReceivedAt) >> 3]!;
-  into.lastReceivedAt = f64[(at + PEER.lastReceivedAt) >> 3]!;
-  into.txBytes = f64[(at + PEER.txBytes) >> 3]!;
-  into.rxBytes = f64[(at + PEER.rxBytes) >> 3]!;
+  into.lastDataSentAt = 0;
+  into.lastSentAt = 0;
+  into.lastDataReceivedAt = 0;
+  into.lastReceivedAt = 0;
+  into.txBytes = 0;
+  into.rxBytes = 0;
+  const { f64, layout } = memory;
+  for (let lane = 0; lane < layout.lanes; lane++) {
+    const at = memory.lanePeer(lane, peer);
+    const read = (field: number): number => f64[(at + field) >> 3]!;
+    into.lastDataSentAt = Math.max(into.lastDataSentAt, read(LANE_PEER.lastDataSentAt));
+    into.lastSentAt = Math.max(into.lastSentAt, read(LANE_PEER.lastSentAt));
+    into.lastDataReceivedAt = Math.max(into.lastDataReceivedAt, read(LANE_PEER.lastDataReceivedAt));
+    into.lastReceivedAt = Math.max(into.lastReceivedAt, read(LANE_PEER.lastReceivedAt));
+    into.txBytes += read(LANE_PEER.txBytes);
+    into.rxBytes += read(LANE_PEER.rxBytes);
+  }
 }
 
 /** Lets the data path ask for a handshake with this peer again. */

@@ -67,12 +67,14 @@ export class TunnelCore {
       maxPeers,
       maxKeypairs: maxPeers * KEYPAIRS_PER_PEER,
       threads: 1,
+      lanes: 1,
     };
     this.memory = new PacketMemory(layout);
     const allowedIps = new AllowedIps();
     const parts = {
       memory: this.memory,
       thread: 0,
+      lane: 0,
       aead: options.aead(this.memory.memory, this.memory.scratch(0)),
       kernel: options.kernel(this.memory.memory),
       allowedIps,

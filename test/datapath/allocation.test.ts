@@ -37,7 +37,7 @@ async function allocations(work: () => void): Promise<Record<string, number>> {
  * Large indices, sequence numbers and addresses and a fractional clock: what V8 likes to box.
  */
 test('nothing is allocated per packet once the code is warm', async () => {
-  const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 2, threads: 1 });
+  const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 2, threads: 1, lanes: 1 });
   const kernel = javascriptKernel(memory.memory);
   const aead: TransportAead = {
     name: 'copy',
@@ -66,7 +66,7 @@ test('nothing is allocated per packet once the code is warm', async () => {
   });
   const now = 1000.5;
   let written = 0;
-  const parts = { memory, thread: 0, aead, kernel, allowedIps };
+  const parts = { memory, thread: 0, lane: 0, aead, kernel, allowedIps };
   const inbound = new Inbound({
     ...parts,
     memoryAddress: 0x7f12_3456_0000,

@@ -17,7 +17,7 @@ import {
 } from './plain.ts';
 
 const ADDRESS = 0x7fff_1234_5000; // of byte 0: beyond 32 bits, as in a real process
-const memory = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 1 });
+const memory = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 1, lanes: 1 });
 const opened = memory.buffers(0) + BUFFER.opened;
 
 interface Written {
@@ -32,6 +32,7 @@ function coalesce(packets: Uint8Array[], tcp = true, udp = true): Written[] {
   const coalescer = new Coalescer({
     memory,
     thread: 0,
+    lane: 0,
     aead: simulationAead(memory.memory, memory.scratch(0)),
     kernel: javascriptKernel(memory.memory),
     allowedIps: new AllowedIps(),

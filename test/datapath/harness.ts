@@ -7,10 +7,11 @@ import {
   DROP_REASONS,
   type DropReason,
   KEYPAIR,
+  LANE_PEER,
   PacketMemory,
-  PEER,
 } from '../../src/datapath/memory.ts';
 import { Outbound } from '../../src/datapath/outbound.ts';
+import { writeKeypair } from '../../src/tunnel/slots-in-memory.ts';
 import { encodeEndpoint } from '../../src/wire/endpoint.ts';
 import { simulationAead } from '../support/aead.ts';
 import { address } from './plain.ts';
@@ -37,7 +38,8 @@ export interface KeypairOptions {
 
 /** Both halves in one thread on their own memory, and everything they hand out. */
 export class Side {
-  readonly memory = new PacketMemory({ maxPeers: 16, maxKeypairs: 64, threads: 1 });
+  readonly memory: PacketMemory;
+  readonly lane: number;
   readonly allowedIps = new AllowedIps();
   readonly sent: Sent[] = [];
   readonly wanted: number[] = [];
@@ -48,12 +50,18 @@ export class Side {
   readonly outbound: Outbound;
   readonly inbound: Inbound;
 
-  constructor(options: { vnetHeader?: boolean } = {}) {
-    const { memory } = this;
-    this.aead = simulationAead(memory.memory, memory.scratch(0));
+  /** `memory`: another side's, to be lane `lane` of the same tunnel; thread and lane have one number. */
+  constructor(options: { vnetHeader?: boolean; memory?: PacketMemory; lane?: number } = {}) {
+    const lane = options.lane ?? 0;
+    const memory =
+      options.memory ?? new PacketMemory({ maxPeers: 16, maxKeypairs: 64, threads: 1, lanes: 1 });
+    this.memory = memory;
+    this.lane = lane;
+    this.aead = simulationAead(memory.memory, memory.scratch(lane));
     const parts = {
       memory,
-      thread: 0,
+      thread: lane,
+      lane,
       aead: this.aead,
       kernel: javascriptKernel(memory.memory),
       allowedIps: this.allowedIps,
@@ -108,21 +116,23 @@ export class Side {
   }
 
   install(options: KeypairOptions): void {
-    const { memory } = this;
-    const at = memory.keypair(options.slot);
-    memory.u8.fill(options.send ?? 1, at + KEYPAIR.sendKey, at + KEYPAIR.sendKey + 32);
-    memory.u8.fill(options.receive ?? 2, at + KEYPAIR.receiveKey, at + KEYPAIR.receiveKey + 32);
-    memory.u32[(at + KEYPAIR.sendCounterLow) >> 2] = 0;
-    memory.u32[(at + KEYPAIR.sendCounterHigh) >> 2] = 0;
-    memory.u32[(at + KEYPAIR.localIndex) >> 2] = options.localIndex ?? options.slot + 0xf000_0000;
-    memory.u32[(at + KEYPAIR.remoteIndex) >> 2] = options.remoteIndex ?? options.slot + 0xf000_0000;
-    memory.u32[(at + KEYPAIR.peer) >> 2] = options.peer;
-    memory.i32[(at + KEYPAIR.confirmed) >> 2] = 0;
-    memory.f64[(at + KEYPAIR.rejectAt) >> 3] = options.rejectAt ?? 180_000;
-    memory.f64[(at + KEYPAIR.rekeyAt) >> 3] = options.rekeyAt ?? Number.POSITIVE_INFINITY;
-    memory.f64[(at + KEYPAIR.lastReceivedAt) >> 3] = 0;
+    this.write(options);
     this.outbound.installKeypair(options.slot);
     this.inbound.installKeypair(options.slot);
+  }
+
+  /** Control's part of `install`. */
+  write(options: KeypairOptions): void {
+    writeKeypair(this.memory, {
+      slot: options.slot,
+      peer: options.peer,
+      sendKey: new Uint8Array(32).fill(options.send ?? 1),
+      receiveKey: new Uint8Array(32).fill(options.receive ?? 2),
+      localIndex: options.localIndex ?? options.slot + 0xf000_0000,
+      remoteIndex: options.remoteIndex ?? options.slot + 0xf000_0000,
+      rejectAt: options.rejectAt ?? 180_000,
+      rekeyAt: options.rekeyAt ?? Number.POSITIVE_INFINITY,
+    });
   }
 
   setCounter(slot: number, counter: bigint): void {
@@ -132,7 +142,7 @@ export class Side {
 
   /** From the TUN device; flushes unless told not to. */
   send(packet: Uint8Array, now = 1, vnetHeader?: Uint8Array, flush = true): void {
-    const at = this.memory.buffers(0) + BUFFER.packet;
+    const at = this.memory.buffers(this.lane) + BUFFER.packet;
     this.memory.u8.fill(0xee, at - 10, at + packet.length + 64);
     if (vnetHeader !== undefined) this.memory.u8.set(vnetHeader, at - 10);
     this.memory.u8.set(packet, at);
@@ -143,13 +153,13 @@ export class Side {
   /** From the UDP socket, from port `port`. */
   receive(datagrams: Uint8Array[], now = 1, port = 1000, flush = true): void {
     const { memory } = this;
-    const at = memory.buffers(0) + BUFFER.datagrams;
+    const at = memory.buffers(this.lane) + BUFFER.datagrams;
     let length = 0;
     for (const datagram of datagrams) {
       memory.u8.set(datagram, at + length);
       length += datagram.length;
     }
-    const endpoint = memory.buffers(0) + BUFFER.inboundDriver;
+    const endpoint = memory.buffers(this.lane) + BUFFER.inboundDriver;
     const from = { family: 4, address: Uint8Array.of(192, 0, 2, 1), port, scope: 0 } as const;
     encodeEndpoint(memory.u8, endpoint, from);
     this.inbound.receive(at, length, datagrams[0]?.length ?? 0, endpoint, now);
@@ -161,8 +171,8 @@ export class Side {
     return this.sent.splice(0).flatMap(({ datagrams }) => datagrams);
   }
 
-  peerField(peer: number, field: keyof typeof PEER): number {
-    return this.memory.f64[(this.memory.peer(peer) + PEER[field]) >> 3]!;
+  peerField(peer: number, field: keyof typeof LANE_PEER): number {
+    return this.memory.f64[(this.memory.lanePeer(this.lane, peer) + LANE_PEER[field]) >> 3]!;
   }
 
   keysOf(slot: number): Uint8Array {

@@ -30,7 +30,7 @@ describe('packet memory', () => {
   });
 
   test('slots, scratch, counters and buffers of all threads follow each other', () => {
-    const memory = new PacketMemory({ maxPeers: 3, maxKeypairs: 5, threads: 2 });
+    const memory = new PacketMemory({ maxPeers: 3, maxKeypairs: 5, threads: 2, lanes: 1 });
     const marks = [
       memory.keypair(0),
       memory.keypair(5),
@@ -49,7 +49,7 @@ describe('packet memory', () => {
   });
 
   test('drops of all threads are added up', () => {
-    const memory = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 2 });
+    const memory = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 2, lanes: 1 });
     memory.addDrops(0, DROP.replayed, 2);
     memory.addDrops(1, DROP.replayed, 3);
     memory.addDrops(1, DROP.tooLarge, 1);
@@ -59,16 +59,16 @@ describe('packet memory', () => {
   });
 
   test('refuses a memory that is too small for its layout', () => {
-    const { memory } = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 1 });
-    expect(() => new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 2 }, memory)).toThrow(
-      RangeError,
-    );
+    const { memory } = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 1, lanes: 1 });
+    expect(
+      () => new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 2, lanes: 1 }, memory),
+    ).toThrow(RangeError);
   });
 });
 
 describe('endpoint of a peer', () => {
   test('is what was written, until it is cleared', () => {
-    const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 1, threads: 1 });
+    const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 1, threads: 1, lanes: 1 });
     const at = memory.buffers(0);
     expect(readEndpoint(memory, 1, at + 64)).toBe(false);
     const address = Uint8Array.from({ length: 16 }, (_, i) => i);
@@ -83,7 +83,7 @@ describe('endpoint of a peer', () => {
   });
 
   test('is never read torn while two threads write it', async () => {
-    const layout = { maxPeers: 1, maxKeypairs: 1, threads: 3 };
+    const layout = { maxPeers: 1, maxKeypairs: 1, threads: 3, lanes: 1 };
     const memory = new PacketMemory(layout);
     const url = new URL('./endpoint-writer.ts', import.meta.url);
     const writers = [1, 2].map(

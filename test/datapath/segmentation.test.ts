@@ -15,7 +15,7 @@ import {
   vnetHeaderBytes,
 } from './plain.ts';
 
-const memory = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 1 });
+const memory = new PacketMemory({ maxPeers: 1, maxKeypairs: 1, threads: 1, lanes: 1 });
 const segmenter = new Segmenter(memory, javascriptKernel(memory.memory));
 const offset = memory.buffers(0) + BUFFER.packet;
 const out = memory.buffers(0) + BUFFER.opened;

@@ -4,17 +4,19 @@ import { AllowedIps } from '../../src/datapath/allowedips.ts';
 import { PacketMemory } from '../../src/datapath/memory.ts';
 import { warmUpInbound, warmUpOutbound } from '../../src/datapath/warm-up.ts';
 
-test('dry runs leave the shared memory as it was: no key, no counter, no packet', () => {
-  const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 2, threads: 2 });
+test.each([1, 2])('dry runs of lane %i of as many leave the shared memory as it was', (lanes) => {
+  const threads = 2 * lanes;
+  const memory = new PacketMemory({ maxPeers: threads, maxKeypairs: threads, threads, lanes });
   const { aead, memoryKernel } = selectTransport({ log: () => {} });
-  const [outbound, inbound] = [0, 1].map((thread) => ({
+  const [outbound, inbound] = [threads - 2, threads - 1].map((thread) => ({
     memory,
     thread,
+    lane: lanes - 1,
     aead: aead(memory.memory, memory.scratch(thread)),
     kernel: memoryKernel!(memory.memory),
     allowedIps: new AllowedIps(),
   })) as [Parameters<typeof warmUpOutbound>[0], Parameters<typeof warmUpInbound>[0]];
-  const scratch = [0, 1].map((thread) => memory.scratch(thread));
+  const scratch = [threads - 2, threads - 1].map((thread) => memory.scratch(thread));
   const before = memory.u8.slice();
   warmUpOutbound(outbound);
   warmUpInbound(inbound);

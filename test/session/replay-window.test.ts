@@ -1,7 +1,14 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { REJECT_AFTER_MESSAGES, REPLAY_WINDOW } from '../../src/session/limits.ts';
-import { ReplayWindow } from '../../src/session/replay-window.ts';
+import { REPLAY_WINDOW_LENGTH, ReplayWindow } from '../../src/session/replay-window.ts';
+
+/** Between other words, which it must leave alone. */
+function newWindow(): ReplayWindow {
+  return new ReplayWindow(new Int32Array(REPLAY_WINDOW_LENGTH / 4 + 16), 8);
+}
 
 const accept = (window: ReplayWindow, counter: bigint): boolean =>
   window.accept(Number(counter & 0xffffffffn), Number(counter >> 32n));
@@ -74,14 +81,14 @@ const CASES: [number, bigint, boolean][] = [
 
 describe('replay window', () => {
   test('decides the numbered boundary cases as specified', () => {
-    const window = new ReplayWindow();
+    const window = newWindow();
     for (const [number, counter, expected] of CASES) {
       expect([number, accept(window, counter)]).toEqual([number, expected]);
     }
   });
 
   test('takes a whole window backwards, each counter once', () => {
-    const window = new ReplayWindow();
+    const window = newWindow();
     expect(accept(window, LIMIT)).toBe(true);
     for (let counter = LIMIT - 1n; counter >= 1n; counter--) {
       expect(accept(window, counter)).toBe(true);
@@ -90,7 +97,7 @@ describe('replay window', () => {
   });
 
   test('takes a whole window forwards after one far ahead of it', () => {
-    const window = new ReplayWindow();
+    const window = newWindow();
     const ahead = 2n ** 40n + LIMIT;
     expect(accept(window, ahead)).toBe(true);
     for (let counter = ahead - LIMIT + 1n; counter < ahead; counter++) {
@@ -100,11 +107,37 @@ describe('replay window', () => {
   });
 
   test('has forgotten everything after a reset', () => {
-    const window = new ReplayWindow();
+    const window = newWindow();
     accept(window, 2n ** 60n);
     window.reset();
     expect(accept(window, 0n)).toBe(true);
     expect(accept(window, 0n)).toBe(false);
+  });
+
+  test('lies in its own words of the memory, and zeros there are a new window', () => {
+    const words = new Int32Array(REPLAY_WINDOW_LENGTH / 4 + 2);
+    words[0] = 1;
+    words[words.length - 1] = 1;
+    const window = new ReplayWindow(words, 1);
+    for (let counter = 0n; counter < 20_000n; counter++) expect(accept(window, counter)).toBe(true);
+    expect(accept(new ReplayWindow(words, 1), 19_999n)).toBe(false);
+    window.reset();
+    expect(words[0]).toBe(1);
+    expect(words[words.length - 1]).toBe(1);
+    words.fill(0, 1, -1);
+    expect(accept(window, 0n)).toBe(true);
+  });
+
+  test('takes each counter once from threads that ask at the same time', async () => {
+    const buffer = new SharedArrayBuffer(REPLAY_WINDOW_LENGTH);
+    const taken = new SharedArrayBuffer(200_000);
+    const url = new URL('./replay-asker.ts', import.meta.url);
+    const workers = [0, 1].map(() => new Worker(url, { workerData: { buffer, taken } }));
+    await Promise.all(workers.map((worker) => once(worker, 'exit')));
+    const counts = new Uint8Array(taken);
+    expect(counts.some((count) => count > 1)).toBe(false);
+    // A thread that is far behind the other finds its counters too old: that they are rejected, too.
+    expect(counts.filter((count) => count === 1).length).toBeGreaterThan(100_000);
   });
 
   test('agrees with a window that remembers everything', () => {
@@ -124,7 +157,7 @@ describe('replay window', () => {
     );
     fc.assert(
       fc.property(start, fc.array(step, { maxLength: 300 }), (first, steps) => {
-        const window = new ReplayWindow();
+        const window = newWindow();
         const naive = new NaiveWindow();
         let greatest = first;
         expect(accept(window, first)).toBe(naive.accept(first));

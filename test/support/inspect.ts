@@ -1,4 +1,4 @@
-import { KEYPAIR, type PacketMemory, PEER } from '../../src/datapath/memory.ts';
+import { KEYPAIR, LANE_PEER, type PacketMemory } from '../../src/datapath/memory.ts';
 import type { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
 import { MESSAGE_TYPE, messageType } from '../../src/wire/message-type.ts';
 import { snapshot } from '../vectors/snapshot.ts';
@@ -24,7 +24,7 @@ export function slotsWithKeys(core: TunnelCore): number[] {
 /** The slot that packets to the first peer are sent on, or -1. */
 export function sendingSlot(core: TunnelCore, peer = 0): number {
   const memory = memoryOf(core);
-  return memory.i32[(memory.peer(peer) + PEER.sendKeypair) >> 2]!;
+  return memory.i32[(memory.lanePeer(0, peer) + LANE_PEER.sendKeypair) >> 2]!;
 }
 
 /** Sets the next counter of a keypair slot. */
@@ -35,11 +35,17 @@ export function setSendCounter(core: TunnelCore, slot: number, counter: bigint):
   memory.u32[(at + KEYPAIR.sendCounterHigh) >> 2] = Number(counter >> 32n);
 }
 
-/** Keypair and peer slots as they are in memory: all that both halves of the data path know. */
+/** Keypair and peer slots as they are in memory, and the replay windows of the former. */
 export function slotBytes(core: TunnelCore): string {
   const memory = memoryOf(core);
-  const end = memory.peer(memory.layout.maxPeers);
-  return new Uint8Array(memory.u8.subarray(memory.keypair(0), end)).toHex();
+  const hex = (from: number, to: number) => new Uint8Array(memory.u8.subarray(from, to)).toHex();
+  const parts = [hex(memory.keypair(0), memory.replayWindow(0))];
+  for (let slot = 0; slot < memory.layout.maxKeypairs; slot++) {
+    // All windows together are megabytes, of which all but those of slots in use are zero.
+    if (memory.u32[(memory.keypair(slot) + KEYPAIR.localIndex) >> 2] === 0) continue;
+    parts.push(hex(memory.replayWindow(slot), memory.replayWindow(slot + 1)));
+  }
+  return parts.join('');
 }
 
 /**
@@ -55,6 +61,7 @@ export function stateOf(core: TunnelCore): string {
     'plane',
     'sampledAt',
     'memory',
+    'windows', // they lie in the memory
     'coalescer',
     'segmenter',
     'comparedPeer',
