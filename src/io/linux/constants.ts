@@ -43,6 +43,7 @@ export const MSG_TRUNC = 0x20;
 export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_REUSEPORT = 15;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
@@ -68,6 +69,7 @@ export const TUNSETVNETHDRSZ = 0x400454d8;
 /** _IO('T', 227): a descriptor of the network namespace the interface is in now. */
 export const TUNGETDEVNETNS = 0x54e3;
 export const IFF_TUN = 0x0001;
+export const IFF_MULTI_QUEUE = 0x0100;
 export const IFF_NO_PI = 0x1000;
 export const IFF_VNET_HDR = 0x4000;
 export const TUN_F_CSUM = 0x01;

@@ -3,6 +3,7 @@ import {
   F_SETFD,
   F_SETFL,
   FD_CLOEXEC,
+  IFF_MULTI_QUEUE,
   IFF_NO_PI,
   IFF_TUN,
   IFF_VNET_HDR,
@@ -22,7 +23,7 @@ import {
   TUNSETVNETHDRSZ,
   VNET_HEADER_LENGTH,
 } from './constants.ts';
-import { must } from './errno.ts';
+import { ERRNO, must } from './errno.ts';
 import { openPath } from './namespace.ts';
 import { NativeBuffer, syscalls } from './syscalls.ts';
 
@@ -43,6 +44,11 @@ export interface TunOptions {
   readonly descriptor?: number;
   /** What to ask for; the kernel may give less. */
   readonly offloads: TunOffloads;
+  /**
+   * Wanted number of queues, each with a descriptor of its own; the kernel keeps a flow on one.
+   * Default 1, which is also what a device has that was given or that somebody else made with one.
+   */
+  readonly queues?: number;
 }
 
 /** Interface names the kernel accepts: 1 to 15 bytes, no slash, no white space, not . or .. */
@@ -53,11 +59,12 @@ export function isInterfaceName(name: string): boolean {
 }
 
 /**
- * A TUN device. The descriptor is non-blocking; reads and writes are the data workers' business.
- * Closing it deletes the interface, unless somebody else made the device persistent.
+ * A TUN device. The descriptors are non-blocking; reads and writes are the data workers' business.
+ * Closing them deletes the interface, unless somebody else made the device persistent.
  */
 export class Tun {
-  readonly fd: number;
+  /** One for each queue. */
+  readonly fds: readonly number[];
   readonly offloads: TunOffloads;
   private readonly request = new NativeBuffer(IFREQ_LENGTH);
   private readonly requestAt = this.request.at(0);
@@ -65,35 +72,58 @@ export class Tun {
 
   constructor(options: TunOptions) {
     const calls = syscalls();
-    this.fd = options.descriptor ?? openDevice();
+    const fds = [options.descriptor ?? openDevice()];
+    this.fds = fds;
     try {
       let vnetHeader: boolean;
       if (options.descriptor === undefined) {
-        vnetHeader = this.create(options.name, options.offloads.vnetHeader);
+        vnetHeader = options.offloads.vnetHeader;
+        this.create(options.name, vnetHeader, options.queues ?? 1, fds);
       } else {
         vnetHeader = this.adopt();
       }
+      // Header size and offloads belong to the device, whatever queue they are set through.
       this.offloads = vnetHeader
         ? this.negotiate(options.offloads)
         : { vnetHeader: false, tcp: false, udp: false };
     } catch (error) {
-      if (options.descriptor === undefined) calls.close(this.fd);
+      if (options.descriptor === undefined) for (const fd of fds) calls.close(fd);
       throw error;
     }
   }
 
-  private create(name: string, vnetHeader: boolean): boolean {
+  /** The first queue's. */
+  get fd(): number {
+    return this.fds[0]!;
+  }
+
+  /** Attaches the first of `fds`, which is open, and opens and attaches the others. */
+  private create(name: string, vnetHeader: boolean, queues: number, fds: number[]): void {
     if (!isInterfaceName(name)) throw new RangeError(`not an interface name: ${name}`);
+    const kind = IFF_TUN | IFF_NO_PI | (vnetHeader ? IFF_VNET_HDR : 0);
+    if (queues > 1) {
+      const result = this.attach(this.fd, name, kind | IFF_MULTI_QUEUE);
+      // EINVAL: somebody made the interface with one queue. Then it has one.
+      if (result !== -ERRNO.EINVAL) {
+        mustAttach(result, name);
+        const { u8 } = this.request;
+        const given = new TextDecoder().decode(u8.slice(0, u8.indexOf(0))); // 'wg%d' numbered
+        while (fds.length < queues) {
+          fds.push(openDevice());
+          mustAttach(this.attach(fds.at(-1)!, given, kind | IFF_MULTI_QUEUE), given);
+        }
+        return;
+      }
+    }
+    mustAttach(this.attach(this.fd, name, kind), name);
+  }
+
+  private attach(fd: number, name: string, flags: number): number {
     const { u8, view } = this.request;
     u8.fill(0);
     new TextEncoder().encodeInto(name, u8);
-    view.setUint16(IFNAMSIZ, IFF_TUN | IFF_NO_PI | (vnetHeader ? IFF_VNET_HDR : 0), true);
-    must(syscalls().ioctl(this.fd, TUNSETIFF, this.requestAt), 'TUNSETIFF', {
-      EPERM: 'needs CAP_NET_ADMIN; run as root or use userspace mode',
-      EBUSY: `interface ${name} is in use by another process`,
-      EINVAL: `an interface ${name} exists that is not a TUN device of this kind`,
-    });
-    return vnetHeader;
+    view.setUint16(IFNAMSIZ, flags, true);
+    return syscalls().ioctl(fd, TUNSETIFF, this.requestAt);
   }
 
   private adopt(): boolean {
@@ -155,8 +185,16 @@ export class Tun {
   close(): void {
     if (!this.open) return;
     this.open = false;
-    syscalls().close(this.fd);
+    for (const fd of this.fds) syscalls().close(fd);
   }
+}
+
+function mustAttach(result: number, name: string): void {
+  must(result, 'TUNSETIFF', {
+    EPERM: 'needs CAP_NET_ADMIN; run as root or use userspace mode',
+    EBUSY: `interface ${name} is in use by another process`,
+    EINVAL: `an interface ${name} exists that is not a TUN device of this kind`,
+  });
 }
 
 function openDevice(): number {

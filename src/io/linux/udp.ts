@@ -10,6 +10,7 @@ import {
   SO_MARK,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
+  SO_REUSEPORT,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
@@ -32,19 +33,27 @@ export interface UdpOptions {
   readonly fwmark: number;
   /** Ask for several datagrams of one sender per recvmsg (UDP_GRO). */
   readonly gro: boolean;
+  /**
+   * Sockets on the port, default 1. The kernel hashes addresses and ports of a datagram to choose
+   * one of them, so what a sender sends stays with one and in order.
+   */
+  readonly sockets?: number;
 }
 
 /**
- * A tunnel's UDP socket: one IPv6 socket that takes IPv4 as well (as ::ffff:a.b.c.d), so that both
+ * A tunnel's UDP port: one IPv6 socket that takes IPv4 as well (as ::ffff:a.b.c.d), so that both
  * have the same port by construction and one poll entry serves both; an IPv4 socket where the
  * system has no IPv6. Every datagram comes with the local address it was sent to. Non-blocking.
  *
- * The descriptor's number stays the same when the port changes: the new socket is put in its
- * place by dup3, so data workers that hold the number go on with the new one. A worker that waits
+ * Several sockets share the port by SO_REUSEPORT, but only the others have it when they bind: the
+ * first one binds alone, so that a port is refused that another program has, even another tunnel.
+ *
+ * The descriptors' numbers stay the same when the port changes: new sockets are put in their
+ * places by dup3, so data workers that hold the number go on with the new one. A worker that waits
  * in poll at that moment still waits on the old socket and has to be woken.
  */
 export class UdpSocket {
-  readonly fd: number;
+  readonly fds: readonly number[];
   /** AF_INET6 (dual stack) or AF_INET. */
   readonly family: number;
   /** False where the kernel knows no UDP_GRO or it was not asked for. */
@@ -54,13 +63,18 @@ export class UdpSocket {
   private open = true;
 
   constructor(options: UdpOptions) {
-    const made = openSocket(AF_INET6, options) ?? openSocket(AF_INET, options);
+    const made = openSockets(AF_INET6, options) ?? openSockets(AF_INET, options);
     if (made === undefined) throw new Error('this system has neither IPv6 nor IPv4');
-    this.fd = made.fd;
+    this.fds = made.fds;
     this.family = made.family;
     this.gro = made.gro;
     this.boundPort = made.port;
     this.mark = options.fwmark;
+  }
+
+  /** The first one. */
+  get fd(): number {
+    return this.fds[0]!;
   }
 
   get port(): number {
@@ -76,29 +90,32 @@ export class UdpSocket {
    * Exactly one of `commit`, which moves over and cannot fail, and `cancel` is to be called.
    */
   preparePort(port: number): { commit(): void; cancel(): void } {
-    const made = openSocket(this.family, { port, fwmark: this.mark, gro: this.gro });
+    const { mark: fwmark, gro, fds } = this;
+    const made = openSockets(this.family, { port, fwmark, gro, sockets: fds.length });
     if (made === undefined) throw new Error('the address family has gone away');
     return {
       commit: () => {
-        must(syscalls().dup3(made.fd, this.fd, O_CLOEXEC), 'dup3');
-        syscalls().close(made.fd);
+        fds.forEach((fd, i) => {
+          must(syscalls().dup3(made.fds[i]!, fd, O_CLOEXEC), 'dup3');
+        });
+        closeAll(made.fds);
         this.boundPort = made.port;
       },
       cancel: () => {
-        syscalls().close(made.fd);
+        closeAll(made.fds);
       },
     };
   }
 
   setFwmark(mark: number): void {
-    setMark(this.fd, mark);
+    for (const fd of this.fds) setMark(fd, mark);
     this.mark = mark;
   }
 
   close(): void {
     if (!this.open) return;
     this.open = false;
-    syscalls().close(this.fd);
+    closeAll(this.fds);
   }
 }
 
@@ -109,8 +126,36 @@ interface Opened {
   readonly gro: boolean;
 }
 
+/** All sockets of one port. Undefined if the system does not have this address family. */
+function openSockets(
+  family: number,
+  options: UdpOptions,
+): (Omit<Opened, 'fd'> & { readonly fds: readonly number[] }) | undefined {
+  const first = openSocket(family, options, false);
+  if (first === undefined) return undefined;
+  const { port, gro } = first;
+  const fds = [first.fd];
+  try {
+    const count = options.sockets ?? 1;
+    if (count > 1) must(setInteger(first.fd, SOL_SOCKET, SO_REUSEPORT, 1), 'SO_REUSEPORT');
+    while (fds.length < count) {
+      const next = openSocket(family, { ...options, port }, true);
+      if (next === undefined) throw new Error('the address family has gone away');
+      fds.push(next.fd);
+    }
+  } catch (error) {
+    closeAll(fds);
+    throw error;
+  }
+  return { fds, family, port, gro };
+}
+
+function closeAll(fds: readonly number[]): void {
+  for (const fd of fds) syscalls().close(fd);
+}
+
 /** Undefined if the system does not have this address family. */
-function openSocket(family: number, options: UdpOptions): Opened | undefined {
+function openSocket(family: number, options: UdpOptions, shared: boolean): Opened | undefined {
   const calls = syscalls();
   const fd = calls.socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd === -ERRNO.EAFNOSUPPORT) return undefined;
@@ -126,6 +171,7 @@ function openSocket(family: number, options: UdpOptions): Opened | undefined {
     const gro = options.gro && setInteger(fd, SOL_UDP, UDP_GRO, 1) >= 0;
     enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     enlarge(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    if (shared) must(setInteger(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'SO_REUSEPORT');
     return { fd, family, gro, port: bindPort(fd, family, options.port) };
   } catch (error) {
     calls.close(fd);

@@ -94,6 +94,18 @@ requires(
     expect(() => create({ name: 'sixteen-letters-' })).toThrow('not an interface name');
   });
 
+  test('has as many queues as asked for, and is gone when the last one is closed', () => {
+    const tun = create({ queues: 3 });
+    expect(new Set(tun.fds).size).toBe(3);
+    expect(tun.name()).toBe(name);
+    expect(tun.offloads).toEqual(ALL);
+    tun.close();
+    expect(home.interfaces()).not.toContain(name);
+    const numbered = create({ name: 'que%d', queues: 2 });
+    expect(numbered.fds).toHaveLength(2);
+    expect(home.interfaces().filter((other) => other.startsWith('que'))).toEqual([numbered.name()]);
+  });
+
   test('takes over a descriptor that somebody else opened', () => {
     const tun = create();
     const adopted = new Tun({ name: '', descriptor: tun.fd, offloads: ALL });

@@ -222,4 +222,60 @@ requires('linux', 'node:ffi')('a UDP socket', () => {
     expect(receiver.receive()).toBe(100);
     expect(receiver.truncated).toBe(true);
   });
+
+  test('several sockets share a port; what comes from one sender stays with one of them', () => {
+    const socket = new UdpSocket({ port: 0, fwmark: 0, gro: false, sockets: 3 });
+    open.push(socket);
+    expect(new Set(socket.fds).size).toBe(3);
+    const receivers = socket.fds.map((fd) => {
+      const memory = new NativeBuffer(1 << 18);
+      return new DatagramReceiver(fd, socket.family, memory, IN, RECEIVED, 65536);
+    });
+    const used = new Set<number>();
+    for (let sender = 0; sender < 30; sender++) {
+      const from = station();
+      writeEndpoint(from, [127, 0, 0, 1], socket.port);
+      for (let i = 0; i < 4; i++) send(from, pattern(20));
+      const counts = receivers.map((receiver) => {
+        let count = 0;
+        while (receiver.receive() > 0) count++;
+        return count;
+      });
+      expect([...counts].sort()).toEqual([0, 0, 4]);
+      used.add(counts.indexOf(4));
+    }
+    expect(used.size).toBe(3); // misses one of them with probability 3 * (2/3)^30
+  });
+
+  test('a shared port is refused to others, and all sockets move to another one', () => {
+    const socket = new UdpSocket({ port: 0, fwmark: 0, gro: false, sockets: 2 });
+    open.push(socket);
+    for (const sockets of [1, 2]) {
+      expect(() => new UdpSocket({ port: socket.port, fwmark: 0, gro: false, sockets })).toThrow(
+        'EADDRINUSE',
+      );
+    }
+    const other = new UdpSocket({ port: 0, fwmark: 0, gro: false, sockets: 2 });
+    open.push(other);
+    expect(() => socket.preparePort(other.port)).toThrow('EADDRINUSE');
+    const before = socket.port;
+    socket.preparePort(0).cancel();
+    expect(socket.port).toBe(before);
+    socket.preparePort(0).commit();
+    expect(socket.port).not.toBe(before);
+    const again = new UdpSocket({ port: before, fwmark: 0, gro: false });
+    open.push(again); // the old port is free
+    const memories = socket.fds.map(() => new NativeBuffer(1 << 18));
+    const receivers = socket.fds.map(
+      (fd, i) => new DatagramReceiver(fd, socket.family, memories[i]!, IN, RECEIVED, 65536),
+    );
+    const used = new Set<number>();
+    for (let sender = 0; sender < 30; sender++) {
+      const from = station();
+      writeEndpoint(from, [127, 0, 0, 1], socket.port);
+      send(from, pattern(20));
+      used.add(receivers.findIndex((receiver) => receiver.receive() === 20));
+    }
+    expect([...used].sort()).toEqual([0, 1]);
+  });
 });
