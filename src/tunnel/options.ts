@@ -41,6 +41,11 @@ export interface TunnelOptions {
   readonly rotation?: RotationSettings;
   /** SO_MARK (Linux only). */
   readonly fwmark?: number;
+  /**
+   * Linux only: how many pairs of data workers (outbound and inbound), 1 to 8. Each keeps up to two
+   * processors busy; a flow of packets stays with one. Default: half of the processors, at most 4.
+   */
+  readonly workerPairs?: number;
   /** What an operator should know, one line each. Default: console.warn. */
   readonly log?: (message: string) => void;
 }

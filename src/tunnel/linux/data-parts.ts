@@ -13,6 +13,7 @@ export async function dataParts(setup: WorkerSetup, thread: number): Promise<Dat
   return {
     memory,
     thread,
+    lane: setup.lane,
     aead: aead(memory.memory, memory.scratch(thread)),
     kernel: kernel(memory.memory),
     allowedIps: new AllowedIps(),

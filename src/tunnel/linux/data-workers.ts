@@ -7,12 +7,14 @@ import { syscalls } from '../../io/linux/syscalls.ts';
 import {
   type Batch,
   type InboundOperation,
+  inboundThread,
   type OutboundOperation,
+  outboundThread,
   type Report,
-  THREAD,
+  threadCount,
   type WorkerSetup,
 } from './messages.ts';
-import { Signals } from './signals.ts';
+import { Signals, signalsBuffer } from './signals.ts';
 
 /** ms; threads end within one. */
 const STOP_TIMEOUT = 2000;
@@ -23,23 +25,27 @@ function stopAll(): void {
   for (const workers of running) workers.raiseStop();
 }
 
+/** What the two workers of one lane have for themselves. */
+export type Lane = Pick<WorkerSetup, 'tunFd' | 'udpFd'>;
+
 export interface DataWorkersOptions {
-  /** What both workers get; `signals` and `wakeFd` are added here. */
-  readonly setup: Omit<WorkerSetup, 'signals' | 'wakeFd'>;
+  /** What all workers get. */
+  readonly setup: Omit<WorkerSetup, 'signals' | 'wakeFd' | 'lane' | keyof Lane>;
+  readonly lanes: readonly Lane[];
   readonly onReport: (thread: number, report: Report) => void;
   /** A worker ended without having been stopped. Called at most once. */
   readonly onCrash: (error: Error) => void;
 }
 
 /**
- * The two data worker threads: start, wake, stop.
+ * The data worker threads, two for each lane: start, wake, stop.
  *
  * A worker blocks in poll, where neither `terminate()` nor the end of the process reaches it. So
  * it is always asked: stop flag, then eventfd; also from the process's 'exit' event, which comes
  * before Node waits for its threads.
  */
 export class DataWorkers {
-  readonly signals = new Signals();
+  readonly signals: Signals;
   private readonly workers: Worker[] = [];
   private readonly wakeFds: number[] = [];
   private readonly ended: Promise<unknown>[] = [];
@@ -48,17 +54,20 @@ export class DataWorkers {
 
   constructor(options: DataWorkersOptions) {
     this.options = options;
+    this.signals = new Signals(signalsBuffer(threadCount(options.lanes.length)));
   }
 
-  /** Resolves when both workers wait for packets. Rejects, with both ended, if one fails to start. */
+  /** Resolves when all workers wait for packets. Rejects, with all ended, if one fails to start. */
   async start(): Promise<void> {
     running.add(this);
     if (running.size === 1) process.on('exit', stopAll);
     try {
-      await Promise.all([
-        this.startWorker(THREAD.outbound, 'outbound-worker'),
-        this.startWorker(THREAD.inbound, 'inbound-worker'),
-      ]);
+      await Promise.all(
+        this.options.lanes.flatMap((_, lane) => [
+          this.startWorker(lane, outboundThread(lane), 'outbound-worker'),
+          this.startWorker(lane, inboundThread(lane), 'inbound-worker'),
+        ]),
+      );
       this.started = true;
     } catch (error) {
       await this.stop();
@@ -66,11 +75,12 @@ export class DataWorkers {
     }
   }
 
-  private startWorker(thread: number, module: string): Promise<void> {
+  private startWorker(lane: number, thread: number, module: string): Promise<void> {
     const wakeFd = must(syscalls().eventfd(0, O_NONBLOCK | O_CLOEXEC), 'eventfd');
     this.wakeFds[thread] = wakeFd;
-    const { setup, onReport } = this.options;
-    const workerData: WorkerSetup = { ...setup, signals: this.signals.buffer, wakeFd };
+    const { setup, lanes, onReport } = this.options;
+    const { buffer } = this.signals;
+    const workerData: WorkerSetup = { ...setup, ...lanes[lane]!, lane, signals: buffer, wakeFd };
     // Published builds have .js files, sources .ts: the neighbour has this module's own ending.
     const url = new URL(`./${module}${extname(import.meta.url)}`, import.meta.url);
     const worker = new Worker(url, {
@@ -118,14 +128,13 @@ export class DataWorkers {
     if (fd !== undefined) syscalls().eventfdWrite(fd, 1n);
   }
 
-  /** Asks both threads to end; they do so as soon as they are done with the packet in work. */
+  /** Asks all threads to end; they do so as soon as they are done with the packet in work. */
   raiseStop(): void {
     this.signals.raiseStop();
-    this.wake(THREAD.outbound);
-    this.wake(THREAD.inbound);
+    for (const fd of this.wakeFds) if (fd !== undefined) syscalls().eventfdWrite(fd, 1n);
   }
 
-  /** Resolves when both threads are gone. */
+  /** Resolves when all threads are gone. */
   async stop(): Promise<void> {
     this.raiseStop();
     // A thread caught in a loop never looks at the flag, but can be terminated: it is in no call.

@@ -1,4 +1,4 @@
-import { DROP, KEYPAIR, type PacketMemory, PEER } from '../../datapath/memory.ts';
+import { DROP, KEYPAIR, LANE_PEER, type PacketMemory } from '../../datapath/memory.ts';
 import type { InboundSink } from '../../datapath/sinks.ts';
 import { ERRNO, errnoName } from '../../io/linux/errno.ts';
 import type { NativeBuffer, Syscalls } from '../../io/linux/syscalls.ts';
@@ -70,18 +70,19 @@ export class TunSink implements InboundSink {
   /**
    * The packet that confirmed the keypair is not delivered before packets are sent on it, or the
    * answer to it might leave on a keypair that the peer, restarted, has no more. Control switches
-   * over; this thread sees it in memory. Once per handshake, some tens of microseconds.
+   * over; this thread sees it in memory, for each lane. Once per handshake, some tens of microseconds.
    */
   keypairConfirmed(slot: number): void {
     const { memory, report, signals } = this.options;
     report({ report: 'keypairConfirmed', slot });
     const peer = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]!;
-    const sendingAt = (memory.peer(peer) + PEER.sendKeypair) >> 2;
     const deadline = performance.now() + SWITCH_TIMEOUT;
-    for (;;) {
+    for (let lane = 0; lane < memory.layout.lanes; ) {
+      const sendingAt = (memory.lanePeer(lane, peer) + LANE_PEER.sendKeypair) >> 2;
       const sending = Atomics.load(memory.i32, sendingAt);
-      if (sending === slot || signals.stopped || performance.now() > deadline) return;
-      Atomics.wait(memory.i32, sendingAt, sending, SWITCH_INTERVAL);
+      if (signals.stopped || performance.now() > deadline) return;
+      if (sending === slot) lane++;
+      else Atomics.wait(memory.i32, sendingAt, sending, SWITCH_INTERVAL);
     }
   }
 

@@ -10,13 +10,13 @@ import { NativeBuffer } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { TunSink } from './inbound-sink.ts';
 import { Mailbox } from './mailbox.ts';
-import { type InboundOperation, THREAD, type WorkerSetup } from './messages.ts';
+import { type InboundOperation, inboundThread, type WorkerSetup } from './messages.ts';
 import { applyShared } from './operations.ts';
 import { Signals } from './signals.ts';
 import { warmUpCalls } from './warm-up.ts';
 
 /**
- * The inbound data worker: UDP socket -> data path -> TUN device, run to completion. Waits only in
+ * An inbound data worker: UDP socket -> data path -> TUN device, run to completion. Waits only in
  * poll, for datagrams or control.
  */
 
@@ -25,7 +25,7 @@ const RECEIVES_PER_ROUND = 8;
 
 async function run(setup: WorkerSetup): Promise<void> {
   const { udpFd, tunFd, vnetHeader } = setup;
-  const parts = await dataParts(setup, THREAD.inbound);
+  const parts = await dataParts(setup, inboundThread(setup.lane));
   warmUpInbound(parts);
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);

@@ -23,7 +23,7 @@ import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoi
 import { type Tunnel, TunnelError } from '../tunnel.ts';
 import { DataWorkers } from './data-workers.ts';
 import { explain } from './explain.ts';
-import { type Report, THREAD } from './messages.ts';
+import { controlThread, type Report, threadCount } from './messages.ts';
 import { isSourceError } from './outbound-sink.ts';
 import { WorkerDataPlane } from './worker-data-plane.ts';
 
@@ -58,9 +58,14 @@ export interface DataPathDescription {
   readonly kernel: string;
   /** Offloads in use: 'tun-tcp', 'tun-udp', 'udp-segment', 'udp-gro'. */
   readonly offloads: readonly string[];
+  /** Outbound workers, and inbound workers. */
+  readonly workerPairs: number;
 }
 
-/** What a tunnel takes over and closes at its end. */
+/**
+ * What a tunnel takes over and closes at its end. It has as many pairs of workers as the device has
+ * queues, and so many sockets, too.
+ */
 export interface Resources {
   readonly tun: Tun;
   readonly link: Link;
@@ -106,18 +111,19 @@ export class LinuxTunnel implements Tunnel {
       this.settleClosed = resolve;
     });
     const maxPeers = options.maxPeers ?? DEFAULT_MAX_PEERS;
+    const lanes = tun.fds.length;
+    const threads = threadCount(lanes);
     const layout: MemoryLayout = {
-      maxPeers,
-      maxKeypairs: maxPeers * KEYPAIRS_PER_PEER,
-      threads: THREAD.count,
+      maxPeers: Math.max(maxPeers, threads), // each thread warms up on a slot of its own
+      maxKeypairs: Math.max(maxPeers * KEYPAIRS_PER_PEER, threads),
+      threads,
+      lanes,
     };
     this.memory = new PacketMemory(layout);
     this.workers = new DataWorkers({
       setup: {
         layout,
         memory: this.memory.memory,
-        tunFd: tun.fd,
-        udpFd: udp.fd,
         udpFamily: udp.family,
         mtu: state.mtu,
         aead: selectTransport({ log: (message) => options.log?.(message) }).name,
@@ -126,6 +132,7 @@ export class LinuxTunnel implements Tunnel {
         coalesceUdp: tun.offloads.udp,
         udpSegmentation: this.udpSegmentation,
       },
+      lanes: tun.fds.map((tunFd, lane) => ({ tunFd, udpFd: udp.fds[lane]! })),
       onReport: (thread, report) => this.reported(thread, report),
       onCrash: (error) => void this.end(error),
     });
@@ -133,7 +140,7 @@ export class LinuxTunnel implements Tunnel {
       this.workers.post(thread, batch);
     });
     const native = new NativeBuffer(this.memory.memory.buffer as unknown as SharedArrayBuffer);
-    const buffers = this.memory.buffers(THREAD.control);
+    const buffers = this.memory.buffers(controlThread(lanes));
     this.sender = new DatagramSender(udp.fd, udp.family, native, buffers + BUFFER.inboundDriver);
     this.messageAt = buffers + BUFFER.packet;
     this.device = new Device({
@@ -143,7 +150,7 @@ export class LinuxTunnel implements Tunnel {
       wallClock: options.wallClock ?? Date.now,
       plane: this.plane,
       maxPeers,
-      maxKeypairs: layout.maxKeypairs,
+      maxKeypairs: maxPeers * KEYPAIRS_PER_PEER,
       send: (message, endpoint) => this.sendMessage(message, endpoint),
     });
     this.device.setUp(state.up, monotonicNow());
@@ -181,6 +188,7 @@ export class LinuxTunnel implements Tunnel {
       aead: this.aead,
       kernel: this.kernel,
       offloads: offloads.filter(([, on]) => on).map(([name]) => name),
+      workerPairs: this.tun.fds.length,
     };
   }
 
@@ -238,7 +246,7 @@ export class LinuxTunnel implements Tunnel {
     if (this.ending !== undefined) throw new TunnelError('closed', 'the tunnel is closed');
   }
 
-  /** Resolves when both workers have carried out what they were told so far. */
+  /** Resolves when all workers have carried out what they were told so far. */
   private settled(): Promise<void> {
     return new Promise((resolve) => this.plane.settled(resolve));
   }
@@ -287,6 +295,7 @@ export class LinuxTunnel implements Tunnel {
         void this.end(undefined);
         return;
       case 'offloadRefused':
+        if (this.refused.has(report.offload)) break; // another lane's worker has said so
         this.refused.add(report.offload);
         this.options.log?.(`the kernel refused ${report.offload} (${report.error}); now off`);
         break;
@@ -328,7 +337,7 @@ export class LinuxTunnel implements Tunnel {
     if (isSourceError(result) && endpoint.source !== undefined) {
       result = sender.send(sender.endpoint, messageAt, length, length, false);
     }
-    if (result < 0) memory.addDrops(THREAD.control, DROP.udpSendFailed, 1);
+    if (result < 0) memory.addDrops(controlThread(memory.layout.lanes), DROP.udpSendFailed, 1);
   }
 
   /** Lets the device act soon: after what is already waiting in the event loop. */

@@ -3,7 +3,7 @@ import type { MemoryLayout } from '../../datapath/memory.ts';
 
 /** What control and the data workers say to each other. No secret is ever in a message. */
 
-/** A change that both workers carry out, each on its half of the state. */
+/** A change that all workers carry out, each on its half of the state. */
 export type SharedOperation =
   | { readonly op: 'addPeer'; readonly peer: number }
   | { readonly op: 'removePeer'; readonly peer: number }
@@ -56,8 +56,14 @@ export type Report =
   /** The kernel refused an offload, which is off from now on. */
   | { readonly report: 'offloadRefused'; readonly offload: string; readonly error: string };
 
-/** Data thread numbers in the packet memory. Control has one too, for what it sends itself. */
-export const THREAD = { outbound: 0, inbound: 1, control: 2, count: 3 } as const;
+/**
+ * Data thread numbers in the packet memory: the outbound and the inbound worker of each lane, then
+ * control, which has one too for what it sends itself.
+ */
+export const outboundThread = (lane: number): number => 2 * lane;
+export const inboundThread = (lane: number): number => 2 * lane + 1;
+export const controlThread = (lanes: number): number => 2 * lanes;
+export const threadCount = (lanes: number): number => 2 * lanes + 1;
 
 /** What a worker is started with. */
 export interface WorkerSetup {
@@ -66,6 +72,8 @@ export interface WorkerSetup {
   /** See signals.ts. */
   readonly signals: SharedArrayBuffer;
   readonly wakeFd: number;
+  readonly lane: number;
+  /** The lane's own queue of the TUN device, and its own socket. */
   readonly tunFd: number;
   readonly udpFd: number;
   readonly udpFamily: number;

@@ -1,8 +1,10 @@
+import { availableParallelism } from 'node:os';
 import { addAddress } from '../../io/linux/addresses.ts';
 import { Link } from '../../io/linux/netlink.ts';
 import { unsupported } from '../../io/linux/syscalls.ts';
 import { Tun } from '../../io/linux/tun.ts';
 import { UdpSocket } from '../../io/linux/udp.ts';
+import { MAX_LANES } from '../../session/limits.ts';
 import { parseAddress } from '../../wire/address-text.ts';
 import type { Prefix } from '../../wire/prefix.ts';
 import {
@@ -41,13 +43,20 @@ export interface LinuxTunnelOptions
 }
 
 /**
- * Opens a tunnel on a TUN device with the data path in two worker threads. Needs CAP_NET_ADMIN.
+ * Opens a tunnel on a TUN device with the data path in pairs of worker threads. Needs CAP_NET_ADMIN.
  * Name 'wg%d' lets the kernel number the interface. Rejects with a `TunnelError`; nothing is left
  * behind then.
  */
 export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<LinuxTunnel> {
   const reason = unsupported();
   if (reason !== undefined) throw new TunnelError('not_supported', `TUN devices: ${reason}`);
+  const workerPairs = options.workerPairs ?? defaultWorkerPairs();
+  if (!isWorkerPairs(workerPairs)) {
+    throw new TunnelError(
+      'invalid_argument',
+      `workerPairs: expected a whole number from 1 to ${MAX_LANES}, got ${workerPairs}`,
+    );
+  }
   // Everything is checked before anything is opened.
   const addresses = (options.addresses ?? []).map((text, i) => interfaceAddress(i, text));
   const change = initialChange({ ...options, privateKey: options.privateKey ?? NO_KEY });
@@ -66,8 +75,12 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
         name: options.name ?? DEFAULT_NAME,
         ...(tunDescriptor === undefined ? {} : { descriptor: tunDescriptor }),
         offloads: { vnetHeader: tunTcp || tunUdp, tcp: tunTcp, udp: tunUdp },
+        queues: workerPairs,
       }),
     );
+    if (options.workerPairs !== undefined && tun.fds.length < options.workerPairs) {
+      options.log?.('the TUN device was given with one queue, so there is one pair of workers');
+    }
     const link = keep(new Link(tun));
     // A device that was given keeps its MTU, unless told otherwise.
     const mtu = options.mtu ?? (tunDescriptor === undefined ? DEFAULT_MTU : undefined);
@@ -80,6 +93,7 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
         port: options.listenPort ?? 0,
         fwmark: options.fwmark ?? 0,
         gro: offloads?.udpGro ?? true,
+        sockets: tun.fds.length,
       }),
     );
     const state = link.refresh();
@@ -105,6 +119,16 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
 function interfaceAddress(i: number, text: string): Prefix {
   const { length } = parsePrefixOption(`addresses[${i}]`, text);
   return { address: parseAddress(text.replace(/\/.*/, ''))!, length };
+}
+
+/** Half of the processors, for each pair keeps two busy; from 1 to 4. */
+function defaultWorkerPairs(): number {
+  return Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
+}
+
+/** Whether a tunnel can have so many pairs of workers. */
+export function isWorkerPairs(count: number): boolean {
+  return Number.isInteger(count) && count >= 1 && count <= MAX_LANES;
 }
 
 const DEFAULT_NAME = 'wg0';

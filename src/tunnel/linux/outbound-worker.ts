@@ -10,14 +10,14 @@ import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';
 import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { Mailbox } from './mailbox.ts';
-import { type OutboundOperation, THREAD, type WorkerSetup } from './messages.ts';
+import { type OutboundOperation, outboundThread, type WorkerSetup } from './messages.ts';
 import { applyShared, drain } from './operations.ts';
 import { UdpSink } from './outbound-sink.ts';
 import { Signals } from './signals.ts';
 import { warmUpCalls } from './warm-up.ts';
 
 /**
- * The outbound data worker: TUN device -> data path -> UDP socket, run to completion. Waits only
+ * An outbound data worker: TUN device -> data path -> UDP socket, run to completion. Waits only
  * in poll, for packets, link events or control.
  */
 
@@ -36,7 +36,7 @@ const LINK = 1;
 async function run(setup: WorkerSetup): Promise<void> {
   const calls = syscalls();
   const { tunFd, udpFd, vnetHeader } = setup;
-  const parts = await dataParts(setup, THREAD.outbound);
+  const parts = await dataParts(setup, outboundThread(setup.lane));
   warmUpOutbound(parts);
   const { memory, thread } = parts;
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);

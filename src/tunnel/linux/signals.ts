@@ -7,14 +7,19 @@ const STOP = 0;
 const QUEUED_HANDSHAKES = 1;
 const BATCHES = 2; // one counter per data thread from here on
 
-/** Handshake messages between the inbound worker and control, as many as wireguard-go queues. */
+/** Handshake messages between the inbound workers and control, as many as wireguard-go queues. */
 export const MAX_QUEUED_HANDSHAKES = 1024;
+
+/** Room for the words of so many data threads. */
+export function signalsBuffer(threads: number): SharedArrayBuffer {
+  return new SharedArrayBuffer((BATCHES + threads) * 4);
+}
 
 export class Signals {
   readonly buffer: SharedArrayBuffer;
   private readonly words: Int32Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(64)) {
+  constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
     this.words = new Int32Array(buffer);
   }

@@ -6,10 +6,12 @@ import type { Prefix } from '../../wire/prefix.ts';
 import { clearHandshakeWanted, readActivity, writeKeypair } from '../slots-in-memory.ts';
 import {
   type Batch,
+  controlThread,
   type InboundOperation,
+  inboundThread,
   type OutboundOperation,
+  outboundThread,
   type SharedOperation,
-  THREAD,
 } from './messages.ts';
 import { RouteChanges } from './routes.ts';
 
@@ -25,9 +27,9 @@ interface Waiting {
 }
 
 /**
- * The data path in its two worker threads, as control sees it. What control does in one turn of
- * its event loop goes to each worker as one batch, in order; a change is done once both workers
- * have said so.
+ * The data path in its worker threads, as control sees it. What control does in one turn of its
+ * event loop goes to each worker as one batch, in order; a change is done once all workers have
+ * said so.
  */
 export class WorkerDataPlane implements DataPlane {
   private readonly memory: PacketMemory;
@@ -36,13 +38,14 @@ export class WorkerDataPlane implements DataPlane {
   private readonly endpointAt: number;
   /** Last changes; they go before whatever is asked for next. */
   private readonly routes = new RouteChanges();
-  private outbound: OutboundOperation[] = [];
-  private inbound: InboundOperation[] = [];
+  /** What goes to each lane's workers next. */
+  private outbound: OutboundOperation[][];
+  private inbound: InboundOperation[][];
   private scheduled = false;
   /** Number of the batch that is being filled. */
   private number = 1;
   /** Highest batch that each worker has carried out. */
-  private readonly carriedOut = [0, 0];
+  private readonly carriedOut: number[];
   /** In the order of their numbers. */
   private waiting: Waiting[] = [];
   private open = true;
@@ -50,17 +53,22 @@ export class WorkerDataPlane implements DataPlane {
   constructor(memory: PacketMemory, post: PostBatch) {
     this.memory = memory;
     this.post = post;
-    this.endpointAt = memory.buffers(THREAD.control) + BUFFER.outboundDriver;
+    const { lanes } = memory.layout;
+    this.endpointAt = memory.buffers(controlThread(lanes)) + BUFFER.outboundDriver;
+    this.outbound = noOperations(lanes);
+    this.inbound = noOperations(lanes);
+    this.carriedOut = new Array<number>(lanes * 2).fill(0);
   }
 
   addPeer(peer: number): void {
     clearEndpoint(this.memory, peer);
-    this.both({ op: 'addPeer', peer });
+    clearHandshakeWanted(this.memory, peer);
+    this.toAll({ op: 'addPeer', peer });
   }
 
   removePeer(peer: number, done: () => void): void {
-    this.both({ op: 'removePeer', peer }, () => {
-      clearEndpoint(this.memory, peer); // outbound may not have been told yet when inbound cleared it
+    this.toAll({ op: 'removePeer', peer }, () => {
+      clearEndpoint(this.memory, peer); // a worker may not have been told yet when inbound cleared it
       done();
     });
   }
@@ -91,16 +99,19 @@ export class WorkerDataPlane implements DataPlane {
 
   installKeypair(keypair: NewKeypair, done: () => void): void {
     writeKeypair(this.memory, keypair);
-    this.both({ op: 'installKeypair', slot: keypair.slot }, done);
+    this.toAll({ op: 'installKeypair', slot: keypair.slot }, done);
   }
 
   sendOn(peer: number, slot: number, confirm: boolean): void {
     clearHandshakeWanted(this.memory, peer);
-    this.toOutbound({ op: 'sendOn', peer, slot, confirm });
+    this.outbound.forEach((_, lane) => {
+      // One packet confirms the keypair, so one lane sends it.
+      this.toOutbound({ op: 'sendOn', peer, slot, confirm: confirm && lane === 0 }, lane);
+    });
   }
 
   removeKeypair(slot: number, done: () => void): void {
-    this.both({ op: 'removeKeypair', slot }, done);
+    this.toAll({ op: 'removeKeypair', slot }, done);
   }
 
   acceptHandshakeRequests(peer: number): void {
@@ -108,16 +119,16 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   sendKeepalive(peer: number): void {
-    this.toOutbound({ op: 'keepalive', peer });
+    this.toOutbound({ op: 'keepalive', peer }, 0);
   }
 
   dropStaged(peer: number): void {
-    this.toOutbound({ op: 'dropStaged', peer });
+    this.toAllOutbound({ op: 'dropStaged', peer });
   }
 
   addTraffic(peer: number, txBytes: number, rxBytes: number): void {
-    if (txBytes > 0) this.toOutbound({ op: 'addTraffic', peer, bytes: txBytes });
-    if (rxBytes > 0) this.toInbound({ op: 'addTraffic', peer, bytes: rxBytes });
+    if (txBytes > 0) this.toOutbound({ op: 'addTraffic', peer, bytes: txBytes }, 0);
+    if (rxBytes > 0) this.toInbound({ op: 'addTraffic', peer, bytes: rxBytes }, 0);
   }
 
   activity(peer: number, into: PeerActivity): void {
@@ -125,18 +136,18 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   setMtu(mtu: number): void {
-    this.toOutbound({ op: 'mtu', mtu });
+    this.toAllOutbound({ op: 'mtu', mtu });
   }
 
   /** Netlink socket to watch for link events. The one watched before may be closed after `done`. */
   watchLink(fd: number, done: () => void): void {
-    this.toOutbound({ op: 'watchLink', fd });
+    this.toOutbound({ op: 'watchLink', fd }, 0);
     this.settled(done);
   }
 
-  /** Calls `done` once everything asked for so far has been carried out on both workers. */
+  /** Calls `done` once everything asked for so far has been carried out by all workers. */
   settled(done: () => void): void {
-    this.both({ op: 'pass' }, done);
+    this.toAll({ op: 'pass' }, done);
   }
 
   /** A worker has carried out every batch up to `number`. */
@@ -159,9 +170,11 @@ export class WorkerDataPlane implements DataPlane {
     for (const { done } of waiting) done();
   }
 
-  private both(operation: SharedOperation, done?: () => void): void {
-    this.toOutbound(operation);
-    this.toInbound(operation);
+  private toAll(operation: SharedOperation, done?: () => void): void {
+    this.toAllOutbound(operation);
+    this.inbound.forEach((_, lane) => {
+      this.toInbound(operation, lane);
+    });
     if (done === undefined) return;
     if (this.open) this.waiting.push({ number: this.number, done });
     else done();
@@ -171,19 +184,25 @@ export class WorkerDataPlane implements DataPlane {
   private sealRoutes(): void {
     if (this.routes.isEmpty) return;
     const changes = this.routes.take();
-    this.outbound.push({ op: 'changeRoutes', changes });
-    this.inbound.push({ op: 'changeRoutes', changes });
+    for (const operations of this.outbound) operations.push({ op: 'changeRoutes', changes });
+    for (const operations of this.inbound) operations.push({ op: 'changeRoutes', changes });
   }
 
-  private toOutbound(operation: OutboundOperation): void {
+  private toAllOutbound(operation: OutboundOperation): void {
+    this.outbound.forEach((_, lane) => {
+      this.toOutbound(operation, lane);
+    });
+  }
+
+  private toOutbound(operation: OutboundOperation, lane: number): void {
     this.sealRoutes();
-    this.outbound.push(operation);
+    this.outbound[lane]!.push(operation);
     this.schedule();
   }
 
-  private toInbound(operation: InboundOperation): void {
+  private toInbound(operation: InboundOperation, lane: number): void {
     this.sealRoutes();
-    this.inbound.push(operation);
+    this.inbound[lane]!.push(operation);
     this.schedule();
   }
 
@@ -202,13 +221,21 @@ export class WorkerDataPlane implements DataPlane {
     const number = this.number++;
     const acknowledge = this.waiting.at(-1)?.number === number;
     const { outbound, inbound } = this;
-    this.outbound = [];
-    this.inbound = [];
+    this.outbound = noOperations(outbound.length);
+    this.inbound = noOperations(inbound.length);
     if (!this.open) return;
     // Inbound first: it has to know a keypair before outbound can provoke an answer on it.
-    if (inbound.length > 0) this.post(THREAD.inbound, { number, acknowledge, operations: inbound });
-    if (outbound.length > 0) {
-      this.post(THREAD.outbound, { number, acknowledge, operations: outbound });
-    }
+    inbound.forEach((operations, lane) => {
+      if (operations.length === 0) return;
+      this.post(inboundThread(lane), { number, acknowledge, operations });
+    });
+    outbound.forEach((operations, lane) => {
+      if (operations.length === 0) return;
+      this.post(outboundThread(lane), { number, acknowledge, operations });
+    });
   }
+}
+
+function noOperations<Operation>(lanes: number): Operation[][] {
+  return Array.from({ length: lanes }, () => []);
 }

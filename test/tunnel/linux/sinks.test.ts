@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { BUFFER, KEYPAIR, PacketMemory, PEER } from '../../../src/datapath/memory.ts';
+import { BUFFER, KEYPAIR, LANE_PEER, PacketMemory } from '../../../src/datapath/memory.ts';
 import { writeEndpoint } from '../../../src/datapath/peer-endpoint.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../../../src/io/linux/constants.ts';
 import type { DatagramSender } from '../../../src/io/linux/datagrams.ts';
@@ -8,7 +8,11 @@ import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
 import { TunSink } from '../../../src/tunnel/linux/inbound-sink.ts';
 import type { Report } from '../../../src/tunnel/linux/messages.ts';
 import { UdpSink } from '../../../src/tunnel/linux/outbound-sink.ts';
-import { MAX_QUEUED_HANDSHAKES, Signals } from '../../../src/tunnel/linux/signals.ts';
+import {
+  MAX_QUEUED_HANDSHAKES,
+  Signals,
+  signalsBuffer,
+} from '../../../src/tunnel/linux/signals.ts';
 import { ENDPOINT, encodeEndpoint } from '../../../src/wire/endpoint.ts';
 import { VNET_GSO, VNET_HEADER } from '../../../src/wire/virtio-net.ts';
 import { requires } from '../../support/requirements.ts';
@@ -22,7 +26,7 @@ let scratch: number;
 const report = (message: Report) => void reports.push(message);
 
 beforeEach(() => {
-  memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 4, threads: 1 });
+  memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 4, threads: 1, lanes: 1 });
   reports = [];
   scratch = memory.buffers(THREAD) + BUFFER.outboundDriver;
 });
@@ -142,7 +146,7 @@ requires('linux', 'node:ffi')('the sinks of the data workers', () => {
 
   describe('packets and messages for this side', () => {
     function sink(tunFd = refusingDescriptor()) {
-      const signals = new Signals();
+      const signals = new Signals(signalsBuffer(1));
       const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
       const tun = new TunSink({
         memory,
@@ -206,7 +210,7 @@ requires('linux', 'node:ffi')('the sinks of the data workers', () => {
       const { tun } = sink();
       const slot = 3;
       memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2] = PEER_SLOT;
-      const sending = (memory.peer(PEER_SLOT) + PEER.sendKeypair) >> 2;
+      const sending = (memory.lanePeer(0, PEER_SLOT) + LANE_PEER.sendKeypair) >> 2;
       Atomics.store(memory.i32, sending, slot);
       tun.keypairConfirmed(slot);
       expect(reports).toEqual([{ report: 'keypairConfirmed', slot }]);
@@ -215,6 +219,30 @@ requires('linux', 'node:ffi')('the sinks of the data workers', () => {
       const started = performance.now();
       tun.keypairConfirmed(slot);
       expect(performance.now() - started).toBeGreaterThan(4);
+    });
+
+    test('with several lanes, a confirmed keypair is waited for until all of them send on it', () => {
+      memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 4, threads: 2, lanes: 2 });
+      const { tun } = sink();
+      const slot = 3;
+      memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2] = PEER_SLOT;
+      const sendOn = (lane: number, keypair: number) => {
+        const at = memory.lanePeer(lane, PEER_SLOT) + LANE_PEER.sendKeypair;
+        Atomics.store(memory.i32, at >> 2, keypair);
+      };
+      const waited = () => {
+        const started = performance.now();
+        tun.keypairConfirmed(slot);
+        return performance.now() - started;
+      };
+      sendOn(0, slot);
+      sendOn(1, 1);
+      expect(waited()).toBeGreaterThan(4);
+      sendOn(0, 1);
+      sendOn(1, slot);
+      expect(waited()).toBeGreaterThan(4);
+      sendOn(0, slot);
+      expect(Math.min(waited(), waited(), waited())).toBeLessThan(4);
     });
   });
 });

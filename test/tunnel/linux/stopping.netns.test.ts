@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { THREAD } from '../../../src/tunnel/linux/messages.ts';
+import { inboundThread, outboundThread } from '../../../src/tunnel/linux/messages.ts';
 import { until, useLab } from '../../support/netns.ts';
 import { requires } from '../../support/requirements.ts';
 import { expectPing, type Side, Site } from './pair.ts';
@@ -49,8 +49,8 @@ requires(
   });
 
   test.each([
-    ['outbound', THREAD.outbound],
-    ['inbound', THREAD.inbound],
+    ['outbound', outboundThread(0)],
+    ['inbound', inboundThread(0)],
   ])('closed, with the error, when the %s worker crashes', async (what, thread) => {
     const [a, b] = await site.pair();
     await expectPing(site.left, '10.7.0.2');

@@ -6,8 +6,10 @@ import type { NewKeypair } from '../../../src/device/data-plane.ts';
 import {
   type Batch,
   type InboundOperation,
+  inboundThread,
   type OutboundOperation,
-  THREAD,
+  outboundThread,
+  threadCount,
 } from '../../../src/tunnel/linux/messages.ts';
 import { applyRouteChanges, RouteChanges } from '../../../src/tunnel/linux/routes.ts';
 import { WorkerDataPlane } from '../../../src/tunnel/linux/worker-data-plane.ts';
@@ -20,7 +22,7 @@ let plane: WorkerDataPlane;
 let events: string[];
 
 beforeEach(() => {
-  memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 8, threads: THREAD.count });
+  memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 8, threads: threadCount(1), lanes: 1 });
   posted = [];
   events = [];
   plane = new WorkerDataPlane(memory, (thread, batch) => posted.push({ thread, batch }));
@@ -52,10 +54,60 @@ test('a change is done when both workers have acknowledged it, not before', asyn
   plane.removePeer(1, note('removed'));
   await turn();
   expect(events).toEqual([]);
-  acknowledge(THREAD.outbound);
+  acknowledge(outboundThread(0));
   expect(events).toEqual([]);
-  acknowledge(THREAD.inbound);
+  acknowledge(inboundThread(0));
   expect(events).toEqual(['removed']);
+});
+
+test('with several lanes, a change is done when every worker has acknowledged it', async () => {
+  const threads = threadCount(2);
+  memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 8, threads, lanes: 2 });
+  plane = new WorkerDataPlane(memory, (thread, batch) => posted.push({ thread, batch }));
+  plane.removePeer(1, note('removed'));
+  await turn();
+  for (const thread of [3, 0, 1]) {
+    acknowledge(thread);
+    expect(events).toEqual([]);
+  }
+  acknowledge(2);
+  expect(events).toEqual(['removed']);
+});
+
+test('with several lanes, all hear of changes, and one does what is to be done once', async () => {
+  const threads = threadCount(2);
+  memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 8, threads, lanes: 2 });
+  plane = new WorkerDataPlane(memory, (thread, batch) => posted.push({ thread, batch }));
+  plane.addPeer(1);
+  plane.allow({ address: Uint8Array.of(10, 0, 0, 1), length: 32 }, 1);
+  plane.installKeypair(keypair(3), () => {});
+  plane.sendOn(1, 3, true);
+  plane.sendKeepalive(1);
+  plane.addTraffic(1, 148, 92);
+  plane.dropStaged(1);
+  plane.setMtu(1400);
+  await turn();
+  const shared = ['addPeer', 'changeRoutes', 'installKeypair'];
+  const sending = [...shared, 'sendOn'];
+  expect(operations(outboundThread(0))).toEqual([
+    ...sending,
+    'keepalive',
+    'addTraffic',
+    'dropStaged',
+    'mtu',
+  ]);
+  expect(operations(outboundThread(1))).toEqual([...sending, 'dropStaged', 'mtu']);
+  expect(operations(inboundThread(0))).toEqual([...shared, 'addTraffic']);
+  expect(operations(inboundThread(1))).toEqual(shared);
+  // Every inbound worker before any outbound one.
+  expect(posted.map(({ thread }) => thread)).toEqual([1, 3, 0, 2]);
+  const confirm = posted.flatMap(({ batch }) =>
+    batch.operations.flatMap((operation) => (operation.op === 'sendOn' ? [operation.confirm] : [])),
+  );
+  expect(confirm).toEqual([true, false]);
+  const at = memory.keypair(3);
+  expect(memory.i32[(at + KEYPAIR.sendHolders) >> 2]).toBe(2);
+  expect(memory.i32[(at + KEYPAIR.receiveHolders) >> 2]).toBe(2);
 });
 
 test('what control does in one turn goes to each worker as one batch, in order', async () => {
@@ -65,13 +117,13 @@ test('what control does in one turn goes to each worker as one batch, in order',
   plane.sendOn(1, 3, true);
   await turn();
   expect(posted).toHaveLength(2);
-  expect(operations(THREAD.outbound)).toEqual([
+  expect(operations(outboundThread(0))).toEqual([
     'addPeer',
     'changeRoutes',
     'installKeypair',
     'sendOn',
   ]);
-  expect(operations(THREAD.inbound)).toEqual(['addPeer', 'changeRoutes', 'installKeypair']);
+  expect(operations(inboundThread(0))).toEqual(['addPeer', 'changeRoutes', 'installKeypair']);
 });
 
 test('changes are done in the order in which they were asked for', async () => {
@@ -80,23 +132,23 @@ test('changes are done in the order in which they were asked for', async () => {
   plane.removeKeypair(0, note('second'));
   plane.settled(note('third'));
   await turn();
-  acknowledge(THREAD.inbound);
+  acknowledge(inboundThread(0));
   expect(events).toEqual([]);
-  plane.acknowledged(THREAD.outbound, posted[0]!.batch.number);
+  plane.acknowledged(outboundThread(0), posted[0]!.batch.number);
   expect(events).toEqual(['first']);
-  acknowledge(THREAD.outbound);
+  acknowledge(outboundThread(0));
   expect(events).toEqual(['first', 'second', 'third']);
 });
 
 test('a change asked for while another is being done waits for its own acknowledgement', async () => {
   plane.removeKeypair(0, () => plane.removeKeypair(1, note('second')));
   await turn();
-  acknowledge(THREAD.outbound);
-  acknowledge(THREAD.inbound);
+  acknowledge(outboundThread(0));
+  acknowledge(inboundThread(0));
   await turn();
   expect(events).toEqual([]);
-  acknowledge(THREAD.outbound);
-  acknowledge(THREAD.inbound);
+  acknowledge(outboundThread(0));
+  acknowledge(inboundThread(0));
   expect(events).toEqual(['second']);
 });
 
