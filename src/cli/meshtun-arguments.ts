@@ -1,21 +1,27 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { MAX_LANES } from '../session/limits.ts';
 
-export const USAGE = `Usage: meshtun [-f|--foreground] [--log-file FILE] INTERFACE
+/** Environment variable: as --worker-pairs. */
+export const WORKER_PAIRS = 'MESHTUN_WORKER_PAIRS';
+
+export const USAGE = `Usage: meshtun [-f|--foreground] [--log-file FILE] [--worker-pairs N] INTERFACE
        meshtun --version | --help
 
 Makes a WireGuard interface that wg(8) and wg-quick(8) configure through
 /var/run/wireguard/INTERFACE.sock. Returns when both exist and goes on in the background. It ends
 on SIGTERM or SIGINT, when the interface is deleted (ip link del INTERFACE), or when the socket is.
 
-  -f, --foreground   stay in front; log to standard error
-      --log-file F   append the log to F instead of sending it to syslog
+  -f, --foreground     stay in front; log to standard error
+      --log-file F     append the log to F instead of sending it to syslog
+      --worker-pairs N move packets in N pairs of threads, 1 to 8 (half of the processors, at most 4)
 
 Environment:
   WG_PROCESS_FOREGROUND=1   as --foreground
   LOG_LEVEL                 verbose or debug, error (the default), silent
   WG_TUN_FD                 number of an open descriptor of a TUN device to use
   WG_UAPI_FD                number of an open descriptor of a listening socket to use
+  MESHTUN_WORKER_PAIRS      as --worker-pairs
   MESHNET_NODE              path of the Node (26 or later) to run on
 
 Exit status: 0 done or in the background, 1 failed, 2 wrong arguments.
@@ -31,6 +37,8 @@ export interface DaemonArguments {
   readonly logFile: string | undefined;
   readonly tunDescriptor: number | undefined;
   readonly uapiDescriptor: number | undefined;
+  /** Undefined: as many as suit the machine. */
+  readonly workerPairs: number | undefined;
 }
 
 export type MeshtunArguments =
@@ -65,6 +73,7 @@ export function parseArguments(
       logFile: logFile === undefined ? undefined : resolve(logFile),
       tunDescriptor: descriptor('WG_TUN_FD', environment),
       uapiDescriptor: descriptor('WG_UAPI_FD', environment),
+      workerPairs: workerPairs(values['worker-pairs'], environment),
     },
   };
 }
@@ -77,6 +86,7 @@ function parse(argv: readonly string[]) {
       options: {
         foreground: { type: 'boolean', short: 'f', default: false },
         'log-file': { type: 'string' },
+        'worker-pairs': { type: 'string' },
         version: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -99,6 +109,19 @@ function checkInterfaceName(name: string): void {
 function logLevel(value: string | undefined): LogLevel {
   if (value === 'verbose' || value === 'debug') return 'verbose';
   return value === 'silent' ? 'silent' : 'error';
+}
+
+/** The option goes before the environment. */
+function workerPairs(option: string | undefined, environment: Environment): number | undefined {
+  const value = option ?? environment[WORKER_PAIRS];
+  if (value === undefined || (value === '' && option === undefined)) return undefined;
+  if (!/^[0-9]+$/.test(value) || Number(value) < 1 || Number(value) > MAX_LANES) {
+    const name = option === undefined ? WORKER_PAIRS : '--worker-pairs';
+    throw new UsageError(
+      `${name} is a number from 1 to ${MAX_LANES}, not ${JSON.stringify(value)}`,
+    );
+  }
+  return Number(value);
 }
 
 function descriptor(name: string, environment: Environment): number | undefined {

@@ -2,7 +2,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import type { DaemonArguments } from './meshtun-arguments.ts';
+import { type DaemonArguments, WORKER_PAIRS } from './meshtun-arguments.ts';
 import { openLogFile } from './meshtun-log.ts';
 
 /** Environment of the background process: where it says that it is ready, or why it is not. */
@@ -23,7 +23,7 @@ const UAPI_DESCRIPTOR = 5;
  * if it could not start.
  */
 export async function startInBackground(options: DaemonArguments): Promise<void> {
-  const { tunDescriptor, uapiDescriptor, logFile, interfaceName } = options;
+  const { tunDescriptor, uapiDescriptor, logFile, interfaceName, workerPairs } = options;
   const log = openLog(options);
   const stdio: StdioOptions = ['ignore', log.output, log.output, 'pipe'];
   stdio[TUN_DESCRIPTOR] = tunDescriptor ?? 'ignore';
@@ -37,6 +37,7 @@ export async function startInBackground(options: DaemonArguments): Promise<void>
       WG_PROCESS_FOREGROUND: '1',
       WG_TUN_FD: tunDescriptor === undefined ? '' : String(TUN_DESCRIPTOR),
       WG_UAPI_FD: uapiDescriptor === undefined ? '' : String(UAPI_DESCRIPTOR),
+      [WORKER_PAIRS]: workerPairs === undefined ? '' : String(workerPairs),
       [READY_FD]: String(READY_DESCRIPTOR),
       [TO_SYSLOG]: logFile === undefined ? '1' : '',
     },

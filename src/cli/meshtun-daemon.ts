@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { flushCompileCache } from 'node:module';
 import { defaultProvider } from '../crypto/select.ts';
+import type { LinuxTunnel } from '../tunnel/linux/linux-tunnel.ts';
 import { openLinuxTunnel } from '../tunnel/linux/open.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TunnelError } from '../tunnel/tunnel.ts';
 import { isAnswering, socketPath, UapiServer } from '../tunnel/uapi/server.ts';
 import type { DaemonArguments } from './meshtun-arguments.ts';
@@ -20,6 +20,8 @@ export async function runDaemon(
   const signalled = waitForSignal();
   const { tunnel, uapi } = await open(options, log);
   log.verbose(`${tunnel.name}: interface and ${socketPath(tunnel.name)} are ready`);
+  const { workerPairs } = tunnel.describe();
+  if (workerPairs > 1) log.verbose(`${tunnel.name}: ${workerPairs} pairs of data workers`);
   onReady(tunnel.name);
   flushCompileCache(); // here, because a daemon may be killed
   const reason = await Promise.race([
@@ -43,8 +45,8 @@ function waitForSignal(): Promise<string> {
 async function open(
   options: DaemonArguments,
   log: Log,
-): Promise<{ tunnel: Tunnel; uapi: UapiServer }> {
-  const { interfaceName, tunDescriptor, uapiDescriptor } = options;
+): Promise<{ tunnel: LinuxTunnel; uapi: UapiServer }> {
+  const { interfaceName, tunDescriptor, uapiDescriptor, workerPairs } = options;
   // Before the interface is made, for its name may be free here and taken in another namespace.
   if (uapiDescriptor === undefined && (await isAnswering(socketPath(interfaceName)))) {
     throw new TunnelError(
@@ -55,6 +57,7 @@ async function open(
   const tunnel = await openLinuxTunnel({
     name: interfaceName,
     ...(tunDescriptor === undefined ? {} : { tunDescriptor }),
+    ...(workerPairs === undefined ? {} : { workerPairs }),
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
     log: (message) => log.error(message),

@@ -8,6 +8,7 @@ const run = {
   logFile: undefined,
   tunDescriptor: undefined,
   uapiDescriptor: undefined,
+  workerPairs: undefined,
 };
 
 test('takes an interface name and goes to the background', () => {
@@ -46,6 +47,24 @@ test('takes descriptors and a log file', () => {
     action: 'run',
     run: { ...run, logFile: '/var/log/x', tunDescriptor: 7, uapiDescriptor: 9 },
   });
+});
+
+test('takes a number of worker pairs from the option or else the environment', () => {
+  const pairs = (argv: string[], MESHTUN_WORKER_PAIRS?: string) => {
+    const parsed = parseArguments([...argv, 'wg0'], { MESHTUN_WORKER_PAIRS });
+    return parsed.action === 'run' ? parsed.run.workerPairs : undefined;
+  };
+  expect(pairs(['--worker-pairs', '3'])).toBe(3);
+  expect(pairs([], '8')).toBe(8);
+  expect(pairs(['--worker-pairs=1'], '8')).toBe(1);
+  expect(pairs([], '')).toBeUndefined();
+  for (const wrong of ['0', '9', '-1', '1.5', 'two', ' 2', '0x2', '']) {
+    const message = `--worker-pairs is a number from 1 to 8, not ${JSON.stringify(wrong)}`;
+    expect(() => pairs([`--worker-pairs=${wrong}`])).toThrow(new UsageError(message));
+  }
+  expect(() => pairs([], 'many')).toThrow(
+    new UsageError('MESHTUN_WORKER_PAIRS is a number from 1 to 8, not "many"'),
+  );
 });
 
 test('help and version need nothing else', () => {
