@@ -1,3 +1,4 @@
+import { LANE_PEER, type PacketMemory } from '../../../src/datapath/memory.ts';
 import type { LinuxTunnel } from '../../../src/tunnel/linux/linux-tunnel.ts';
 import { type LinuxTunnelOptions, openLinuxTunnel } from '../../../src/tunnel/linux/open.ts';
 
@@ -16,6 +17,18 @@ export interface Request {
 let tunnel: LinuxTunnel;
 const logs: string[] = [];
 const handshakes: number[] = [];
+
+/** Packets to and from the first peer that each pair of workers has moved. */
+function packetsByLane(): { sent: number; received: number }[] {
+  const memory = Reflect.get(tunnel, 'memory') as PacketMemory;
+  return Array.from({ length: memory.layout.lanes }, (_, lane) => {
+    const at = memory.lanePeer(lane, 0);
+    return {
+      sent: memory.f64[(at + LANE_PEER.txPackets) >> 3]!,
+      received: memory.f64[(at + LANE_PEER.rxPackets) >> 3]!,
+    };
+  });
+}
 
 const METHODS = {
   async open(options: OpenOptions) {
@@ -37,6 +50,7 @@ const METHODS = {
       mtu,
       isUp,
       ...tunnel.describe(),
+      packetsByLane: packetsByLane(),
       logs,
       handshakes,
       status: tunnel.status(),
