@@ -72,6 +72,8 @@ export const IFF_TUN = 0x0001;
 export const IFF_MULTI_QUEUE = 0x0100;
 export const IFF_NO_PI = 0x1000;
 export const IFF_VNET_HDR = 0x4000;
+/** Only a new interface: without it, queues can be added to one that another process has. */
+export const IFF_TUN_EXCL = 0x8000;
 export const TUN_F_CSUM = 0x01;
 export const TUN_F_TSO4 = 0x02;
 export const TUN_F_TSO6 = 0x04;

@@ -6,6 +6,7 @@ import {
   IFF_MULTI_QUEUE,
   IFF_NO_PI,
   IFF_TUN,
+  IFF_TUN_EXCL,
   IFF_VNET_HDR,
   IFNAMSIZ,
   IFREQ_LENGTH,
@@ -101,21 +102,25 @@ export class Tun {
   private create(name: string, vnetHeader: boolean, queues: number, fds: number[]): void {
     if (!isInterfaceName(name)) throw new RangeError(`not an interface name: ${name}`);
     const kind = IFF_TUN | IFF_NO_PI | (vnetHeader ? IFF_VNET_HDR : 0);
-    if (queues > 1) {
-      const result = this.attach(this.fd, name, kind | IFF_MULTI_QUEUE);
-      // EINVAL: somebody made the interface with one queue. Then it has one.
-      if (result !== -ERRNO.EINVAL) {
-        mustAttach(result, name);
-        const { u8 } = this.request;
-        const given = new TextDecoder().decode(u8.slice(0, u8.indexOf(0))); // 'wg%d' numbered
-        while (fds.length < queues) {
-          fds.push(openDevice());
-          mustAttach(this.attach(fds.at(-1)!, given, kind | IFF_MULTI_QUEUE), given);
-        }
-        return;
-      }
+    if (queues === 1) {
+      mustAttach(this.attach(this.fd, name, kind), name);
+      return;
     }
-    mustAttach(this.attach(this.fd, name, kind), name);
+    const several = kind | IFF_MULTI_QUEUE;
+    const result = this.attach(this.fd, name, several | IFF_TUN_EXCL);
+    if (result === -ERRNO.EBUSY) {
+      // It exists. One that somebody made with one queue, and does not use, is taken with one.
+      const single = this.attach(this.fd, name, kind);
+      mustAttach(single === -ERRNO.EINVAL ? result : single, name);
+      return;
+    }
+    mustAttach(result, name);
+    const { u8 } = this.request;
+    const given = new TextDecoder().decode(u8.slice(0, u8.indexOf(0))); // 'wg%d' numbered
+    while (fds.length < queues) {
+      fds.push(openDevice());
+      mustAttach(this.attach(fds.at(-1)!, given, several), given);
+    }
   }
 
   private attach(fd: number, name: string, flags: number): number {

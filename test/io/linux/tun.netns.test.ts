@@ -106,6 +106,22 @@ requires(
     expect(home.interfaces().filter((other) => other.startsWith('que'))).toEqual([numbered.name()]);
   });
 
+  test('adds no queue to an interface that is in use, and uses the one queue of one that is not', () => {
+    create({ queues: 2 });
+    expect(() => create({ queues: 2 })).toThrow(/^TUNSETIFF: EBUSY: /);
+    expect(() => create()).toThrow('TUNSETIFF: EINVAL');
+    expect(() => create({ name: 'lo', queues: 2 })).toThrow('TUNSETIFF: EBUSY');
+    const single = lab.interfaceName('o');
+    create({ name: single });
+    expect(() => create({ name: single, queues: 2 })).toThrow(/^TUNSETIFF: EBUSY: /);
+    const made = lab.interfaceName('m');
+    home.run(['ip', 'tuntap', 'add', made, 'mode', 'tun', 'vnet_hdr']);
+    const tun = create({ name: made, queues: 2 });
+    expect(tun.fds).toHaveLength(1);
+    tun.close();
+    home.run(['ip', 'link', 'del', made]);
+  });
+
   test('takes over a descriptor that somebody else opened', () => {
     const tun = create();
     const adopted = new Tun({ name: '', descriptor: tun.fd, offloads: ALL });
