@@ -180,7 +180,7 @@ requires(
     }
   });
 
-  test('moves to another port while it runs, and refuses one that is in use', async () => {
+  test('moves to another port while it runs; a port or name in use is refused', async () => {
     const [a, b] = await site.pair(PAIRS);
     await expectPing(site.left, '10.7.0.2');
     const port = b.port === 40_000 ? 40_001 : 40_000;
@@ -192,6 +192,9 @@ requires(
     await expect(
       RemoteTunnel.open(site.right, { name: lab.interfaceName('q'), listenPort: port, ...PAIRS }),
     ).rejects.toMatchObject({ code: 'address_in_use' });
+    await expect(RemoteTunnel.open(site.right, { name: b.name, ...PAIRS })).rejects.toMatchObject({
+      code: 'name_in_use',
+    });
     const other = await site.open(1, PAIRS);
     await expect(a.tunnel.configure({ listenPort: other.port })).rejects.toMatchObject({
       code: 'address_in_use',

@@ -5,6 +5,10 @@ import type { Finished, Lab, Namespace } from '../../support/netns.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 import type { OpenOptions } from './tunnel-process.ts';
 
+/** All tests of this folder can be run with several pairs of workers. */
+const wanted = process.env.MESHTUN_WORKER_PAIRS;
+const workerPairs = wanted === undefined ? {} : { workerPairs: Number(wanted) };
+
 /** Private key of a numbered side. */
 export const privateKey = (side: number): Uint8Array => new Uint8Array(32).fill(side);
 export const publicKey = (side: number): Uint8Array => nodeProvider.x25519Public(privateKey(side));
@@ -42,6 +46,7 @@ export class Site {
       name,
       privateKey: privateKey(side),
       addresses: [`10.7.0.${side}/24`, `fd07::${side}/64`],
+      ...workerPairs,
       ...options,
     });
     onTestFinished(async () => {
