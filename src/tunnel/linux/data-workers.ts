@@ -75,7 +75,7 @@ export class DataWorkers {
     }
   }
 
-  private startWorker(lane: number, thread: number, module: string): Promise<void> {
+  private async startWorker(lane: number, thread: number, module: string): Promise<void> {
     const wakeFd = must(syscalls().eventfd(0, O_NONBLOCK | O_CLOEXEC), 'eventfd');
     this.wakeFds[thread] = wakeFd;
     const { setup, lanes, onReport } = this.options;
@@ -131,7 +131,9 @@ export class DataWorkers {
   /** Asks all threads to end; they do so as soon as they are done with the packet in work. */
   raiseStop(): void {
     this.signals.raiseStop();
-    for (const fd of this.wakeFds) if (fd !== undefined) syscalls().eventfdWrite(fd, 1n);
+    this.wakeFds.forEach((_, thread) => {
+      this.wake(thread);
+    });
   }
 
   /** Resolves when all threads are gone. */

@@ -15,7 +15,9 @@ export function explain(error: unknown): TunnelError {
   if (error instanceof TunnelError) return error;
   const cause = error instanceof Error ? error : new Error(String(error));
   if (cause instanceof SystemCallError) {
-    const code = CODES[cause.code] ?? 'system_call_failed';
+    // An interface of that name is there, of another kind: for one, a tunnel with several queues.
+    const isOtherKind = cause.call === 'TUNSETIFF' && cause.code === 'EINVAL';
+    const code = isOtherKind ? 'name_in_use' : (CODES[cause.code] ?? 'system_call_failed');
     return new TunnelError(code, cause.message, { cause });
   }
   const code = cause instanceof RangeError ? 'invalid_argument' : 'system_call_failed';

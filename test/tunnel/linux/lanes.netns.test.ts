@@ -195,6 +195,9 @@ requires(
     await expect(RemoteTunnel.open(site.right, { name: b.name, ...PAIRS })).rejects.toMatchObject({
       code: 'name_in_use',
     });
+    await expect(
+      RemoteTunnel.open(site.right, { name: b.name, workerPairs: 1 }),
+    ).rejects.toMatchObject({ code: 'name_in_use' });
     const other = await site.open(1, PAIRS);
     await expect(a.tunnel.configure({ listenPort: other.port })).rejects.toMatchObject({
       code: 'address_in_use',
