@@ -68,6 +68,8 @@ export interface DemoResult {
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 5000;
 const EPOCH_POLL_MS = 250;
+/** How long after a failed call the end of the part that was called is waited for. */
+const LAST_WORDS_MS = 1000;
 
 /** Runs a controller and three nodes as processes until time is up, `signal` aborts or one breaks. */
 export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<DemoResult> {
@@ -149,6 +151,8 @@ class Demo {
       for (const plan of this.plans) await this.startNode(plan, until, broken);
       await this.watch(until);
     } catch (error) {
+      // A part that has just died says more than the call that failed because of it.
+      await delay(LAST_WORDS_MS, undefined, { signal: until }).catch(() => {});
       broken(error instanceof Error ? error.message : String(error));
     } finally {
       clearTimeout(timer);
