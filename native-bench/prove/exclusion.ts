@@ -5,7 +5,11 @@ import { observeMachine } from './machine.ts';
 
 const { values } = parseArgs({
   options: {
-    count: { type: 'string', default: '300' },
+    /** Default 300, of a mixed mesh 100. */
+    count: { type: 'string' },
+    /** One member is the official wireguard-go behind the agent, which is killed at the end. */
+    foreign: { type: 'boolean', default: false },
+    kills: { type: 'string', default: '10' },
     'no-push': { type: 'boolean', default: false },
     poll: { type: 'string', default: '10' },
     rate: { type: 'string', default: '500' },
@@ -17,7 +21,9 @@ const progress = (done: number, of: number) => {
 };
 const machine = observeMachine();
 const result = await measureExclusions({
-  count: Number(values.count),
+  count: Number(values.count ?? (values.foreign ? 100 : 300)),
+  foreign: values.foreign,
+  kills: values.foreign ? Number(values.kills) : 0,
   push: !values['no-push'],
   pollMs: Number(values.poll) * 1000,
   rate: Number(values.rate),

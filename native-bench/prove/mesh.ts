@@ -10,6 +10,7 @@ import { namespacePlace } from '../../src/mesh/namespace-place.ts';
 import type { Place } from '../../src/mesh/place.ts';
 import { userspacePlace } from '../../src/mesh/userspace-place.ts';
 import type { ControllerPart } from './controller-process.ts';
+import { type ForeignDevicePart, foreignBinary, foreignSocket } from './foreign-device.ts';
 import { type Message, Part, program } from './part.ts';
 import type { RoguePart } from './rogue-node.ts';
 import type { ScorerPart } from './scorer-process.ts';
@@ -32,6 +33,8 @@ export interface NodeOptions {
   /** More parameters for `meshnet node`. */
   readonly parameters?: readonly string[];
   readonly backend?: string;
+  /** Name of a foreign device (`startForeignDevice`) that the agent is to drive. */
+  readonly foreign?: string;
 }
 
 /** A commit of an epoch, as the controller's process reported it. */
@@ -49,6 +52,8 @@ export interface MeshNode {
   readonly address: string;
   /** Address outside the tunnel. */
   readonly outer: string;
+  /** Interface of its tunnel. */
+  readonly device: string;
   readonly part: Part;
   /** The join token it was enrolled with. */
   readonly token: string;
@@ -63,6 +68,8 @@ export class ProofMesh {
   private controllerPart: Part | undefined;
   private scorer: Part | undefined;
   private readonly others: Part[] = [];
+  /** Foreign devices: they have to outlive the agents that empty them. */
+  private readonly devices: Part[] = [];
 
   private constructor(options: MeshOptions, place: Place, directory: string) {
     this.options = options;
@@ -135,9 +142,18 @@ export class ProofMesh {
     const part = new Part(name, this.wrap(name)(this.nodeCommand(name, options)), environment);
     this.others.push(part);
     const started = await part.said({ event: 'started' });
-    const node = { name, state, outer, address: started.address as string, part, token };
+    const device = options.foreign ?? 'mesh0';
+    const node = { name, state, outer, device, address: started.address as string, part, token };
     this.nodes.set(name, node);
     return node;
+  }
+
+  /** Starts the official wireguard-go in a node's namespace, on an interface of that name. */
+  async startForeignDevice(where: string, device: string): Promise<void> {
+    const options: ForeignDevicePart = { binary: foreignBinary(), device };
+    const part = new Part(device, this.wrap(where)(program('foreign-device.ts', options)));
+    this.devices.push(part);
+    await part.said({ ready: device });
   }
 
   /** Starts a traffic generator in a node's namespace, to and from all `targets`. */
@@ -150,6 +166,7 @@ export class ProofMesh {
     const options: TrafficPart = {
       sender: senderOf(from),
       address: from.address,
+      device: from.device,
       targets: targets.map((target) => target.address),
       senders: targets.map(senderOf),
       rate,
@@ -201,6 +218,7 @@ export class ProofMesh {
   /** Nodes first, so that none of them sees its controller go. */
   async stop(): Promise<void> {
     await Promise.all(this.others.map((part) => part.stop()));
+    await Promise.all(this.devices.map((part) => part.stop()));
     await this.scorer?.stop();
     await this.controllerPart?.stop();
   }
@@ -220,9 +238,15 @@ export class ProofMesh {
       };
       return program('rogue-node.ts', rogue);
     }
+    const foreign = options.foreign && `uapi:${foreignSocket(options.foreign)}`;
     return [
       ...[MESHNET, 'node', '--json', '--stop-with-stdin', '--name', name, '--state', state],
-      ...['--controller', place.controllerUrl, '--backend', options.backend ?? place.mode],
+      ...[
+        '--controller',
+        place.controllerUrl,
+        '--backend',
+        foreign ?? options.backend ?? place.mode,
+      ],
       ...['--interface', 'mesh0', '--listen-port', String(place.listenPort)],
       ...['--advertise', place.address(name), '--poll', String(options.pollMs / 1000)],
       ...['--probe', '600'],

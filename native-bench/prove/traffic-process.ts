@@ -13,6 +13,8 @@ export interface TrafficPart {
   readonly sender: number;
   /** Own tunnel address. */
   readonly address: string;
+  /** Interface of the tunnel. */
+  readonly device: string;
   readonly targets: readonly string[];
   /** Numbers of the senders to listen to. */
   readonly senders: readonly number[];
@@ -99,7 +101,7 @@ function socketDrops(sender: number): number {
 }
 
 function interfaceDrops(): number {
-  return Number(readFileSync('/sys/class/net/mesh0/statistics/tx_dropped', 'utf8'));
+  return Number(readFileSync(`/sys/class/net/${options.device}/statistics/tx_dropped`, 'utf8'));
 }
 
 const startedAt = monotonicMs();

@@ -129,4 +129,5 @@ forEveryPair(
     });
   },
   ['tcpdump'],
+  { concurrent: true },
 );
