@@ -131,22 +131,24 @@ export class Device implements DataPlaneEvents {
     barrier.release();
   }
 
-  /** Zeroes every peer's keypairs made before generation `before`. */
-  expireKeypairs(before: number, done: () => void): void {
+  /**
+   * Zeroes every peer's keypairs made before generation `before`. A governed peer that is left with
+   * nothing to send on gets a new session at once: it knows nothing of this, and what it goes on
+   * sending cannot be read here any more.
+   */
+  expireKeypairs(before: number, now: number, done: () => void): void {
     const barrier = new Barrier(done);
     for (const peer of this.peers.all()) {
       this.sessions.remove(peer, (k) => k.generation < before, barrier.hold());
+      if (peer.keypairs.sending === undefined) this.startRotation(peer, now, false);
     }
     barrier.release();
   }
 
   /** After a suspend nobody knows what time keys are from: drops every session. */
   expireAllSessions(now: number, done: () => void = () => {}): void {
-    this.expireKeypairs(NEVER, done);
-    for (const peer of this.peers.all()) {
-      this.handshakes.abandon(peer);
-      this.startRotation(peer, now, false);
-    }
+    for (const peer of this.peers.all()) this.handshakes.abandon(peer);
+    this.expireKeypairs(NEVER, now, done);
   }
 
   /** Interface up or down: while down no handshake is started and all sessions end. */

@@ -112,7 +112,8 @@ export class TunnelCore {
 
   expireKeypairs(before: number, now: number): void {
     this.enter(now);
-    this.device.expireKeypairs(before, () => {});
+    this.needsPoll = true; // there may be handshakes to start
+    this.device.expireKeypairs(before, now, () => {});
     this.settle();
   }
 

@@ -495,3 +495,17 @@ test('after a suspend governed peers get a new session by themselves', () => {
   expect(generations()).toEqual([1, 1]);
   expectSameSession();
 });
+
+test('a side that expires its keypairs gets a new session although only the other one sends', () => {
+  members();
+  a.core.expireKeypairs(2, a.clock);
+  a.wake();
+  expect(slots(a)).toBe(0);
+  simulation.runFor(2000);
+  expect(generations()).toEqual([1, 1]);
+  expectSameSession();
+  const before = ledger.deliveredCount(b, a);
+  ledger.send(b, a);
+  simulation.runFor(100);
+  expect(ledger.deliveredCount(b, a)).toBe(before + 1);
+});

@@ -233,7 +233,7 @@ export class LinuxTunnel implements Tunnel {
   async expireKeypairs(before: number): Promise<void> {
     this.mustBeOpen();
     const done = Promise.withResolvers<void>();
-    this.device.expireKeypairs(before, done.resolve);
+    this.device.expireKeypairs(before, monotonicNow(), done.resolve);
     this.schedulePoll();
     await done.promise;
   }

@@ -261,8 +261,14 @@ requires(
       );
       await expectPing(site.left, '10.7.0.2');
     }
+    const peer = async () => (await a.tunnel.state()).status.peers[0]!;
+    const before = (await peer()).lastHandshakeAt!;
     await a.tunnel.call('expireKeypairs', 3);
-    expect((await a.tunnel.state()).status.peers[0]?.generation).toBeUndefined();
+    await until(async () => {
+      const { generation, lastHandshakeAt } = await peer();
+      return generation === 2 && lastHandshakeAt! > before;
+    }, 'a new session in place of the expired one');
+    await expectPing(site.left, '10.7.0.2');
   });
 
   test('says what is missing', async () => {
