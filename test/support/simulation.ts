@@ -73,12 +73,18 @@ export class Simulation {
 
   /** Runs everything that is due up to and including `time`. */
   runUntil(time: number): void {
-    for (let next = this.events[0]; next !== undefined && next.at <= time; next = this.events[0]) {
-      this.pop();
-      this.now = next.at;
-      next.run();
-    }
+    while (this.runNext(time));
     this.now = time;
+  }
+
+  /** Runs the next thing that is due by `time`; false if there is none. */
+  runNext(time: number): boolean {
+    const next = this.events[0];
+    if (next === undefined || next.at > time) return false;
+    this.pop();
+    this.now = next.at;
+    next.run();
+    return true;
   }
 
   runFor(duration: number): void {
@@ -151,11 +157,15 @@ export class SimulatedNode {
   /** Every inner packet that came out of the tunnel; valid until it returns. */
   onPacket: (packet: Uint8Array) => void = () => {};
   /** Every datagram that this node put on the wire. */
-  onSent: (datagram: Uint8Array) => void = () => {};
+  onSent: (datagram: Uint8Array, to: Endpoint) => void = () => {};
 
   private readonly simulation: Simulation;
   private readonly options: Partial<NodeOptions>;
   private readonly clockRate: number;
+  /** How much the monotonic clock missed in suspends, ms. */
+  private slept = 0;
+  /** What it shows while the node is suspended. */
+  private stoppedClock: number | undefined;
   private nextPollAt = Number.POSITIVE_INFINITY;
 
   constructor(simulation: Simulation, id: number, options: Partial<NodeOptions>) {
@@ -178,7 +188,7 @@ export class SimulatedNode {
 
   /** What this node's monotonic clock shows, ms. */
   get clock(): number {
-    return this.simulation.now * this.clockRate;
+    return this.stoppedClock ?? this.simulation.now * this.clockRate - this.slept;
   }
 
   /** Messages and packets not acted on, by reason. */
@@ -241,6 +251,20 @@ export class SimulatedNode {
     this.isRunning = false;
   }
 
+  /** Like `stop`, but everything is kept, and the monotonic clock stands still until `resume`. */
+  suspend(): void {
+    this.stoppedClock = this.clock;
+    this.isRunning = false;
+  }
+
+  resume(): void {
+    this.slept = this.simulation.now * this.clockRate - this.stoppedClock!;
+    this.stoppedClock = undefined;
+    this.isRunning = true;
+    this.nextPollAt = Number.POSITIVE_INFINITY;
+    this.reschedule();
+  }
+
   /** Acts as if something had happened: for changes made to the core directly. */
   wake(): void {
     this.core.poll(this.clock);
@@ -257,7 +281,8 @@ export class SimulatedNode {
   reschedule(): void {
     const { simulation } = this;
     // A hair late rather than early: a clock that shows less than the deadline would ask again.
-    const at = Math.max(simulation.now, this.core.nextPoll(this.clock) / this.clockRate + 1e-6);
+    const due = (this.core.nextPoll(this.clock) + this.slept) / this.clockRate;
+    const at = Math.max(simulation.now, due + 1e-6);
     if (at >= this.nextPollAt || at === Number.POSITIVE_INFINITY) return;
     this.nextPollAt = at;
     simulation.at(at, () => {
@@ -285,7 +310,7 @@ export class SimulatedNode {
       ...(options.onHandshake === undefined ? {} : { onHandshake: options.onHandshake }),
       output: {
         sendDatagram: (datagram, endpoint) => {
-          this.onSent(datagram);
+          this.onSent(datagram, endpoint);
           simulation.transmit(datagram, this, endpoint);
         },
         deliver: (packet) => this.onPacket(packet),

@@ -1,0 +1,128 @@
+import type { Schedule } from './schedule.ts';
+
+/** One short way to each rule, so that even a run of seconds would see it broken. */
+export const RULES: readonly Schedule[] = [
+  // Cut off, a node and one that is denied meanwhile: until the lifetime is over, and no longer.
+  {
+    seed: 1,
+    nodes: 3,
+    epochS: 4,
+    flows: 'both',
+    steps: [
+      { kind: 'cut', node: 0, told: false },
+      { kind: 'cut', node: 2, told: true },
+      { kind: 'pass', ms: 16_000 },
+    ],
+  },
+  // The same asleep: a lifetime goes on, and is over before the node can ask for more.
+  {
+    seed: 5,
+    nodes: 3,
+    epochS: 4,
+    flows: 'one way',
+    steps: [
+      { kind: 'cut', node: 1, told: false },
+      { kind: 'suspend', node: 1, ms: 15_000 },
+      { kind: 'pass', ms: 17_000 },
+    ],
+  },
+  // Out and in again while another node hears nothing of either: the old keypairs are not taken up.
+  {
+    seed: 2,
+    nodes: 3,
+    epochS: 4,
+    flows: 'both',
+    steps: [
+      { kind: 'cut', node: 0, told: false },
+      { kind: 'deny', node: 2, promptly: true },
+      { kind: 'pass', ms: 500 },
+      { kind: 'admit', node: 2, promptly: true },
+      { kind: 'pass', ms: 500 },
+    ],
+  },
+  // An epoch that no event tells of: whoever polls learns of it.
+  {
+    seed: 6,
+    nodes: 3,
+    epochS: 30,
+    flows: 'none',
+    steps: [{ kind: 'lose', datagrams: 0, events: 1, calls: 0 }, { kind: 'rotate' }],
+  },
+  // Events overtake answers: a config from before a denial comes after it.
+  {
+    seed: 18,
+    nodes: 4,
+    epochS: 30,
+    flows: 'both',
+    steps: [
+      { kind: 'delay', datagrams: 1, calls: 2000, duplication: 0 },
+      { kind: 'rotate' },
+      { kind: 'deny', node: 2, promptly: true },
+      { kind: 'pass', ms: 3000 },
+      { kind: 'rotate' },
+      { kind: 'deny', node: 3, promptly: true },
+      { kind: 'pass', ms: 3000 },
+    ],
+  },
+  // Excluded by an epoch that the controller committed and told nobody of; the event never comes.
+  {
+    seed: 3,
+    nodes: 4,
+    epochS: 4,
+    flows: 'both',
+    steps: [
+      { kind: 'lose', datagrams: 0.1, events: 1, calls: 0.1 },
+      { kind: 'deny', node: 3, promptly: false },
+      { kind: 'pass', ms: 1500 },
+      { kind: 'crash', ms: 2000, silent: true, atCommit: true },
+      { kind: 'pass', ms: 6000 },
+    ],
+  },
+  // What a suspend leaves behind, with everything doubled and out of order.
+  {
+    seed: 4,
+    nodes: 3,
+    epochS: 6,
+    flows: 'both',
+    steps: [
+      { kind: 'delay', datagrams: 200, calls: 900, duplication: 0.5 },
+      { kind: 'suspend', node: 1, ms: 5000 },
+      { kind: 'pass', ms: 4000 },
+      { kind: 'clock', node: 0, ms: -600_000 },
+      { kind: 'restart', node: 0, ms: 1000 },
+      { kind: 'pass', ms: 4000 },
+    ],
+  },
+];
+
+/** Found by random schedules. */
+export const FOUND: readonly Schedule[] = [
+  // A node that woke up expired its sessions, had nothing to send, and stayed out of reach.
+  {
+    seed: 1_080_119_515,
+    nodes: 3,
+    epochS: 30,
+    flows: 'none',
+    steps: [
+      { kind: 'suspend', node: 1, ms: 2963 },
+      { kind: 'heal' },
+      { kind: 'pass', ms: 1700 },
+      { kind: 'rotate' },
+    ],
+  },
+  {
+    seed: 67_258_604,
+    nodes: 4,
+    epochS: 30,
+    flows: 'none',
+    steps: [
+      { kind: 'clock', node: 1, ms: 105_398 },
+      { kind: 'admit', node: 2, promptly: true },
+      { kind: 'suspend', node: 3, ms: 3726 },
+      { kind: 'heal' },
+      { kind: 'pass', ms: 3143 },
+      { kind: 'suspend', node: 3, ms: 9150 },
+      { kind: 'heal' },
+    ],
+  },
+];
