@@ -2,13 +2,16 @@ import type { Schedule } from './schedule.ts';
 
 /** One short way to each rule, so that even a run of seconds would see it broken. */
 export const RULES: readonly Schedule[] = [
-  // Cut off, a node and one that is denied meanwhile: until the lifetime is over, and no longer.
+  // Cut off, a node and one that is denied meanwhile: until the lifetime is over, and no longer. It
+  // counts from the request, and answers take their time.
   {
     seed: 1,
     nodes: 3,
     epochS: 4,
     flows: 'both',
     steps: [
+      { kind: 'delay', datagrams: 1, calls: 400, duplication: 0 },
+      { kind: 'pass', ms: 5000 },
       { kind: 'cut', node: 0, told: false },
       { kind: 'cut', node: 2, told: true },
       { kind: 'pass', ms: 16_000 },
