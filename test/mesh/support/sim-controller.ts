@@ -39,8 +39,8 @@ export interface SimAnswer {
 /** Everything that a crash takes with it. */
 interface Process {
   isAlive: boolean;
-  /** It dies between the next commit and telling anybody. */
-  diesAtCommit: boolean;
+  /** It dies between the next commit and telling anybody, in one way or the other. */
+  diesAtCommit: 'silently' | 'heard' | undefined;
   readonly governor: Governor;
   readonly auth: RequestAuth;
   readonly benchmarks: Benchmarks;
@@ -123,7 +123,7 @@ export class SimController {
         epoch.epoch,
         members.map((one) => one.nodeId),
       );
-      if (process.diesAtCommit) this.crash(false);
+      if (process.diesAtCommit !== undefined) this.crash(process.diesAtCommit === 'silently');
       if (process.isAlive) process.streams.publish(epoch);
     };
     const common = { store, settings, clock, crypto, meshId };
@@ -131,7 +131,7 @@ export class SimController {
     const signed = { ...common, governor, signingSeed: this.seed };
     Object.assign(process, {
       isAlive: true,
-      diesAtCommit: false,
+      diesAtCommit: undefined,
       governor,
       auth: new RequestAuth(crypto, clock),
       benchmarks: new Benchmarks({ ...common, governor }),
@@ -154,9 +154,9 @@ export class SimController {
     });
   }
 
-  /** The next commit is its last act. */
-  dieAtCommit(): void {
-    if (this.process !== undefined) this.process.diesAtCommit = true;
+  /** The next commit is its last act; `silent` as in `crash`. */
+  dieAtCommit(silent: boolean): void {
+    if (this.process !== undefined) this.process.diesAtCommit = silent ? 'silently' : 'heard';
   }
 
   rotate(): void {

@@ -23,6 +23,8 @@ export interface Coverage {
 /** Within this time of the last fault everything works again. */
 const CALM_MS = 10_000;
 const PACKET_INTERVAL_MS = 200;
+/** In this time of an epoch all handshakes of a calm mesh are over. */
+const BEGINNING_MS = 2000;
 
 /** Plays a schedule and then lets things calm down; throws at the first thing that is not right. */
 export async function play(schedule: Schedule): Promise<Coverage> {
@@ -157,7 +159,7 @@ class Mesh {
         break;
       case 'crash':
         if (step.atCommit) {
-          controller.dieAtCommit();
+          controller.dieAtCommit(step.silent);
           controller.rotate();
           await this.pass(1);
         }
@@ -246,9 +248,10 @@ class Mesh {
    * A node that restarted with its wall clock behind what it had shown before: its initiations look
    * like replays to the others, and only the next epoch makes them begin.
    */
-  private isExcused(node: SimNode): boolean {
+  private isExcused({ lostTimeAt }: SimNode): boolean {
     const epochBegan = this.controller.epoch!.startedAt - this.world.wallAtStart;
-    return node.lostTimeAt !== undefined && epochBegan <= node.lostTimeAt;
+    if (lostTimeAt === undefined) return false;
+    return epochBegan <= lostTimeAt || this.world.simulation.now < epochBegan + BEGINNING_MS;
   }
 
   /** Members of the epoch in force that know of it. */
