@@ -1,11 +1,13 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MAX_LANES } from '../session/limits.ts';
+import { type OffloadOptions, parseOffloads } from '../tunnel/linux/offloads.ts';
 
 /** Environment variable: as --worker-pairs. */
 export const WORKER_PAIRS = 'MESHTUN_WORKER_PAIRS';
 
-export const USAGE = `Usage: meshtun [-f|--foreground] [--log-file FILE] [--worker-pairs N] INTERFACE
+export const USAGE = `Usage: meshtun [-f|--foreground] [--log-file FILE] [--worker-pairs N] [--offloads LIST]
+               INTERFACE
        meshtun --version | --help
 
 Makes a WireGuard interface that wg(8) and wg-quick(8) configure through
@@ -15,6 +17,8 @@ on SIGTERM or SIGINT, when the interface is deleted (ip link del INTERFACE), or 
   -f, --foreground     stay in front; log to standard error
       --log-file F     append the log to F instead of sending it to syslog
       --worker-pairs N move packets in N pairs of threads, 1 to 8 (half of the processors, at most 4)
+      --offloads LIST  ask the kernel for these only: all (the default), none, or some of
+                       tun-tcp,tun-udp,udp-segment,udp-gro
 
 Environment:
   WG_PROCESS_FOREGROUND=1   as --foreground
@@ -22,6 +26,7 @@ Environment:
   WG_TUN_FD                 number of an open descriptor of a TUN device to use
   WG_UAPI_FD                number of an open descriptor of a listening socket to use
   MESHTUN_WORKER_PAIRS      as --worker-pairs
+  MESH_OFFLOADS             as --offloads
   MESHNET_NODE              path of the Node (26 or later) to run on
 
 Exit status: 0 done or in the background, 1 failed, 2 wrong arguments.
@@ -39,6 +44,8 @@ export interface DaemonArguments {
   readonly uapiDescriptor: number | undefined;
   /** Undefined: as many as suit the machine. */
   readonly workerPairs: number | undefined;
+  /** Undefined: as the environment says. */
+  readonly offloads: Required<OffloadOptions> | undefined;
 }
 
 export type MeshtunArguments =
@@ -74,6 +81,7 @@ export function parseArguments(
       tunDescriptor: descriptor('WG_TUN_FD', environment),
       uapiDescriptor: descriptor('WG_UAPI_FD', environment),
       workerPairs: workerPairs(values['worker-pairs'], environment),
+      offloads: offloads(values.offloads),
     },
   };
 }
@@ -87,6 +95,7 @@ function parse(argv: readonly string[]) {
         foreground: { type: 'boolean', short: 'f', default: false },
         'log-file': { type: 'string' },
         'worker-pairs': { type: 'string' },
+        offloads: { type: 'string' },
         version: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -122,6 +131,15 @@ function workerPairs(option: string | undefined, environment: Environment): numb
     );
   }
   return Number(value);
+}
+
+function offloads(list: string | undefined): Required<OffloadOptions> | undefined {
+  if (list === undefined) return undefined;
+  try {
+    return parseOffloads('--offloads', list);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 function descriptor(name: string, environment: Environment): number | undefined {

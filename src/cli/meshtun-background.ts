@@ -2,6 +2,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { OFFLOADS, offloadNames } from '../tunnel/linux/offloads.ts';
 import { type DaemonArguments, WORKER_PAIRS } from './meshtun-arguments.ts';
 import { openLogFile } from './meshtun-log.ts';
 
@@ -23,7 +24,7 @@ const UAPI_DESCRIPTOR = 5;
  * if it could not start.
  */
 export async function startInBackground(options: DaemonArguments): Promise<void> {
-  const { tunDescriptor, uapiDescriptor, logFile, interfaceName, workerPairs } = options;
+  const { tunDescriptor, uapiDescriptor, logFile, interfaceName, workerPairs, offloads } = options;
   const log = openLog(options);
   const stdio: StdioOptions = ['ignore', log.output, log.output, 'pipe'];
   stdio[TUN_DESCRIPTOR] = tunDescriptor ?? 'ignore';
@@ -38,6 +39,7 @@ export async function startInBackground(options: DaemonArguments): Promise<void>
       WG_TUN_FD: tunDescriptor === undefined ? '' : String(TUN_DESCRIPTOR),
       WG_UAPI_FD: uapiDescriptor === undefined ? '' : String(UAPI_DESCRIPTOR),
       [WORKER_PAIRS]: workerPairs === undefined ? '' : String(workerPairs),
+      ...(offloads === undefined ? {} : { [OFFLOADS]: offloadNames(offloads).join() || 'none' }),
       [READY_FD]: String(READY_DESCRIPTOR),
       [TO_SYSLOG]: logFile === undefined ? '1' : '',
     },

@@ -20,7 +20,8 @@ export async function runDaemon(
   const signalled = waitForSignal();
   const { tunnel, uapi } = await open(options, log);
   log.verbose(`${tunnel.name}: interface and ${socketPath(tunnel.name)} are ready`);
-  const { workerPairs } = tunnel.describe();
+  const { aead, offloads, workerPairs } = tunnel.describe();
+  log.verbose(`${tunnel.name}: AEAD ${aead}, offloads ${offloads.join(', ') || 'none'}`);
   if (workerPairs > 1) log.verbose(`${tunnel.name}: ${workerPairs} pairs of data workers`);
   onReady(tunnel.name);
   flushCompileCache(); // here, because a daemon may be killed
@@ -46,7 +47,7 @@ async function open(
   options: DaemonArguments,
   log: Log,
 ): Promise<{ tunnel: LinuxTunnel; uapi: UapiServer }> {
-  const { interfaceName, tunDescriptor, uapiDescriptor, workerPairs } = options;
+  const { interfaceName, tunDescriptor, uapiDescriptor, workerPairs, offloads } = options;
   // Before the interface is made, for its name may be free here and taken in another namespace.
   if (uapiDescriptor === undefined && (await isAnswering(socketPath(interfaceName)))) {
     throw new TunnelError(
@@ -58,6 +59,7 @@ async function open(
     name: interfaceName,
     ...(tunDescriptor === undefined ? {} : { tunDescriptor }),
     ...(workerPairs === undefined ? {} : { workerPairs }),
+    ...(offloads === undefined ? {} : { offloads }),
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
     log: (message) => log.error(message),

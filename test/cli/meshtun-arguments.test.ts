@@ -9,6 +9,7 @@ const run = {
   tunDescriptor: undefined,
   uapiDescriptor: undefined,
   workerPairs: undefined,
+  offloads: undefined,
 };
 
 test('takes an interface name and goes to the background', () => {
@@ -65,6 +66,24 @@ test('takes a number of worker pairs from the option or else the environment', (
   expect(() => pairs([], 'many')).toThrow(
     new UsageError('MESHTUN_WORKER_PAIRS is a number from 1 to 8, not "many"'),
   );
+});
+
+test('takes a list of offloads', () => {
+  const offloads = (list: string) => {
+    const parsed = parseArguments(['--offloads', list, 'wg0'], {});
+    return parsed.action === 'run' ? parsed.run.offloads : undefined;
+  };
+  const none = { tunTcp: false, tunUdp: false, udpSegmentation: false, udpGro: false };
+  expect(offloads('none')).toEqual(none);
+  expect(offloads('udp-gro,tun-tcp')).toEqual({ ...none, tunTcp: true, udpGro: true });
+  expect(offloads('all')).toEqual(offloads('tun-tcp,tun-udp,udp-segment,udp-gro'));
+  for (const wrong of ['', 'gro', 'tun-tcp,', 'all,none', 'TUN-TCP']) {
+    expect(() => offloads(wrong)).toThrow(
+      new UsageError(
+        `--offloads is ${JSON.stringify(wrong)}; expected all, none or some of tun-tcp,tun-udp,udp-segment,udp-gro`,
+      ),
+    );
+  }
 });
 
 test('help and version need nothing else', () => {

@@ -179,6 +179,28 @@ requires(
     expect(unwritable).toMatchObject({ code: 1, stderr: expect.stringContaining('EISDIR') });
   });
 
+  test('asks for the offloads it was told to, and its log names those in use', async () => {
+    const name = lab.interfaceName('o');
+    const start = async (options: string[], environment: Record<string, string>) => {
+      const file = join(folder, `offloads-${options.length}-${Object.keys(environment).length}`);
+      const env = { LOG_LEVEL: 'verbose', ...environment };
+      const result = await namespace.exec([MESHTUN, '--log-file', file, ...options, name], { env });
+      expect(result.code, result.stderr).toBe(0);
+      await stop(name);
+      return readFileSync(file, 'utf8');
+    };
+    expect(await start([], { MESH_OFFLOADS: 'tun-tcp,udp-segment' })).toMatch(
+      /AEAD wasm-simd.*, offloads tun-tcp, udp-segment\n/,
+    );
+    expect(await start(['--offloads', 'none'], { MESH_OFFLOADS: 'all' })).toMatch(
+      /, offloads none\n/,
+    );
+    const wrong = await namespace.exec([MESHTUN, name], { env: { MESH_OFFLOADS: 'fast' } });
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain('MESH_OFFLOADS is "fast"; expected all, none or some of');
+    expect(isGone(name)).toBe(true);
+  });
+
   test('sends its log to syslog', async () => {
     const name = lab.interfaceName('j');
     const received = join(folder, 'syslog');

@@ -24,6 +24,7 @@ import { type Tunnel, TunnelError } from '../tunnel.ts';
 import { DataWorkers } from './data-workers.ts';
 import { explain } from './explain.ts';
 import { controlThread, type Report, threadCount } from './messages.ts';
+import { offloadNames } from './offloads.ts';
 import { isSourceError } from './outbound-sink.ts';
 import { WorkerDataPlane } from './worker-data-plane.ts';
 
@@ -178,16 +179,15 @@ export class LinuxTunnel implements Tunnel {
 
   describe(): DataPathDescription {
     const { tcp, udp } = this.tun.offloads;
-    const offloads: [string, boolean][] = [
-      ['tun-tcp', tcp && !this.refused.has('coalescing')],
-      ['tun-udp', udp && !this.refused.has('coalescing')],
-      ['udp-segment', this.udpSegmentation && !this.refused.has('UDP_SEGMENT')],
-      ['udp-gro', this.udp.gro],
-    ];
     return {
       aead: this.aead,
       kernel: this.kernel,
-      offloads: offloads.filter(([, on]) => on).map(([name]) => name),
+      offloads: offloadNames({
+        tunTcp: tcp && !this.refused.has('coalescing'),
+        tunUdp: udp && !this.refused.has('coalescing'),
+        udpSegmentation: this.udpSegmentation && !this.refused.has('UDP_SEGMENT'),
+        udpGro: this.udp.gro,
+      }),
       workerPairs: this.tun.fds.length,
     };
   }

@@ -17,17 +17,7 @@ import {
 import { TunnelError } from '../tunnel.ts';
 import { explain } from './explain.ts';
 import { LinuxTunnel, type LinuxTunnelSettings } from './linux-tunnel.ts';
-
-/** Which offloads to ask for. All on by default; what the kernel refuses is off by itself. */
-export interface OffloadOptions {
-  /** Super-packets of TCP and of UDP to and from the TUN device (virtio-net headers). */
-  readonly tunTcp?: boolean;
-  readonly tunUdp?: boolean;
-  /** Batches of datagrams leave in one call (UDP_SEGMENT). */
-  readonly udpSegmentation?: boolean;
-  /** Batches of datagrams arrive in one call (UDP_GRO). */
-  readonly udpGro?: boolean;
-}
+import { OFFLOADS, type OffloadOptions, parseOffloads } from './offloads.ts';
 
 /** The library's options, and what only a TUN device has. */
 export interface LinuxTunnelOptions
@@ -39,6 +29,7 @@ export interface LinuxTunnelOptions
   readonly tunDescriptor?: number;
   /** Set the interface up; default: if `addresses` are given. */
   readonly up?: boolean;
+  /** Default: what the environment variable MESH_OFFLOADS lists, or all. */
   readonly offloads?: OffloadOptions;
 }
 
@@ -59,6 +50,7 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
   }
   // Everything is checked before anything is opened.
   const addresses = (options.addresses ?? []).map((text, i) => interfaceAddress(i, text));
+  const offloads = options.offloads ?? offloadsOfEnvironment();
   const change = initialChange({ ...options, privateKey: options.privateKey ?? NO_KEY });
   const opened: { close(): void }[] = [];
   const keep = <T extends { close(): void }>(resource: T): T => {
@@ -67,9 +59,9 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
   };
   let tunnel: LinuxTunnel;
   try {
-    const { offloads, tunDescriptor } = options;
-    const tunTcp = offloads?.tunTcp ?? true;
-    const tunUdp = offloads?.tunUdp ?? true;
+    const { tunDescriptor } = options;
+    const tunTcp = offloads.tunTcp ?? true;
+    const tunUdp = offloads.tunUdp ?? true;
     const tun = keep(
       new Tun({
         name: options.name ?? DEFAULT_NAME,
@@ -92,13 +84,13 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
       new UdpSocket({
         port: options.listenPort ?? 0,
         fwmark: options.fwmark ?? 0,
-        gro: offloads?.udpGro ?? true,
+        gro: offloads.udpGro ?? true,
         sockets: tun.fds.length,
       }),
     );
     const state = link.refresh();
     if (state === undefined) throw new TunnelError('closed', 'the interface was deleted meanwhile');
-    const settings = { ...options, udpSegmentation: offloads?.udpSegmentation ?? true };
+    const settings = { ...options, udpSegmentation: offloads.udpSegmentation ?? true };
     tunnel = new LinuxTunnel(settings, { tun, link, udp }, state);
     await tunnel.start();
   } catch (error) {
@@ -119,6 +111,16 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
 function interfaceAddress(i: number, text: string): Prefix {
   const { length } = parsePrefixOption(`addresses[${i}]`, text);
   return { address: parseAddress(text.replace(/\/.*/, ''))!, length };
+}
+
+function offloadsOfEnvironment(): OffloadOptions {
+  const list = process.env[OFFLOADS];
+  if (list === undefined || list === '') return {};
+  try {
+    return parseOffloads(OFFLOADS, list);
+  } catch (error) {
+    throw new TunnelError('invalid_argument', (error as Error).message);
+  }
 }
 
 /** Half of the processors, for each pair keeps two busy; from 1 to 4. */
