@@ -4,6 +4,7 @@ import type { TransportAead, TransportAeadFactory } from './transport-aead.ts';
 import { copyingAead } from './transport-copying.ts';
 import { memoryKernelFault, transportAeadFault } from './transport-self-test.ts';
 import { wasmAead } from './transport-wasm.ts';
+import { compileKernel, type KernelVariant } from './wasm/loader.ts';
 import { type WasmMemoryKernel, wasmMemoryKernel } from './wasm/memory-kernel.ts';
 
 /** Implementations of the transport AEAD, the fastest first. */
@@ -40,6 +41,8 @@ export interface Transport {
   readonly aead: TransportAeadFactory;
   /** Checksums and copies of the same kernel, where it has them. */
   readonly memoryKernel: ((memory: WebAssembly.Memory) => WasmMemoryKernel) | undefined;
+  /** What another thread has to adopt to use the same (wasm/loader.ts), where it is compiled. */
+  readonly module: WebAssembly.Module | undefined;
 }
 
 /**
@@ -52,7 +55,10 @@ export function selectTransport(options: TransportAeadOptions): Transport {
   for (const name of TRANSPORT_AEADS.slice(first)) {
     const aead = factories[name];
     const fault = faultOf(name, aead);
-    if (fault === undefined) return { name, aead, memoryKernel: memoryKernelBeside(name) };
+    if (fault === undefined) {
+      const memoryKernel = memoryKernelBeside(name);
+      return { name, aead, memoryKernel, module: isKernel(name) ? compileKernel(name) : undefined };
+    }
     options.log(`transport AEAD ${name} is not used: ${fault}`);
   }
   throw new Error('no transport AEAD passes its self-test');
@@ -68,8 +74,11 @@ export function selectTransportAead(
 }
 
 function memoryKernelBeside(name: TransportAeadName): Transport['memoryKernel'] {
-  if (name !== 'wasm-simd-revec' && name !== 'wasm-simd') return undefined;
-  return (memory) => wasmMemoryKernel(memory, name);
+  return isKernel(name) ? (memory) => wasmMemoryKernel(memory, name) : undefined;
+}
+
+function isKernel(name: TransportAeadName): name is KernelVariant {
+  return name === 'wasm-simd-revec' || name === 'wasm-simd';
 }
 
 function faultOf(name: TransportAeadName, create: TransportAeadFactory): string | undefined {

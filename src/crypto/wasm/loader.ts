@@ -42,16 +42,17 @@ const MAXIMUM_PAGES = 65536;
 const compiled = new Map<KernelVariant, WebAssembly.Module>();
 
 /**
- * Compiles the kernel, once per thread and variant; V8 shares the code between threads as long as one
- * of them keeps its module. Throws where WebAssembly SIMD or shared memory is missing.
+ * Compiles the kernel, once per thread and variant, unless another thread's was adopted. Throws where
+ * WebAssembly SIMD or shared memory is missing.
  *
  * Everything is compiled with the optimising compiler before this returns (about 20 ms): the
  * self-test then tests what will run, and the first packets are not slow. V8 aborts the process
  * if it inlines calls without the baseline compiler's feedback, so inlining is off; every
  * call that matters takes a microsecond anyway.
  *
- * The options belong to the process. A program of several threads calls this in the first of them,
- * and keeps it running: the others then find the code compiled and set options to no effect.
+ * The options belong to the process, whose other threads may be compiling something at the time. So
+ * a program of several threads calls this in the first of them, before it starts the others, and
+ * hands them the module.
  */
 export function compileKernel(variant: KernelVariant): WebAssembly.Module {
   const known = compiled.get(variant);
@@ -69,6 +70,11 @@ export function compileKernel(variant: KernelVariant): WebAssembly.Module {
   );
   compiled.set(variant, module);
   return module;
+}
+
+/** From now on this thread uses a module that {@link compileKernel} returned in another one. */
+export function adoptKernel(variant: KernelVariant, module: WebAssembly.Module): void {
+  compiled.set(variant, module);
 }
 
 type Option = readonly [on: string, off: string];

@@ -1,5 +1,4 @@
 import type { TransportAeadFactory } from '../../crypto/transport-aead.ts';
-import type { TransportAeadName } from '../../crypto/transport-select.ts';
 import { AllowedIps } from '../../datapath/allowedips.ts';
 import { javascriptKernel, type MemoryKernelFactory } from '../../datapath/checksum.ts';
 import { PacketMemory } from '../../datapath/memory.ts';
@@ -9,7 +8,7 @@ import type { WorkerSetup } from './messages.ts';
 /** What a worker's half of the data path is made of. */
 export async function dataParts(setup: WorkerSetup, thread: number): Promise<DataPathParts> {
   const memory = new PacketMemory(setup.layout, setup.memory);
-  const { aead, kernel } = await implementations(setup.aead);
+  const { aead, kernel } = await implementations(setup);
   return {
     memory,
     thread,
@@ -21,17 +20,20 @@ export async function dataParts(setup: WorkerSetup, thread: number): Promise<Dat
 }
 
 /**
- * Control has chosen and tested the implementation (V8 shares its code between threads); the worker
- * loads just that one, because the reference cryptography takes longer to load than all the rest.
+ * Control has chosen, compiled and tested the implementation; the worker loads just that one, because
+ * the reference cryptography takes longer to load than all the rest.
  */
-async function implementations(
-  name: TransportAeadName,
-): Promise<{ aead: TransportAeadFactory; kernel: MemoryKernelFactory }> {
+async function implementations({
+  aead: name,
+  kernelModule,
+}: WorkerSetup): Promise<{ aead: TransportAeadFactory; kernel: MemoryKernelFactory }> {
   if (name === 'wasm-simd' || name === 'wasm-simd-revec') {
-    const [{ wasmAead }, { wasmMemoryKernel }] = await Promise.all([
+    const [{ adoptKernel }, { wasmAead }, { wasmMemoryKernel }] = await Promise.all([
+      import('../../crypto/wasm/loader.ts'),
       import('../../crypto/transport-wasm.ts'),
       import('../../crypto/wasm/memory-kernel.ts'),
     ]);
+    if (kernelModule !== undefined) adoptKernel(name, kernelModule);
     return { aead: wasmAead(name), kernel: (memory) => wasmMemoryKernel(memory, name) };
   }
   const { TRANSPORT_AEAD_FACTORIES } = await import('../../crypto/transport-select.ts');

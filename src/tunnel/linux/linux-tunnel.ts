@@ -121,13 +121,15 @@ export class LinuxTunnel implements Tunnel {
       lanes,
     };
     this.memory = new PacketMemory(layout);
+    const transport = selectTransport({ log: (message) => options.log?.(message) });
     this.workers = new DataWorkers({
       setup: {
         layout,
         memory: this.memory.memory,
         udpFamily: udp.family,
         mtu: state.mtu,
-        aead: selectTransport({ log: (message) => options.log?.(message) }).name,
+        aead: transport.name,
+        kernelModule: transport.module,
         vnetHeader: tun.offloads.vnetHeader,
         coalesceTcp: tun.offloads.tcp,
         coalesceUdp: tun.offloads.udp,

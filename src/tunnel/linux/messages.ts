@@ -80,6 +80,8 @@ export interface WorkerSetup {
   readonly mtu: number;
   /** Chosen and tested by control. */
   readonly aead: TransportAeadName;
+  /** The compiled kernel if `aead` is one. */
+  readonly kernelModule: WebAssembly.Module | undefined;
   /** Packets to and from the TUN device have a virtio-net header. */
   readonly vnetHeader: boolean;
   readonly coalesceTcp: boolean;
