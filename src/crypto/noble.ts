@@ -3,7 +3,7 @@ import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { blake2s } from '@noble/hashes/blake2.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { concatBytes, copyBytes, counterNonce, isZero } from './bytes.ts';
+import { concatBytes, copyBytes, counterNonce, isZero, zeroize } from './bytes.ts';
 import type { CryptoProvider, X25519PrivateKey } from './provider.ts';
 
 type Cipher = { encrypt(data: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
@@ -44,9 +44,14 @@ export const nobleProvider: CryptoProvider = {
   x25519: agree,
   x25519PrivateKey(privateKey): X25519PrivateKey {
     const own = copyBytes(privateKey);
+    let isOpen = true;
     return {
       publicKey: x25519.getPublicKey(own),
-      agree: (publicKey) => agree(own, publicKey),
+      agree: (publicKey) => (isOpen ? agree(own, publicKey) : undefined),
+      zeroize() {
+        isOpen = false;
+        zeroize(own);
+      },
     };
   },
 

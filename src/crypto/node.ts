@@ -121,10 +121,13 @@ export const nodeProvider: CryptoProvider = {
   x25519Public: (privateKey) => raw(createPublicKey(privateKeyOf('x25519', privateKey))),
   x25519: (privateKey, publicKey) => agree(privateKeyOf('x25519', privateKey), publicKey),
   x25519PrivateKey(privateKey): X25519PrivateKey {
-    const own = privateKeyOf('x25519', privateKey);
+    let own: KeyObject | undefined = privateKeyOf('x25519', privateKey);
     return {
       publicKey: raw(createPublicKey(own)),
-      agree: (publicKey) => agree(own, publicKey),
+      agree: (publicKey) => own && agree(own, publicKey),
+      zeroize() {
+        own = undefined; // OpenSSL wipes it when it is collected
+      },
     };
   },
 

@@ -4,6 +4,8 @@ export interface X25519PrivateKey {
   readonly publicKey: Uint8Array;
   /** Shared secret (32 bytes), or undefined if it is all zero (small-order point). */
   agree(publicKey: Uint8Array): Uint8Array | undefined;
+  /** Lets go of the private key; from then on it agrees with nobody. */
+  zeroize(): void;
 }
 
 /** What handshakes, cookies and governance need of cryptography. Implementations: noble, node. */

@@ -175,7 +175,7 @@ export class Device implements DataPlaneEvents {
     const { crypto } = this.options;
     // Tools set the key with every configuration: the same one again ends no session.
     if (this.identity && constantTimeEqual(this.identity.privateKey, privateKey)) return;
-    zeroize(this.identity?.privateKey);
+    this.identity?.zeroize();
     this.identity = isZero(privateKey) ? undefined : new Identity(crypto, privateKey);
     this.handshakes.setIdentity(this.identity);
     const self = this.identity && this.peers.get(this.identity.publicKey);

@@ -202,6 +202,7 @@ export class Handshakes {
     const ephemeral = crypto.x25519PrivateKey(ephemeralPrivate);
     zeroize(ephemeralPrivate);
     const second = noise.writeMessage(ephemeral, NOTHING, peer.presharedKey);
+    ephemeral.zeroize();
     if (second === undefined) return;
     const localIndex = indexes.add({ peer });
     const message = encodeResponse({

@@ -1,4 +1,4 @@
-import { copyBytes } from '../crypto/bytes.ts';
+import { copyBytes, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider, X25519PrivateKey } from '../crypto/provider.ts';
 
 /** The device's static key. */
@@ -13,6 +13,12 @@ export class Identity {
 
   get publicKey(): Uint8Array {
     return this.key.publicKey;
+  }
+
+  /** Wipes the private key. */
+  zeroize(): void {
+    zeroize(this.privateKey);
+    this.key.zeroize();
   }
 
   /** True if this side's public key is bytewise smaller. */

@@ -76,5 +76,6 @@ export class Initiator {
 
   zeroize(): void {
     this.state.zeroize();
+    this.options.ephemeral.zeroize();
   }
 }

@@ -185,6 +185,8 @@ describe.each(PROVIDERS)('$name', (crypto) => {
     const before = prepared.agree(peer);
     privateKey.fill(0);
     expect(prepared.agree(peer)).toEqual(before);
+    prepared.zeroize();
+    expect(prepared.agree(peer)).toBeUndefined();
   });
 });
 
