@@ -8,6 +8,7 @@ import { type NodeOptions, startNode } from '../agent/node.ts';
 import { commandSource, gaussianSource, type ScoreSource } from '../agent/score-source.ts';
 import { isNodeId } from '../contract/ids.ts';
 import { defaultProvider } from '../crypto/select.ts';
+import { defaultTransport } from '../crypto/transport-select.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { describeEvent } from './node-events.ts';
@@ -49,8 +50,8 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
   if (options.name !== undefined && !isNodeId(options.name)) {
     throw new CommandError(EXIT.usage, 'usage', `${options.name}: not a node name`);
   }
-  const stop = stopSignal({ withStdin: options.stopWithStdin === true, withStdout: false });
   const backend = backendOf(options);
+  const stop = stopSignal({ withStdin: options.stopWithStdin === true, withStdout: false });
   try {
     const node = await startNode(
       nodeOptions(options),
@@ -116,6 +117,8 @@ type OpenBackend = (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<B
 
 function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBackend {
   if (backend === 'auto' || backend === 'linux' || backend === 'userspace') {
+    // Not when the device is opened: by then fetch has WebAssembly of its own.
+    defaultTransport((message) => process.stderr.write(`meshnet node: ${message}\n`));
     return (options) => openBackend({ ...options, kind: backend, name });
   }
   const socket = /^uapi:(.+)$/.exec(backend)?.[1];

@@ -64,6 +64,17 @@ export function selectTransport(options: TransportAeadOptions): Transport {
   throw new Error('no transport AEAD passes its self-test');
 }
 
+let chosen: Transport | undefined;
+
+/**
+ * What {@link selectTransport} gives, chosen at the first call in this thread. That call is best made
+ * before the program has anything else compiled: see {@link compileKernel}.
+ */
+export function defaultTransport(log: (message: string) => void): Transport {
+  chosen ??= selectTransport({ log });
+  return chosen;
+}
+
 /** {@link selectTransport} for one memory. */
 export function selectTransportAead(
   memory: WebAssembly.Memory,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { defaultProvider } from '../crypto/select.ts';
-import { selectTransport, type Transport } from '../crypto/transport-select.ts';
+import { defaultTransport } from '../crypto/transport-select.ts';
 import { javascriptKernel } from '../datapath/checksum.ts';
 import type { DeviceChange, DeviceStatus } from '../device/config.ts';
 import { TunnelError } from '../device/tunnel-error.ts';
@@ -52,14 +52,6 @@ export async function openUserspaceTunnel(options: TunnelOptions): Promise<Users
   return tunnel;
 }
 
-/** Chosen and self-tested once per process. */
-let selected: Transport | undefined;
-
-function transportOf(options: TunnelOptions): Transport {
-  selected ??= selectTransport({ log: options.log ?? console.warn });
-  return selected;
-}
-
 class DgramTunnel implements UserspaceTunnel {
   readonly name: string;
   readonly mode = 'userspace';
@@ -86,7 +78,7 @@ class DgramTunnel implements UserspaceTunnel {
       ),
       transmit: (packet) => this.send(packet),
     });
-    const transport = transportOf(options);
+    const transport = defaultTransport(options.log ?? console.warn);
     this.core = new TunnelCore({
       crypto: defaultProvider(),
       random: (length) => new Uint8Array(randomBytes(length)),

@@ -50,9 +50,9 @@ const compiled = new Map<KernelVariant, WebAssembly.Module>();
  * if it inlines calls without the baseline compiler's feedback, so inlining is off; every
  * call that matters takes a microsecond anyway.
  *
- * The options belong to the process, whose other threads may be compiling something at the time. So
- * a program of several threads calls this in the first of them, before it starts the others, and
- * hands them the module.
+ * The options belong to the process. If another thread compiles any WebAssembly meanwhile (fetch
+ * parses HTTP with some), V8 finds them changed under its hands and aborts or crashes. So a program
+ * calls this before it does anything of the kind, in its first thread, and hands the others the module.
  */
 export function compileKernel(variant: KernelVariant): WebAssembly.Module {
   const known = compiled.get(variant);

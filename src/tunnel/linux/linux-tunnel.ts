@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { CryptoProvider, RandomBytes } from '../../crypto/provider.ts';
 import { defaultProvider } from '../../crypto/select.ts';
-import { selectTransport } from '../../crypto/transport-select.ts';
+import { defaultTransport } from '../../crypto/transport-select.ts';
 import {
   BUFFER,
   DROP,
@@ -121,7 +121,7 @@ export class LinuxTunnel implements Tunnel {
       lanes,
     };
     this.memory = new PacketMemory(layout);
-    const transport = selectTransport({ log: (message) => options.log?.(message) });
+    const transport = defaultTransport((message) => options.log?.(message));
     this.workers = new DataWorkers({
       setup: {
         layout,
