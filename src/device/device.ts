@@ -372,6 +372,7 @@ export class Device implements DataPlaneEvents {
         peer.timers.nextAt(),
         this.rotationDue(peer),
         peer.confirmAt[0] ?? NEVER,
+        peer.unsettled?.handshakeAt ?? NEVER,
       );
       for (const keypair of peer.keypairs.all()) next = Math.min(next, keypair.rejectAt);
     }
@@ -386,6 +387,10 @@ export class Device implements DataPlaneEvents {
     if (now >= (peer.confirmAt[0] ?? NEVER)) {
       peer.confirmAt.shift();
       plane.sendKeepalive(peer.slot);
+    }
+    if (now >= (peer.unsettled?.handshakeAt ?? NEVER)) {
+      peer.unsettled = undefined;
+      this.initiate(peer, false, now);
     }
     if (now >= this.rotationDue(peer)) {
       peer.rotation?.attempted(now);

@@ -2,7 +2,7 @@ import { copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { CookieGenerator } from '../noise/cookie.ts';
 import type { Initiator } from '../noise/initiator.ts';
-import { Keypairs } from '../session/keypairs.ts';
+import { type Keypair, Keypairs } from '../session/keypairs.ts';
 import { Timers } from '../session/timers.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { TAI64N_LENGTH } from '../wire/tai64n.ts';
@@ -58,6 +58,13 @@ export class Peer {
   /** When and under which generation we last answered an initiation of this peer. */
   answeredAt = Number.NEGATIVE_INFINITY;
   answeredGeneration = 0;
+  /**
+   * After crossing initiations: the keypair that was initiated here, and when (ms) to make another
+   * handshake if the peer, which then has not heard us for sure, was not heard on it. Once for each
+   * generation.
+   */
+  unsettled: { readonly keypair: Keypair; readonly handshakeAt: number } | undefined;
+  crossedGeneration = 0;
   /** Times at which an unconfirmed initiator's keypair gets its confirming keepalive again. */
   confirmAt: number[] = [];
   /** How often a responder in a rotation still answers the initiator's confirming keepalives. */

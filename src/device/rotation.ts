@@ -9,6 +9,19 @@ const JITTER_PER_PEER = 20;
 /** The side that waits for the other one starts by itself after at most this. */
 const MAX_YIELD = 500;
 
+/**
+ * Own tuning, ms: after initiations crossed, this side makes another handshake unless it was heard. The
+ * official implementation acts on messages in several threads, and one that answers an initiation
+ * while it takes in a response may mix the two up: it then sends on keys on which it hears nothing,
+ * until 15 s of silence make it try again.
+ */
+const HANDSHAKE_AFTER_CROSSING = { smaller: 500, larger: 1000 };
+
+/** When to make sure of a peer with which initiations crossed at `now`. */
+export function afterCrossing(now: number, isSmaller: boolean): number {
+  return now + HANDSHAKE_AFTER_CROSSING[isSmaller ? 'smaller' : 'larger'];
+}
+
 export interface RotationSettings {
   /** ms that superseded keypairs are still received on. */
   readonly grace: number;

@@ -5,6 +5,7 @@ import { REJECT_AFTER_TIME, REKEY_AFTER_TIME } from '../session/limits.ts';
 import { type DataPlane, NO_KEYPAIR } from './data-plane.ts';
 import type { IndexTable } from './index-table.ts';
 import type { Peer, PendingInitiation } from './peer.ts';
+import { afterCrossing } from './rotation.ts';
 import { Slots } from './slots.ts';
 
 /** What a receiver index stands for. */
@@ -73,6 +74,7 @@ export class Sessions {
     };
     this.bySlot[slot] = { peer, keypair };
     this.discard(peer.keypairs.add(keypair));
+    peer.unsettled = undefined;
     peer.timers.sessionDerived(now);
     this.plane.installKeypair(
       {
@@ -96,6 +98,11 @@ export class Sessions {
 
   /** The initiator's keypair is ready: send on it, which also confirms it to the responder. */
   initiatorReady(peer: Peer, keypair: Keypair, now: number): void {
+    const { generation } = keypair;
+    if (peer.crossedGeneration < generation && peer.keypairs.hasCrossed(keypair)) {
+      peer.crossedGeneration = generation;
+      peer.unsettled = { keypair, handshakeAt: afterCrossing(now, peer.keypairs.isSmaller) };
+    }
     if (!peer.keypairs.promote(keypair, 'derived')) return;
     peer.renewalAsked = false;
     this.plane.sendOn(peer.slot, keypair.slot, true);
@@ -112,6 +119,7 @@ export class Sessions {
     if (entry === undefined || entry.keypair.confirmedAt !== undefined) return undefined;
     const { peer, keypair } = entry;
     keypair.confirmedAt = now;
+    if (peer.unsettled?.keypair === keypair) peer.unsettled = undefined;
     if (peer.keypairs.sending === keypair) peer.confirmAt = [];
     else if (peer.keypairs.promote(keypair, 'received')) {
       peer.renewalAsked = false;

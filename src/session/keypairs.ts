@@ -77,6 +77,16 @@ export class Keypairs {
     return true;
   }
 
+  /** The peer's initiation was answered while `initiated`, of the same generation, was under way. */
+  hasCrossed(initiated: Keypair): boolean {
+    return this.all().some(
+      (other) =>
+        !other.isInitiator &&
+        other.generation === initiated.generation &&
+        crossed(initiated, other),
+    );
+  }
+
   /** Takes out every keypair that `matches`. Returns them. */
   remove(matches: (keypair: Keypair) => boolean): Keypair[] {
     const removed = this.receiveOnly.filter(matches);

@@ -441,6 +441,60 @@ describe('crossing initiations', () => {
   });
 });
 
+describe('after crossing initiations of a rotation', () => {
+  /** Both begin generation 2 at once, over a link that takes 20 ms. */
+  function cross(): void {
+    members();
+    simulation.delay = () => 20;
+    both(2);
+    ledger.send(b, a); // packets under way do not matter
+    const initiate = (node: SimulatedNode) => {
+      const device = node.core.device as unknown as {
+        initiate(peer: unknown, isRetry: boolean, now: number): void;
+        peers: { all(): Iterable<unknown> };
+      };
+      for (const peer of device.peers.all()) device.initiate(peer, false, node.clock);
+    };
+    initiate(a);
+    initiate(b);
+  }
+
+  // As the official implementation does if one of its threads answers the initiation while another
+  // takes in the response: it sends on a session on which it hears nothing.
+  test.each(['a', 'b'] as const)(
+    'a peer that mixed up the two is reached again within 1.5 s (%s)',
+    (deaf) => {
+      cross();
+      const began = simulation.now;
+      let tried = 0;
+      simulation.filter = (datagram, _from, to) => {
+        if (datagram[0] === 1 && simulation.now > began) tried++;
+        const isLost = tried === 0 && datagram[0] === 4 && to === (deaf === 'a' ? a : b);
+        return !isLost;
+      };
+      simulation.runFor(1500);
+      expect(tried).toBeGreaterThan(0);
+      const [from, to] = deaf === 'a' ? [b, a] : [a, b];
+      const before = ledger.missing;
+      for (let i = 0; i < 10; i++) {
+        ledger.send(from, to);
+        simulation.runFor(20);
+      }
+      simulation.runFor(100);
+      expect(ledger.missing).toBe(before);
+    },
+  );
+
+  test('costs at most one more handshake of each side, once', () => {
+    cross();
+    tap = new Tap(simulation);
+    simulation.runFor(30_000);
+    expect(tap.of('initiation').length).toBeLessThanOrEqual(2);
+    expectSameSession();
+    expect(ledger.missing).toBe(0);
+  });
+});
+
 test('timestamps of initiations grow even if the wall clock is set back', () => {
   members();
   const stamps: string[] = [];
