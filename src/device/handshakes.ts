@@ -44,7 +44,7 @@ export interface HandshakesOptions {
   readonly reject: (reason: RejectReason) => void;
 }
 
-/** Makes and consumes handshake messages. A rejected message has changed nothing. */
+/** Makes and consumes handshake messages. A rejected message has changed nothing (but see `noteTimestamp`). */
 export class Handshakes {
   private readonly options: HandshakesOptions;
   private readonly rateLimiter = new RateLimiter();
@@ -171,6 +171,7 @@ export class Handshakes {
     const peer = peers.get(remoteStatic);
     if (peer?.staticStatic === undefined) {
       this.rememberUnknown(remoteStatic, now);
+      this.noteTimestamp(identity, noise, remoteStatic, initiation.encryptedTimestamp);
       return 'initiatorUnknown';
     }
     const timestamp = noise.readPayload(initiation.encryptedTimestamp, peer.staticStatic);
@@ -187,6 +188,23 @@ export class Handshakes {
     peer.timers.authenticatedPacketReceived(now);
     this.respond(peer, noise, initiation.sender, source, now);
     return undefined;
+  }
+
+  /** What a removed peer sends while it is out cannot be replayed either once it is in again. */
+  private noteTimestamp(
+    identity: Identity,
+    noise: Responder,
+    remoteStatic: Uint8Array,
+    encryptedTimestamp: Uint8Array,
+  ): void {
+    const memory = this.options.peers.memoryOfRemoved(remoteStatic);
+    const staticStatic = memory && identity.key.agree(remoteStatic);
+    if (memory === undefined || staticStatic === undefined) return;
+    const timestamp = noise.readPayload(encryptedTimestamp, staticStatic);
+    zeroize(staticStatic);
+    if (timestamp !== undefined && isAfterTai64n(timestamp, memory.receivedTimestamp)) {
+      memory.receivedTimestamp.set(timestamp);
+    }
   }
 
   /** Paper 5.4.3. The response leaves only once the data path receives on the new keypair. */

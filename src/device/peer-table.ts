@@ -39,6 +39,11 @@ export class PeerTable {
     return this.byKey.values();
   }
 
+  /** What is kept of a peer that was removed. */
+  memoryOfRemoved(publicKey: Uint8Array): HandshakeMemory | undefined {
+    return this.remembered.get(keyId(publicKey));
+  }
+
   /** Undefined if every slot is taken. */
   add(crypto: CryptoProvider, publicKey: Uint8Array, random: () => number): Peer | undefined {
     const slot = this.slots.take();
