@@ -14,9 +14,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   device: ['session', 'noise', 'wire', 'crypto'],
   io: ['wire'],
   tunnel: ['device', 'datapath', 'session', 'noise', 'wire', 'crypto', 'io'],
-  contract: ['crypto'],
-  controller: ['contract', 'crypto'],
-  agent: ['contract', 'crypto', 'tunnel', 'io'],
+  contract: ['wire', 'crypto'],
+  controller: ['contract', 'wire', 'crypto'],
+  agent: ['contract', 'wire', 'crypto', 'tunnel', 'io'],
   mesh: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io'],
 };
 

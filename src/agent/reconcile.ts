@@ -1,6 +1,6 @@
 import { equalBytes } from '../contract/encoding.ts';
 import type { DeviceChange, PeerChange } from '../tunnel/create-tunnel.ts';
-import { parseEndpoint, parseIpv4 } from './address.ts';
+import { parseAddress, parseEndpoint } from '../wire/address-text.ts';
 
 /** What is in force for one peer. */
 export interface DesiredPeer {
@@ -56,7 +56,7 @@ function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange
     generation: peer.generation,
     expireBefore: peer.sinceEpoch,
     replaceAllowedIps: true,
-    allowedIps: [{ prefix: { address: parseIpv4(peer.tunnelAddress)!, length: 32 } }],
+    allowedIps: [{ prefix: { address: parseAddress(peer.tunnelAddress)!, length: 32 } }],
   };
   // An endpoint that the config merely repeats must not undo roaming.
   if (peer.endpoint === null || peer.endpoint === known?.endpoint) return change;

@@ -1,6 +1,6 @@
 import { equalBytes } from '../contract/encoding.ts';
 import type { Tunnel } from '../tunnel/create-tunnel.ts';
-import { formatEndpoint } from './address.ts';
+import { formatEndpoint } from '../wire/address-text.ts';
 import type { DataPath } from './backend.ts';
 import type { AgentClock } from './clock.ts';
 import type { ConfigAgent } from './config-agent.ts';

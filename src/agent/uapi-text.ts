@@ -1,5 +1,5 @@
 import type { DeviceChange, PeerChange, PeerStatus } from '../tunnel/create-tunnel.ts';
-import { formatEndpoint, parseEndpoint, parseIpv4 } from './address.ts';
+import { formatEndpoint, formatPrefix, parseEndpoint, parsePrefix } from '../wire/address-text.ts';
 
 /**
  * The client's half of WireGuard's cross-platform configuration protocol
@@ -32,7 +32,7 @@ function peerLines(peer: PeerChange, lines: string[]): void {
   if (peer.replaceAllowedIps) lines.push('replace_allowed_ips=true');
   for (const { prefix, remove } of peer.allowedIps ?? []) {
     const sign = remove ? '-' : '';
-    lines.push(`allowed_ip=${sign}${prefix.address.join('.')}/${prefix.length}`);
+    lines.push(`allowed_ip=${sign}${formatPrefix(prefix)}`);
   }
 }
 
@@ -85,9 +85,7 @@ export function parseGet(answer: string): ForeignStatus {
         if (peer) peer.txBytes = Number(value);
         break;
       case 'allowed_ip': {
-        const [address, length] = value.split('/');
-        const bytes = parseIpv4(address ?? '');
-        const prefix = bytes && { address: bytes, length: Number(length) };
+        const prefix = parsePrefix(value);
         if (peer && prefix) peer.allowedIps = [...peer.allowedIps, prefix];
         break;
       }

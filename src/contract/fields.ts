@@ -71,8 +71,27 @@ export const tunnelPrefixField = {
 const PORT =
   '(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})';
 
-/** Where a node's UDP socket can be reached; names are not resolved by anyone. */
-export const ENDPOINT_PATTERN = `^(?:${IPV4}|\\[[0-9a-f:.]{2,45}\\]):${PORT}$`;
+/** IPv6address of RFC 3986 section 3.2.2, in lower case. */
+function ipv6Pattern(): string {
+  const group = '[0-9a-f]{1,4}';
+  const last32 = `(?:${group}:${group}|${IPV4})`;
+  const before = (most: number) => `(?:(?:${group}:){0,${most - 1}}${group})?`;
+  const withGap = [1, 2, 3, 4, 5].map((n) => `${before(n)}::(?:${group}:){${5 - n}}${last32}`);
+  return [
+    `(?:${group}:){6}${last32}`,
+    `::(?:${group}:){5}${last32}`,
+    ...withGap,
+    `${before(6)}::${group}`,
+    `${before(7)}::`,
+  ].join('|');
+}
+
+/**
+ * Where a node's UDP socket can be reached; names are not resolved by anyone. What it takes,
+ * `parseEndpoint` reads, and the other way round but for scopes, which mean something on one
+ * machine only, and upper case.
+ */
+export const ENDPOINT_PATTERN = `^(?:${IPV4}|\\[(?:${ipv6Pattern()})\\]):${PORT}$`;
 
 export const endpointField = {
   type: ['string', 'null'],

@@ -113,12 +113,15 @@ export function formatPrefix(prefix: Prefix): string {
   return `${formatAddress(prefix.address)}/${prefix.length}`;
 }
 
+const noScopes: ScopeOf = () => undefined;
+
 /**
  * `1.2.3.4:51820`, `[2001:db8::1]:51820`, `[fe80::1%3]:51820`, `[fe80::1%eth0]:51820`. An
- * IPv4-mapped address becomes IPv4: that is where its packets go. Undefined if it is malformed.
+ * IPv4-mapped address becomes IPv4: that is where its packets go. Undefined if it is malformed or
+ * its port is 0. Scopes by name are known only with `scopeOf`.
  */
-export function parseEndpoint(text: string, scopeOf: ScopeOf): Endpoint | undefined {
-  const parts = /^(?:\[([^[\]%]+)(?:%([^[\]%]+))?\]|([^:[\]%]+)):([0-9]{1,5})$/.exec(text);
+export function parseEndpoint(text: string, scopeOf: ScopeOf = noScopes): Endpoint | undefined {
+  const parts = /^(?:\[([^[\]%]+)(?:%([^[\]%]+))?\]|([^:[\]%]+)):([1-9][0-9]{0,4})$/.exec(text);
   if (parts === null) return undefined;
   const [, bracketed, scopeText, plain, portText] = parts;
   const port = Number(portText);

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatEndpoint, parseEndpoint } from '../../src/agent/address.ts';
 import { type DesiredPeer, reconcile, removalsOf } from '../../src/agent/reconcile.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { FakeTunnel } from './support/fake-tunnel.ts';
@@ -100,21 +99,4 @@ test('whatever the two peer lists are, the device ends with the second one', asy
       expect(found.sort()).toEqual(expected.sort());
     }),
   );
-});
-
-test('endpoints survive being parsed and formatted', () => {
-  for (const text of ['192.0.2.1:1', '255.255.255.255:65535', '[2001:db8::1]:51820', '[::1]:1']) {
-    expect(formatEndpoint(parseEndpoint(text)!)).toBe(text);
-  }
-  expect(formatEndpoint(parseEndpoint('[2001:DB8:0::0:1]:2')!)).toBe('[2001:db8::1]:2');
-  for (const text of [
-    '',
-    '192.0.2.1',
-    '192.0.2.1:0',
-    '192.0.2.1:65536',
-    'host:1',
-    '[::1%eth0]:1',
-  ]) {
-    expect(parseEndpoint(text)).toBeUndefined();
-  }
 });

@@ -99,7 +99,7 @@ test('refuses malformed prefixes', () => {
 });
 
 test('reads and writes endpoints with their scopes', () => {
-  for (const text of ['1.2.3.4:51820', '[2001:db8::1]:1', '[fe80::1%3]:65535', '1.2.3.4:0']) {
+  for (const text of ['1.2.3.4:51820', '[2001:db8::1]:1', '[fe80::1%3]:65535', '[::1]:1']) {
     expect(formatEndpoint(parseEndpoint(text, none)!)).toBe(text);
   }
   const named = parseEndpoint('[fe80::1%eth0]:7', (name) => (name === 'eth0' ? 12 : undefined));
@@ -109,6 +109,10 @@ test('reads and writes endpoints with their scopes', () => {
     port: 7,
     scope: 12,
   });
+});
+
+test('an endpoint written in another way is the same endpoint', () => {
+  expect(formatEndpoint(parseEndpoint('[2001:DB8:0::0:1]:2')!)).toBe('[2001:db8::1]:2');
 });
 
 test('takes an IPv4-mapped endpoint for what it is', () => {
@@ -125,6 +129,9 @@ test('refuses malformed endpoints', () => {
     '1.2.3.4',
     '1.2.3.4:',
     '1.2.3.4:65536',
+    '1.2.3.4:0',
+    '1.2.3.4:051820',
+    '[1::2::3]:5',
     '1.2.3.4:+1',
     '[1.2.3.4]:1',
     '2001:db8::1:1',
