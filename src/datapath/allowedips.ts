@@ -1,3 +1,4 @@
+import { ENDPOINT } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { NONE } from './memory.ts';
 
@@ -45,6 +46,21 @@ export class AllowedIps {
     );
   }
 
+  /**
+   * Whether the endpoint in ENDPOINT form at byte `offset` of `view` is routed to a peer by more than
+   * a default route: that one has exceptions, or no tunnel would work with it, and the system's own
+   * routing table knows them.
+   */
+  routesEndpoint(view: DataView, offset: number): boolean {
+    const address = offset + ENDPOINT.address;
+    if (view.getUint16(offset + ENDPOINT.family, true) === 4) {
+      if (this.lookup4(view, address) === NONE) return false;
+      return this.v4.longestMatch(view, address) >= DEFAULT_ROUTE_BELOW.v4;
+    }
+    if (this.lookup6(view, address) === NONE) return false;
+    return this.v6.longestMatch(view, address) >= DEFAULT_ROUTE_BELOW.v6;
+  }
+
   private trie(prefix: Prefix): PrefixTrie {
     const { address, length } = prefix;
     if (address.length !== 4 && address.length !== 16) {
@@ -56,6 +72,12 @@ export class AllowedIps {
     return address.length === 4 ? this.v4 : this.v6;
   }
 }
+
+/**
+ * Own tuning, bits: shorter prefixes are default routes or their pieces (0.0.0.0/1, 2000::/3). No
+ * network has one that short.
+ */
+const DEFAULT_ROUTE_BELOW = { v4: 8, v6: 8 };
 
 // Words of a node behind its key.
 const LENGTH = 0; // prefix length in bits
@@ -126,6 +148,23 @@ class PrefixTrie {
       at = nodes[at + 4 + CHILD0 + ((word >>> (31 - (length & 31))) & 1)]! * stride;
     }
     return found;
+  }
+
+  /** Length in bits of the longest prefix with a peer that the address at `offset` has, or -1. */
+  longestMatch(view: DataView, offset: number): number {
+    for (let word = 0; word < this.keyWords; word++) {
+      this.key[word] = view.getInt32(offset + word * 4, false);
+    }
+    let longest = -1;
+    let node = this.root;
+    while (node !== 0) {
+      const length = this.get(node, LENGTH);
+      if (this.commonBits(node) < length) break;
+      if (this.get(node, PEER) !== NONE) longest = length;
+      if (length === this.keyWords * 32) break;
+      node = this.get(node, CHILD0 + this.bitOfKey(length));
+    }
+    return longest;
   }
 
   insert(prefix: Prefix, peer: number): void {

@@ -8,6 +8,7 @@ import { MESSAGE_TYPE } from '../wire/message-type.ts';
 import { RESPONSE } from '../wire/response.ts';
 import { TRANSPORT_DATA } from '../wire/transport-data.ts';
 import { Coalescer } from './coalesce.ts';
+import { EndpointRules } from './endpoint-rules.ts';
 import { IndexTable } from './index-table.ts';
 import { letGoOfKey } from './key-holders.ts';
 import { BUFFER, DROP, KEYPAIR, LANE_PEER, NONE, NOT_DROPPED } from './memory.ts';
@@ -26,6 +27,7 @@ import type { InboundOptions, InboundPath } from './sinks.ts';
 export class Inbound implements InboundPath {
   private readonly options: InboundOptions;
   private readonly coalescer: Coalescer;
+  private readonly endpointRules: EndpointRules;
   private readonly keypairs: IndexTable;
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
@@ -48,6 +50,7 @@ export class Inbound implements InboundPath {
     const { memory, thread } = options;
     this.options = options;
     this.coalescer = new Coalescer(options);
+    this.endpointRules = new EndpointRules(memory, options.allowedIps);
     this.keypairs = new IndexTable(memory.layout.maxKeypairs);
     this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
     this.indexOfKeypair = new Int32Array(memory.layout.maxKeypairs);
@@ -70,6 +73,10 @@ export class Inbound implements InboundPath {
     const end = offset + length;
     const step = segmentSize > 0 ? segmentSize : length;
     let at = offset;
+    if (this.endpointRules.arrivedThroughTunnel(endpointOffset)) {
+      memory.addDrops(thread, DROP.arrivedThroughTunnel, Math.max(1, Math.ceil(length / step)));
+      return;
+    }
     this.comparedPeer = NONE;
     // At least once: an empty datagram is one, too.
     do {
@@ -189,9 +196,7 @@ export class Inbound implements InboundPath {
     this.received(peer, keypair, length, padded > 0, now);
     if (peer !== this.comparedPeer) {
       this.comparedPeer = peer;
-      if (endpointDiffers(memory, peer, endpointOffset)) {
-        writeEndpoint(memory, peer, endpointOffset);
-      }
+      if (endpointDiffers(memory, peer, endpointOffset)) this.roam(peer, endpointOffset);
     }
     if (this.confirmed[slot] === 0) {
       this.confirmed[slot] = 1;
@@ -208,6 +213,15 @@ export class Inbound implements InboundPath {
     // The next one goes behind it, aligned so that its header fields are.
     else if (kept) this.opened = (packet + total + 63) & ~63;
     return NOT_DROPPED;
+  }
+
+  private roam(peer: number, endpointOffset: number): void {
+    const { memory, thread } = this.options;
+    if (this.endpointRules.mayRoamTo(endpointOffset)) {
+      writeEndpoint(memory, peer, endpointOffset);
+    } else {
+      memory.addDrops(thread, DROP.roamingRefused, 1);
+    }
   }
 
   private peerOfSource(packet: number): number {

@@ -25,6 +25,19 @@ export interface MemoryLayout {
   readonly lanes: number;
 }
 
+/**
+ * What control tells all data threads of the device (byte offsets into the memory). i32, atomic,
+ * 0 = none.
+ */
+export const DEVICE = {
+  /** UDP port of the device's own socket. */
+  port: 64,
+  /** SO_MARK: what is sent with one is routed by other rules than what the machine itself sends. */
+  fwmark: 68,
+  /** Interface index of the TUN device, if it is in the namespace of the socket. */
+  tunInterface: 72,
+} as const;
+
 /** Fields of a keypair slot (byte offsets). Written by control at installation unless noted. */
 export const KEYPAIR = {
   sendKey: 0,
@@ -120,6 +133,12 @@ export const DROP = {
   udpTruncated: 16,
   // outbound: a handshake was given up while packets waited for it
   stagedGivenUp: 17,
+  // outbound: the peer's endpoint is inside the tunnel
+  endpointInTunnel: 18,
+  // inbound: it came in through the device's own TUN
+  arrivedThroughTunnel: 19,
+  // inbound: taken in, but the peer's endpoint was not moved to where it came from
+  roamingRefused: 20,
 } as const;
 /** In place of a DROP reason: the packet was sent, staged, kept or written. */
 export const NOT_DROPPED = -1;

@@ -29,8 +29,8 @@ export interface OutboundSink {
   /**
    * Sends `length` bytes at `offset` to the peer's endpoint as datagrams of `segmentSize` bytes
    * (the last may be shorter): one sendmsg with UDP_SEGMENT if `length > segmentSize`. At most 64
-   * datagrams and 65,507 bytes. The sink reads the endpoint (`readEndpoint`) and counts
-   * `noEndpoint` and `udpSendFailed`.
+   * datagrams and 65,507 bytes. The sink reads the endpoint (`readEndpoint`), asks `EndpointRules`,
+   * and counts `noEndpoint`, `endpointInTunnel` and `udpSendFailed`.
    */
   sendDatagrams(peer: number, offset: number, length: number, segmentSize: number): void;
   /** Packets are staged without a usable keypair, or the sending one is due. Once until control clears PEER.handshakeWanted. */

@@ -1,4 +1,10 @@
 import { isZero } from '../crypto/bytes.ts';
+import {
+  endpointFault,
+  explainEndpointFault,
+  type LocalFacts,
+} from '../wire/acceptable-endpoint.ts';
+import { formatEndpoint } from '../wire/address-text.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import type { DeviceChange, PeerChange } from './config.ts';
@@ -32,18 +38,27 @@ function checkPrefix(field: string, prefix: Prefix): void {
   checkInteger(`${field}.length`, prefix.length, prefix.address.length * 8);
 }
 
-function checkEndpoint(field: string, endpoint: Endpoint): void {
+/**
+ * An endpoint inside the tunnel is taken nonetheless: whether it is one may change with any other
+ * peer's allowed-ips, so it is looked at whenever something is to be sent there.
+ */
+function checkEndpoint(field: string, endpoint: Endpoint, local: LocalFacts): void {
   checkAddress(`${field}.address`, endpoint.address);
   if (endpoint.address.length !== (endpoint.family === 4 ? 4 : 16)) {
     invalid(`${field}.family`, 'the family of its address');
   }
   checkInteger(`${field}.port`, endpoint.port, MAX_U16);
+  const fault = endpointFault(endpoint, local);
+  if (fault !== undefined && fault !== 'routedIntoTunnel') {
+    const text = explainEndpointFault(formatEndpoint(endpoint), fault);
+    throw new TunnelError('invalid_argument', `${field}: ${text}`);
+  }
 }
 
-function checkPeer(field: string, peer: PeerChange): void {
+function checkPeer(field: string, peer: PeerChange, local: LocalFacts): void {
   checkKey(`${field}.publicKey`, peer.publicKey);
   if (peer.presharedKey !== undefined) checkKey(`${field}.presharedKey`, peer.presharedKey);
-  if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint);
+  if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint, local);
   if (peer.persistentKeepalive !== undefined) {
     checkInteger(`${field}.persistentKeepalive`, peer.persistentKeepalive, MAX_U16);
   }
@@ -65,7 +80,7 @@ function checkPeer(field: string, peer: PeerChange): void {
  */
 export function checkChange(
   change: DeviceChange,
-  limits: { requirePsk: boolean; freePeers: number },
+  limits: { requirePsk: boolean; freePeers: number; local: LocalFacts },
   peerOf: (publicKey: Uint8Array) => { generation: number; hasPresharedKey: boolean } | undefined,
 ): void {
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
@@ -74,7 +89,7 @@ export function checkChange(
   let added = 0;
   change.peers?.forEach((peer, i) => {
     const field = `peers[${i}]`;
-    checkPeer(field, peer);
+    checkPeer(field, peer, limits.local);
     if (peer.remove) return;
     const present = change.replacePeers ? undefined : peerOf(peer.publicKey);
     if (present === undefined && peer.updateOnly) return;

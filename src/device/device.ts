@@ -1,6 +1,7 @@
 import { constantTimeEqual, copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_TIMEOUT } from '../session/limits.ts';
+import { ANYWHERE, type LocalFacts } from '../wire/acceptable-endpoint.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import { readU32 } from '../wire/message-type.ts';
 import { maskPrefix, type Prefix } from '../wire/prefix.ts';
@@ -55,6 +56,8 @@ export interface DeviceOptions {
   readonly wallClock: () => number;
   /** Sends a handshake message. */
   readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
+  /** What is known of the own machine. Default: nothing. */
+  readonly local?: LocalFacts;
   /** Called when a handshake was completed in either role. */
   readonly onHandshake?: (publicKey: Uint8Array, generation: number) => void;
 }
@@ -77,6 +80,7 @@ export class Device implements DataPlaneEvents {
   private readonly handshakes: Handshakes;
   private readonly queue = new HandshakeQueue();
   private readonly rotation: RotationSettings;
+  private readonly local: LocalFacts;
   private readonly sampled: PeerActivity = newActivity();
   /** Which peer each allowed prefix goes to: a prefix belongs to one peer at a time. */
   private readonly routes = new Map<string, Peer>();
@@ -88,6 +92,7 @@ export class Device implements DataPlaneEvents {
     this.options = options;
     const { crypto, random, plane, wallClock, send } = options;
     this.rotation = options.rotation ?? DEFAULT_ROTATION;
+    this.local = options.local ?? ANYWHERE;
     this.peers = new PeerTable(options.maxPeers);
     this.indexes = new IndexTable(random);
     this.sessions = new Sessions(plane, this.indexes, options.maxKeypairs, this.rotation.grace);
@@ -100,6 +105,7 @@ export class Device implements DataPlaneEvents {
       sessions: this.sessions,
       requirePsk: options.requirePsk ?? false,
       load: options.load,
+      local: this.local,
       wallClock,
       send,
       completed: (peer, generation) => this.handshakeCompleted(peer, generation),
@@ -119,7 +125,11 @@ export class Device implements DataPlaneEvents {
   configure(change: DeviceChange, now: number, done: () => void = () => {}): void {
     checkChange(
       change,
-      { requirePsk: this.options.requirePsk ?? false, freePeers: this.peers.free },
+      {
+        requirePsk: this.options.requirePsk ?? false,
+        freePeers: this.peers.free,
+        local: this.local,
+      },
       (publicKey) => this.peers.get(publicKey),
     );
     const barrier = new Barrier(done);

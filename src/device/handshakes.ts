@@ -4,6 +4,7 @@ import { CookieChecker, cookieSource } from '../noise/cookie.ts';
 import { Initiator } from '../noise/initiator.ts';
 import { Responder } from '../noise/responder.ts';
 import { MAX_PENDING_INITIATIONS } from '../session/limits.ts';
+import { acceptableEndpoint, arrivedFrom, type LocalFacts } from '../wire/acceptable-endpoint.ts';
 import { parseCookieReply } from '../wire/cookie-reply.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import { encodeInitiation, INITIATION, parseInitiation } from '../wire/initiation.ts';
@@ -37,6 +38,7 @@ export interface HandshakesOptions {
   readonly sessions: Sessions;
   readonly requirePsk: boolean;
   readonly load: HandshakeLoad | undefined;
+  readonly local: LocalFacts;
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number;
   readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
@@ -73,13 +75,17 @@ export class Handshakes {
 
   /**
    * Sends an initiation (paper 5.4.2). False if that is not possible now: no identity, no
-   * endpoint, no pre-shared key where one is required.
+   * endpoint or one inside the tunnel, no pre-shared key where one is required.
    */
   initiate(peer: Peer, isRetry: boolean, now: number): boolean {
     const { crypto, random, plane, indexes, send, requirePsk } = this.options;
     const endpoint = plane.getEndpoint(peer.slot);
     if (this.identity === undefined || peer.staticStatic === undefined) return false;
     if (endpoint === undefined || (requirePsk && !peer.hasPresharedKey)) return false;
+    if (!this.mayAnswer(endpoint)) {
+      this.options.reject('endpointUnacceptable');
+      return false;
+    }
     const ephemeralPrivate = random(32);
     const noise = new Initiator({
       crypto,
@@ -143,7 +149,11 @@ export class Handshakes {
     if (parsed === undefined) return 'handshakeMalformed';
     if (!this.checker.hasValidMac1(message)) return 'mac1Invalid';
     const rateHigh = this.options.load?.count(now) ?? false;
-    if (queueLong || rateHigh) {
+    const isUnderLoad = queueLong || rateHigh;
+    // What follows from the message would be sent there. A response only confirms what was asked
+    // for: it is taken in, and the endpoint stays.
+    if ((isInitiation || isUnderLoad) && !this.mayAnswer(source)) return 'endpointUnacceptable';
+    if (isUnderLoad) {
       const sender = cookieSource(source.address, source.port);
       if (!this.checker.hasValidMac2(message, sender, now)) {
         const sentBy = readU32(message, INITIATION.sender); // same place in both messages
@@ -262,7 +272,7 @@ export class Handshakes {
     // Its index goes on as the keypair's; the other attempts are superfluous.
     peer.initiations.splice(peer.initiations.indexOf(initiation), 1);
     this.abandon(peer);
-    plane.setEndpoint(peer.slot, source);
+    if (this.mayAnswer(source)) plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
     peer.timers.handshakeComplete();
@@ -277,6 +287,11 @@ export class Handshakes {
     });
     completed(peer, peer.generation);
     return undefined;
+  }
+
+  /** Whether something may be sent to where a message came from, or to an endpoint in use. */
+  private mayAnswer(endpoint: Endpoint): boolean {
+    return acceptableEndpoint(endpoint, arrivedFrom(endpoint, this.options.local));
   }
 
   private consumeCookieReply(message: Uint8Array, now: number): RejectReason | undefined {

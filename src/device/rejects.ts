@@ -4,6 +4,8 @@ export const REJECTS = [
   'handshakeQueueOverflow',
   'handshakeWhileDown',
   'handshakeNoIdentity',
+  /** From or to where datagrams must not be sent (wire/acceptable-endpoint). */
+  'endpointUnacceptable',
   'mac1Invalid',
   'underLoadCookieSent',
   'rateLimited',

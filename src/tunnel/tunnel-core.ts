@@ -2,8 +2,16 @@ import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { TransportAeadFactory } from '../crypto/transport-aead.ts';
 import { AllowedIps } from '../datapath/allowedips.ts';
 import type { MemoryKernelFactory } from '../datapath/checksum.ts';
+import { EndpointRules } from '../datapath/endpoint-rules.ts';
 import { Inbound } from '../datapath/inbound.ts';
-import { BUFFER, DROP, DROP_REASONS, type MemoryLayout, PacketMemory } from '../datapath/memory.ts';
+import {
+  BUFFER,
+  DEVICE,
+  DROP,
+  DROP_REASONS,
+  type MemoryLayout,
+  PacketMemory,
+} from '../datapath/memory.ts';
 import { Outbound } from '../datapath/outbound.ts';
 import { readEndpoint } from '../datapath/peer-endpoint.ts';
 import type { InboundSink, OutboundSink } from '../datapath/sinks.ts';
@@ -12,6 +20,8 @@ import { Device } from '../device/device.ts';
 import { HandshakeLoad } from '../device/handshake-load.ts';
 import type { RotationSettings } from '../device/rotation.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
+import type { Prefix } from '../wire/prefix.ts';
+import { DeviceFacts } from './device-facts.ts';
 import { SameThreadPlane } from './same-thread-plane.ts';
 
 /** The outside of a tunnel core. Arrays are views, valid until the call returns. */
@@ -34,6 +44,8 @@ export interface TunnelCoreOptions {
   readonly requirePsk?: boolean;
   readonly rotation?: RotationSettings;
   readonly onHandshake?: (publicKey: Uint8Array, generation: number) => void;
+  /** Addresses of this machine with their networks' prefix lengths. Default: none known. */
+  readonly localAddresses?: () => readonly Prefix[];
 }
 
 /** Own tuning: the sending keypair, eight received on, and room for changes under way. */
@@ -52,6 +64,7 @@ export class TunnelCore {
   private readonly memory: PacketMemory;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
+  private readonly endpointRules: EndpointRules;
   private readonly plane: SameThreadPlane;
   /** The data path must not be called from within its own events: they wait here. */
   private readonly events: (() => void)[] = [];
@@ -89,8 +102,10 @@ export class TunnelCore {
       coalesceUdp: false,
     });
     this.plane = new SameThreadPlane(this.memory, this.outbound, this.inbound, allowedIps);
+    this.endpointRules = new EndpointRules(this.memory, allowedIps);
     this.device = new Device({
       ...options,
+      local: new DeviceFacts(this.memory, allowedIps, options.localAddresses ?? (() => [])),
       plane: this.plane,
       maxPeers,
       maxKeypairs: layout.maxKeypairs,
@@ -162,6 +177,11 @@ export class TunnelCore {
     return this.device.nextPoll(now);
   }
 
+  /** The port of the socket that datagrams leave from and come in at. */
+  set port(port: number) {
+    Atomics.store(this.memory.i32, DEVICE.port >> 2, port);
+  }
+
   set mtu(mtu: number) {
     this.outbound.mtu = mtu;
   }
@@ -199,6 +219,10 @@ export class TunnelCore {
         const at = this.memory.buffers(0) + BUFFER.outboundDriver + 64;
         if (!readEndpoint(this.memory, peer, at)) {
           this.memory.addDrops(0, DROP.noEndpoint, Math.ceil(length / segmentSize));
+          return;
+        }
+        if (this.endpointRules.isRoutedIntoTunnel(at)) {
+          this.memory.addDrops(0, DROP.endpointInTunnel, Math.ceil(length / segmentSize));
           return;
         }
         const endpoint = decodeEndpoint(u8, at)!;

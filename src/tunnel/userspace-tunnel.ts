@@ -9,6 +9,7 @@ import { PortableUdp } from '../io/portable/udp.ts';
 import { type PacketListener, type PingOptions, VirtualTun } from '../io/portable/virtual-tun.ts';
 import { SuspendDetector } from '../io/suspend.ts';
 import { parseAddress } from '../wire/address-text.ts';
+import { machineAddresses } from './device-facts.ts';
 import {
   DEFAULT_MTU,
   initialChange,
@@ -88,6 +89,7 @@ class DgramTunnel implements UserspaceTunnel {
       mtu: options.mtu ?? DEFAULT_MTU,
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
       ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
+      localAddresses: machineAddresses,
       output: {
         sendDatagram: (datagram, endpoint) => this.udp?.send(datagram, endpoint),
         deliver: (packet) => this.tun.receive(packet),
@@ -124,6 +126,7 @@ class DgramTunnel implements UserspaceTunnel {
         { cause: error },
       );
     }
+    this.core.port = this.udp.port;
     await before?.close();
   }
 

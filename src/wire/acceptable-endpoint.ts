@@ -27,6 +27,19 @@ export const ANYWHERE: LocalFacts = {
   isRoutedIntoTunnel: () => false,
 };
 
+/**
+ * `local` as far as it matters for an endpoint that something came from: the one local address that
+ * counts is that which it was sent to, and if it came over loopback, the peer is on this machine.
+ */
+export function arrivedFrom({ source }: Endpoint, local: LocalFacts): LocalFacts {
+  return {
+    port: local.port,
+    addresses: source === undefined ? [] : [{ address: source, length: source.length * 8 }],
+    loopback: true,
+    isRoutedIntoTunnel: (address) => local.isRoutedIntoTunnel(address),
+  };
+}
+
 export type EndpointFault =
   /** Port 0. */
   | 'noPort'

@@ -12,7 +12,7 @@ import {
 } from '../../src/datapath/memory.ts';
 import { Outbound } from '../../src/datapath/outbound.ts';
 import { writeKeypair } from '../../src/tunnel/slots-in-memory.ts';
-import { encodeEndpoint } from '../../src/wire/endpoint.ts';
+import { type Endpoint, encodeEndpoint } from '../../src/wire/endpoint.ts';
 import { simulationAead } from '../support/aead.ts';
 import { address } from './plain.ts';
 
@@ -151,7 +151,13 @@ export class Side {
   }
 
   /** From the UDP socket, from port `port`. */
-  receive(datagrams: Uint8Array[], now = 1, port = 1000, flush = true): void {
+  receive(
+    datagrams: Uint8Array[],
+    now = 1,
+    port = 1000,
+    flush = true,
+    arrived: Partial<Endpoint> = {},
+  ): void {
     const { memory } = this;
     const at = memory.buffers(this.lane) + BUFFER.datagrams;
     let length = 0;
@@ -161,7 +167,7 @@ export class Side {
     }
     const endpoint = memory.buffers(this.lane) + BUFFER.inboundDriver;
     const from = { family: 4, address: Uint8Array.of(192, 0, 2, 1), port, scope: 0 } as const;
-    encodeEndpoint(memory.u8, endpoint, from);
+    encodeEndpoint(memory.u8, endpoint, { ...from, ...arrived });
     this.inbound.receive(at, length, datagrams[0]?.length ?? 0, endpoint, now);
     if (flush) this.inbound.flush();
   }

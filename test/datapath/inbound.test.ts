@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { KEYPAIR, PEER } from '../../src/datapath/memory.ts';
+import { DEVICE, KEYPAIR, PEER } from '../../src/datapath/memory.ts';
 import { REJECT_AFTER_MESSAGES } from '../../src/session/limits.ts';
 import { decodeEndpoint } from '../../src/wire/endpoint.ts';
 import { payloadOf } from './arbitraries.ts';
@@ -167,6 +167,18 @@ describe('inbound', () => {
       b.receive([replayed!], 1, 2000);
       b.receive([replayed!], 1, 3000);
       expect(portOf(b)).toBe(2000);
+    });
+
+    test('what came in through the own TUN device is dropped unopened', () => {
+      const { a, b } = pair();
+      Atomics.store(b.memory.i32, DEVICE.tunInterface >> 2, 9);
+      const sent = sealed(a, packet(64), packet(64));
+      const source = Uint8Array.of(10, 0, 0, 2);
+      b.receive(sent, 1, 1000, true, { source, sourceInterface: 9 });
+      expect(b.drops()).toEqual({ arrivedThroughTunnel: 2 });
+      expect(b.written).toEqual([]);
+      b.receive(sent, 1, 1000, true, { source, sourceInterface: 8 });
+      expect(b.written).toHaveLength(2);
     });
 
     test('the sequence lock is only touched when the endpoint changes', () => {

@@ -8,6 +8,7 @@ import {
   NETLINK_ROUTE,
   RTMGRP_LINK,
   SIOCGIFFLAGS,
+  SIOCGIFINDEX,
   SIOCGIFMTU,
   SIOCSIFFLAGS,
   SIOCSIFMTU,
@@ -27,6 +28,8 @@ export interface LinkState {
   readonly name: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** Interface index; 0 while it is in another namespace than this process. */
+  readonly index: number;
 }
 
 /**
@@ -75,7 +78,7 @@ export class Link {
         const mtu = this.request.view.getInt32(IFNAMSIZ, true);
         if (this.ioctl(name, SIOCGIFFLAGS) >= 0) {
           const up = (this.request.view.getUint16(IFNAMSIZ, true) & IFF_UP) !== 0;
-          this.last = { name, mtu, up };
+          this.last = { name, mtu, up, index: this.index(name) };
           return this.last;
         }
       }
@@ -83,11 +86,17 @@ export class Link {
     return this.tun.name() === undefined ? undefined : this.last;
   }
 
+  private index(name: string): number {
+    const isElsewhere = this.namespaceInode !== undefined && this.namespaceInode !== ownNamespace();
+    if (isElsewhere || this.ioctl(name, SIOCGIFINDEX) < 0) return 0;
+    return this.request.view.getInt32(IFNAMSIZ, true);
+  }
+
   private lookFromHere(name: string): LinkState | undefined {
     const descriptor = this.tun.namespace();
     if (descriptor < 0) return undefined;
     try {
-      return { name, ...foreignLink(descriptor, name) };
+      return { name, index: 0, ...foreignLink(descriptor, name) };
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       return undefined; // no CAP_NET_ADMIN over there either: what was known last stays

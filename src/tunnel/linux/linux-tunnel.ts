@@ -4,6 +4,7 @@ import { defaultProvider } from '../../crypto/select.ts';
 import { defaultTransport } from '../../crypto/transport-select.ts';
 import {
   BUFFER,
+  DEVICE,
   DROP,
   DROP_REASONS,
   type MemoryLayout,
@@ -20,6 +21,7 @@ import type { Tun } from '../../io/linux/tun.ts';
 import type { UdpSocket } from '../../io/linux/udp.ts';
 import { SuspendDetector } from '../../io/suspend.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoint.ts';
+import { DeviceFacts, machineAddresses } from '../device-facts.ts';
 import { type Tunnel, TunnelError } from '../tunnel.ts';
 import { DataWorkers } from './data-workers.ts';
 import { explain } from './explain.ts';
@@ -155,7 +157,9 @@ export class LinuxTunnel implements Tunnel {
       maxPeers,
       maxKeypairs: maxPeers * KEYPAIRS_PER_PEER,
       send: (message, endpoint) => this.sendMessage(message, endpoint),
+      local: new DeviceFacts(this.memory, this.plane.allowedIps, machineAddresses),
     });
+    this.tellWorkers();
     this.device.setUp(state.up, monotonicNow());
   }
 
@@ -214,6 +218,7 @@ export class LinuxTunnel implements Tunnel {
       throw explain(error);
     }
     port?.commit();
+    this.tellWorkers();
     this.schedulePoll();
     await done.promise;
     await this.settled(); // allowed-ips are in force, and nobody waits on the old port
@@ -305,6 +310,14 @@ export class LinuxTunnel implements Tunnel {
     this.schedulePoll();
   }
 
+  /** What the data threads must know of the socket and the interface. */
+  private tellWorkers(): void {
+    const { i32 } = this.memory;
+    Atomics.store(i32, DEVICE.port >> 2, this.udp.port);
+    Atomics.store(i32, DEVICE.fwmark >> 2, this.udp.fwmark);
+    Atomics.store(i32, DEVICE.tunInterface >> 2, this.state.index);
+  }
+
   private refreshLink(): void {
     this.refreshedAt = monotonicNow();
     const before = this.state;
@@ -315,6 +328,7 @@ export class LinuxTunnel implements Tunnel {
       return;
     }
     this.state = state;
+    this.tellWorkers();
     if (this.link.eventFd !== this.watched.fd) this.watchLink();
     if (state.mtu !== before.mtu) this.plane.setMtu(state.mtu);
     if (state.up !== before.up) this.device.setUp(state.up, monotonicNow());

@@ -1,3 +1,4 @@
+import type { EndpointRules } from '../../datapath/endpoint-rules.ts';
 import { DROP, type PacketMemory } from '../../datapath/memory.ts';
 import { readEndpoint } from '../../datapath/peer-endpoint.ts';
 import type { OutboundSink } from '../../datapath/sinks.ts';
@@ -15,6 +16,7 @@ const ROOM_ATTEMPTS = 20;
 export interface UdpSinkOptions {
   readonly memory: PacketMemory;
   readonly thread: number;
+  readonly endpointRules: EndpointRules;
   readonly sender: DatagramSender;
   readonly udpFd: number;
   /** Send batches in one call (UDP_SEGMENT). */
@@ -46,6 +48,10 @@ export class UdpSink implements OutboundSink {
     const { memory, sender } = this.options;
     if (!readEndpoint(memory, peer, sender.endpoint)) {
       this.drop(DROP.noEndpoint, Math.ceil(length / segmentSize));
+      return;
+    }
+    if (this.options.endpointRules.isRoutedIntoTunnel(sender.endpoint)) {
+      this.drop(DROP.endpointInTunnel, Math.ceil(length / segmentSize));
       return;
     }
     if (length <= segmentSize || this.segmentation) {

@@ -1,5 +1,6 @@
 import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
+import { EndpointRules } from '../../datapath/endpoint-rules.ts';
 import { BUFFER } from '../../datapath/memory.ts';
 import { Outbound } from '../../datapath/outbound.ts';
 import { warmUpOutbound } from '../../datapath/warm-up.ts';
@@ -50,6 +51,7 @@ async function run(setup: WorkerSetup): Promise<void> {
   const sink = new UdpSink({
     memory,
     thread,
+    endpointRules: new EndpointRules(memory, parts.allowedIps),
     sender,
     udpFd,
     segmentation: setup.udpSegmentation,

@@ -1,3 +1,4 @@
+import { AllowedIps } from '../../datapath/allowedips.ts';
 import { BUFFER, NONE, type PacketMemory } from '../../datapath/memory.ts';
 import { clearEndpoint, readEndpoint, writeEndpoint } from '../../datapath/peer-endpoint.ts';
 import type { DataPlane, NewKeypair, PeerActivity } from '../../device/data-plane.ts';
@@ -32,6 +33,8 @@ interface Waiting {
  * said so.
  */
 export class WorkerDataPlane implements DataPlane {
+  /** As the workers' tables will be. */
+  readonly allowedIps = new AllowedIps();
   private readonly memory: PacketMemory;
   private readonly post: PostBatch;
   /** Where an endpoint is put together before it is written to a peer's slot. */
@@ -67,6 +70,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   removePeer(peer: number, done: () => void): void {
+    this.allowedIps.removePeer(peer);
     this.toAll({ op: 'removePeer', peer }, () => {
       clearEndpoint(this.memory, peer); // a worker may not have been told yet when inbound cleared it
       done();
@@ -88,11 +92,13 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   allow(prefix: Prefix, peer: number): void {
+    this.allowedIps.insert(prefix, peer);
     this.routes.add(prefix, peer);
     this.schedule();
   }
 
   disallow(prefix: Prefix): void {
+    this.allowedIps.remove(prefix);
     this.routes.add(prefix, NONE);
     this.schedule();
   }

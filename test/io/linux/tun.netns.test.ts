@@ -157,17 +157,17 @@ requires(
   test('its MTU and state are set and followed by link events', () => {
     const tun = create();
     const link = follow(tun);
-    expect(link.refresh()).toEqual({ name, mtu: 1500, up: false });
+    expect(link.refresh()).toMatchObject({ name, mtu: 1500, up: false });
     link.setMtu(1420);
     link.setUp(true);
-    expect(link.refresh()).toEqual({ name, mtu: 1420, up: true });
+    expect(link.refresh()).toMatchObject({ name, mtu: 1420, up: true });
     drain(link.eventFd);
     expect(poll(link.eventFd, 0)).toBe(0);
     home.run(['ip', 'link', 'set', name, 'mtu', '1280']);
     expect(poll(link.eventFd, 20_000)).toBe(POLLIN);
-    expect(link.refresh()).toEqual({ name, mtu: 1280, up: true });
+    expect(link.refresh()).toMatchObject({ name, mtu: 1280, up: true });
     home.run(['ip', 'link', 'set', name, 'down']);
-    expect(link.refresh()).toEqual({ name, mtu: 1280, up: false });
+    expect(link.refresh()).toMatchObject({ name, mtu: 1280, up: false });
     expect(() => link.setMtu(60)).toThrow(/SIOCSIFMTU: EINVAL: the kernel refuses an MTU of 60/);
   });
 
@@ -184,7 +184,7 @@ requires(
     drain(link.eventFd);
     away.run(['ip', 'link', 'set', renamed, 'mtu', '1300', 'up']);
     expect(poll(link.eventFd, 20_000)).toBe(POLLIN);
-    expect(link.refresh()).toEqual({ name: renamed, mtu: 1300, up: true });
+    expect(link.refresh()).toMatchObject({ name: renamed, mtu: 1300, up: true });
     link.setMtu(1400);
     expect(away.ip('link', 'show', renamed)).toMatchObject([{ mtu: 1400 }]);
     // this thread came back: a socket opened now sees its own namespace, not the other one

@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { AllowedIps } from '../../../src/datapath/allowedips.ts';
+import { EndpointRules } from '../../../src/datapath/endpoint-rules.ts';
 import { BUFFER, KEYPAIR, LANE_PEER, PacketMemory } from '../../../src/datapath/memory.ts';
 import { writeEndpoint } from '../../../src/datapath/peer-endpoint.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../../../src/io/linux/constants.ts';
@@ -71,6 +73,7 @@ requires('linux', 'node:ffi')('the sinks of the data workers', () => {
         memory,
         thread: THREAD,
         sender,
+        endpointRules: new EndpointRules(memory, new AllowedIps()),
         udpFd: refusingDescriptor(),
         segmentation: true,
         stopped: () => false,
