@@ -9,8 +9,8 @@ import { RESPONSE } from '../wire/response.ts';
 import { TRANSPORT_DATA } from '../wire/transport-data.ts';
 import { Coalescer } from './coalesce.ts';
 import { EndpointRules } from './endpoint-rules.ts';
-import { IndexTable } from './index-table.ts';
 import { letGoOfKey } from './key-holders.ts';
+import { KeypairLookup } from './keypair-lookup.ts';
 import { BUFFER, DROP, KEYPAIR, LANE_PEER, NONE, NOT_DROPPED } from './memory.ts';
 import { clearEndpoint, endpointDiffers, writeEndpoint } from './peer-endpoint.ts';
 import type { InboundOptions, InboundPath } from './sinks.ts';
@@ -28,7 +28,7 @@ export class Inbound implements InboundPath {
   private readonly options: InboundOptions;
   private readonly coalescer: Coalescer;
   private readonly endpointRules: EndpointRules;
-  private readonly keypairs: IndexTable;
+  private readonly keypairs: KeypairLookup;
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
   /** Receiver index of each slot in the table. */
@@ -51,7 +51,7 @@ export class Inbound implements InboundPath {
     this.options = options;
     this.coalescer = new Coalescer(options);
     this.endpointRules = new EndpointRules(memory, options.allowedIps);
-    this.keypairs = new IndexTable(memory.layout.maxKeypairs);
+    this.keypairs = new KeypairLookup(memory.layout.maxKeypairs);
     this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
     this.indexOfKeypair = new Int32Array(memory.layout.maxKeypairs);
     this.confirmed = new Uint8Array(memory.layout.maxKeypairs);

@@ -19,9 +19,9 @@ import type { HandshakeLoad } from './handshake-load.ts';
 import { HandshakeQueue } from './handshake-queue.ts';
 import { Handshakes, UNKNOWN_INITIATOR_TIME } from './handshakes.ts';
 import { Identity } from './identity.ts';
-import { IndexTable } from './index-table.ts';
 import type { Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
+import { ReceiverIndexes } from './receiver-indexes.ts';
 import { newRejectCounters, type RejectCounters } from './rejects.ts';
 import {
   DEFAULT_ROTATION,
@@ -75,7 +75,7 @@ export class Device implements DataPlaneEvents {
 
   private readonly options: DeviceOptions;
   private readonly peers: PeerTable;
-  private readonly indexes: IndexTable<IndexEntry>;
+  private readonly indexes: ReceiverIndexes<IndexEntry>;
   private readonly sessions: Sessions;
   private readonly handshakes: Handshakes;
   private readonly queue = new HandshakeQueue();
@@ -94,7 +94,7 @@ export class Device implements DataPlaneEvents {
     this.rotation = options.rotation ?? DEFAULT_ROTATION;
     this.local = options.local ?? ANYWHERE;
     this.peers = new PeerTable(options.maxPeers);
-    this.indexes = new IndexTable(random);
+    this.indexes = new ReceiverIndexes(random);
     this.sessions = new Sessions(plane, this.indexes, options.maxKeypairs, this.rotation.grace);
     this.handshakes = new Handshakes({
       crypto,

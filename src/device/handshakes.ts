@@ -14,10 +14,10 @@ import { encodeTai64n, isAfterTai64n, TAI64N_STEP_NANOSECONDS } from '../wire/ta
 import type { DataPlane } from './data-plane.ts';
 import type { HandshakeLoad } from './handshake-load.ts';
 import type { Identity } from './identity.ts';
-import type { IndexTable } from './index-table.ts';
 import type { Peer, PendingInitiation } from './peer.ts';
 import { keyId, type PeerTable } from './peer-table.ts';
 import { RateLimiter } from './rate-limiter.ts';
+import type { ReceiverIndexes } from './receiver-indexes.ts';
 import type { RejectReason } from './rejects.ts';
 import type { IndexEntry, Sessions } from './sessions.ts';
 
@@ -34,7 +34,7 @@ export interface HandshakesOptions {
   readonly random: RandomBytes;
   readonly plane: DataPlane;
   readonly peers: PeerTable;
-  readonly indexes: IndexTable<IndexEntry>;
+  readonly indexes: ReceiverIndexes<IndexEntry>;
   readonly sessions: Sessions;
   readonly requirePsk: boolean;
   readonly load: HandshakeLoad | undefined;

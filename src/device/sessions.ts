@@ -3,8 +3,8 @@ import type { TransportKeys } from '../noise/protocol.ts';
 import type { Keypair } from '../session/keypairs.ts';
 import { REJECT_AFTER_TIME, REKEY_AFTER_TIME } from '../session/limits.ts';
 import { type DataPlane, NO_KEYPAIR } from './data-plane.ts';
-import type { IndexTable } from './index-table.ts';
 import type { Peer, PendingInitiation } from './peer.ts';
+import type { ReceiverIndexes } from './receiver-indexes.ts';
 import { afterCrossing } from './rotation.ts';
 import { Slots } from './slots.ts';
 
@@ -19,14 +19,14 @@ const MAX_REPEATED_ANSWERS = CONFIRM_OFFSETS.length;
 /** Moves keypairs between control's rules (session/keypairs) and the data path. */
 export class Sessions {
   private readonly plane: DataPlane;
-  private readonly indexes: IndexTable<IndexEntry>;
+  private readonly indexes: ReceiverIndexes<IndexEntry>;
   private readonly slots: Slots;
   private readonly bySlot: ({ peer: Peer; keypair: Keypair } | undefined)[] = [];
   private readonly grace: number;
 
   constructor(
     plane: DataPlane,
-    indexes: IndexTable<IndexEntry>,
+    indexes: ReceiverIndexes<IndexEntry>,
     capacity: number,
     graceMs: number,
   ) {

@@ -7,8 +7,8 @@ import {
   HandshakeQueue,
   type QueuedHandshake,
 } from '../../src/device/handshake-queue.ts';
-import { IndexTable } from '../../src/device/index-table.ts';
 import { RateLimiter } from '../../src/device/rate-limiter.ts';
+import { ReceiverIndexes } from '../../src/device/receiver-indexes.ts';
 import { Slots } from '../../src/device/slots.ts';
 import { seededBytes } from '../support/random.ts';
 
@@ -158,7 +158,7 @@ describe('receiver indices', () => {
   test('never collide among the live ones, even if randomness repeats', () => {
     const answers = [5, 5, 5, 6, 6, 5, 7];
     const random = () => Uint8Array.of(answers.shift()!, 0, 0, 0);
-    const table = new IndexTable<string>(random);
+    const table = new ReceiverIndexes<string>(random);
     expect(['a', 'b', 'c'].map((entry) => table.add(entry))).toEqual([5, 6, 7]);
     expect(table.get(6)).toBe('b');
     table.delete(6);
@@ -166,7 +166,7 @@ describe('receiver indices', () => {
   });
 
   test('use all 32 bits', () => {
-    const table = new IndexTable<number>(seededBytes(9));
+    const table = new ReceiverIndexes<number>(seededBytes(9));
     const indices = Array.from({ length: 500 }, (_, i) => table.add(i));
     expect(indices.some((index) => index > 0x8000_0000)).toBe(true);
     const ones = new Array<number>(32).fill(0);

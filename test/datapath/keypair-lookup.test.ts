@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { IndexTable } from '../../src/datapath/index-table.ts';
+import { KeypairLookup } from '../../src/datapath/keypair-lookup.ts';
 import { NONE } from '../../src/datapath/memory.ts';
 
 test('the index table agrees with a Map, also where many indices collide', () => {
@@ -12,7 +12,7 @@ test('the index table agrees with a Map, also where many indices collide', () =>
   const step = fc.record({ index, slot: fc.integer({ min: 0, max: 99 }), remove: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100, size: 'max' }), (steps) => {
-      const table = new IndexTable(32);
+      const table = new KeypairLookup(32);
       const map = new Map<number, number>();
       for (const { index: at, slot, remove } of steps) {
         if (remove) {

@@ -2,7 +2,7 @@ import type { RandomBytes } from '../crypto/provider.ts';
 import { readU32 } from '../wire/message-type.ts';
 
 /** Receiver indices: random, never two alike among the live ones (paper 5.4.2). */
-export class IndexTable<T> {
+export class ReceiverIndexes<T> {
   private readonly random: RandomBytes;
   private readonly entries = new Map<number, T>();
 

@@ -5,7 +5,7 @@ import { NONE } from './memory.ts';
  * would box large indices. An index counts as 32 bits, signed or not (signed ones are never boxed).
  * Receiver indices are random, so their low bits are the hash.
  */
-export class IndexTable {
+export class KeypairLookup {
   private readonly mask: number;
   private readonly indices: Int32Array;
   private readonly slots: Int32Array;
