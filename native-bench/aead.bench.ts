@@ -3,8 +3,8 @@ import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { Bench } from 'tinybench';
 import { SCRATCH_LENGTH } from '../src/crypto/transport-aead.ts';
 import { TRANSPORT_AEAD_FACTORIES } from '../src/crypto/transport-select.ts';
-import { median } from './statistics.ts';
-import { publish, type Row } from './suite.ts';
+import { median } from '../test/lab/statistics.ts';
+import { publish, type Row } from '../test/lab/suite.ts';
 
 /**
  * ChaCha20-Poly1305 by size: the implementations of the transport AEAD, and what noble and

@@ -3,7 +3,6 @@ module aligned-meshnet/native-bench
 go 1.24.0
 
 require (
-	github.com/flynn/noise v1.1.0
 	golang.org/x/crypto v0.37.0
 	golang.zx2c4.com/wireguard v0.0.0-20260522210424-ecfc5a8d5446
 )
@@ -15,3 +14,7 @@ require (
 )
 
 tool golang.zx2c4.com/wireguard
+
+require aligned-meshnet/vectors v0.0.0
+
+replace aligned-meshnet/vectors => ../vectors/generate

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { nodeProvider } from '../src/crypto/node.ts';
+import { median, summarise } from '../test/lab/statistics.ts';
+import { publish, type Row } from '../test/lab/suite.ts';
 import { datagramHandshake, noiseHandshake } from './handshakes.ts';
-import { median, summarise } from './statistics.ts';
-import { publish, type Row } from './suite.ts';
 
 /**
  * Handshakes per second of ours and of the official wireguard-go, the same work in one thread each,

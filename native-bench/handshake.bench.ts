@@ -1,8 +1,8 @@
 import { Bench } from 'tinybench';
 import { nobleProvider } from '../src/crypto/noble.ts';
 import { nodeProvider } from '../src/crypto/node.ts';
+import { publish } from '../test/lab/suite.ts';
 import { datagramHandshake, noiseHandshake, tunnelHandshake } from './handshakes.ts';
-import { publish } from './suite.ts';
 
 /** Complete handshakes per second on both cryptography providers. */
 

@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   contract: ['wire', 'crypto'],
   controller: ['contract', 'wire', 'crypto'],
   agent: ['contract', 'wire', 'crypto', 'tunnel', 'io'],
-  mesh: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io'],
+  demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io'],
 };
 
 const IMPORT =

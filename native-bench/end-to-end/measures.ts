@@ -1,4 +1,4 @@
-import { quantile } from '../statistics.ts';
+import { quantile } from '../../test/lab/statistics.ts';
 import { openDescriptors, residentMemory } from './process-usage.ts';
 import { during, roundTrips, tcp, udp } from './traffic.ts';
 import { cpuOf, type Path } from './tunnel.ts';

@@ -1,5 +1,5 @@
-import type { Machine } from '../machine.ts';
-import { median } from '../statistics.ts';
+import type { Machine } from '../../test/lab/machine.ts';
+import { median } from '../../test/lab/statistics.ts';
 import type { Values } from './measures.ts';
 
 /** One run of one measure over one path. */

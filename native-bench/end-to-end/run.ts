@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeMachine, loadNow, waitUntilCalm } from '../machine.ts';
+import { describeMachine, loadNow, waitUntilCalm } from '../../test/lab/machine.ts';
+import { median } from '../../test/lab/statistics.ts';
 import { writeReport } from '../report/write.ts';
-import { median } from '../statistics.ts';
 import { pause } from './commands.ts';
 import { type Implementation, implementations, QUIET } from './implementations.ts';
 import { footprint, MEASURES, type Measure, type Values } from './measures.ts';
@@ -18,7 +18,7 @@ import { barePath, type Path, Tunnel } from './tunnel.ts';
  * something where absolute numbers do not.
  */
 
-const USAGE = `Usage: npm run bench:native -- [options]
+const USAGE = `Usage: npm run bench -- native [options]
   --rounds N        rounds (5)
   --seconds S       length of each run (3)
   --only A,B        these measures only: ${MEASURES.map(({ name }) => name).join(', ')}

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { describeMachine, loadNow, type Machine } from '../machine.ts';
+import { describeMachine, loadNow, type Machine } from '../../test/lab/machine.ts';
 import { writeReport } from '../report/write.ts';
 import { pause } from './commands.ts';
 import { meshtun } from './implementations.ts';

@@ -1,5 +1,5 @@
+import { median, summarise } from '../../test/lab/statistics.ts';
 import { REFERENCE, type Results, ratiosOf, valuesOf } from '../end-to-end/results.ts';
-import { median, summarise } from '../statistics.ts';
 import { number, ratio, table } from './table.ts';
 
 const OURS = 'meshtun';

@@ -1,6 +1,6 @@
+import { median } from '../../test/lab/statistics.ts';
+import type { Row, SuiteResult } from '../../test/lab/suite.ts';
 import { type Results, ratiosOf } from '../end-to-end/results.ts';
-import { median } from '../statistics.ts';
-import type { Row, SuiteResult } from '../suite.ts';
 import { ratio, table } from './table.ts';
 
 interface Goal {

@@ -1,5 +1,5 @@
+import { summarise } from '../../test/lab/statistics.ts';
 import { REFERENCE, type Results, ratiosOf } from '../end-to-end/results.ts';
-import { summarise } from '../statistics.ts';
 
 interface Bar {
   readonly label: string;

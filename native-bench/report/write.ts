@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Machine } from '../../test/lab/machine.ts';
+import { median } from '../../test/lab/statistics.ts';
+import type { InProcessResults, SuiteResult } from '../../test/lab/suite.ts';
 import type { Results } from '../end-to-end/results.ts';
 import type { SoakResults } from '../end-to-end/soak.ts';
-import type { Machine } from '../machine.ts';
-import { median } from '../statistics.ts';
-import type { InProcessResults, SuiteResult } from '../suite.ts';
 import {
   cpuTable,
   footprintTable,

@@ -1,7 +1,7 @@
-import { type DemoOutput, runDemo as run } from '../mesh/demo.ts';
-import { changeVerb, type Summary } from '../mesh/model.ts';
-import { jsonOutput, liveOutput, plainOutput } from '../mesh/outputs.ts';
-import type { ScenarioName } from '../mesh/scenario.ts';
+import { type DemoOutput, runDemo as run } from '../demo/demo.ts';
+import { changeVerb, type Summary } from '../demo/model.ts';
+import { jsonOutput, liveOutput, plainOutput } from '../demo/outputs.ts';
+import type { ScenarioName } from '../demo/scenario.ts';
 import { adminCall } from './admin-client.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { stopSignal } from './stop-signal.ts';

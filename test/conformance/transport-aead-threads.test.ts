@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { seededBytes } from '../support/random.ts';
+import { seededBytes } from '../lab/random.ts';
 import { AREA, type ThreadSetup } from './transport-aead-thread.ts';
 
 interface Outcome {

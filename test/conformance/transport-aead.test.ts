@@ -4,7 +4,7 @@ import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { SCRATCH_LENGTH, SLACK, TAG_LENGTH } from '../../src/crypto/transport-aead.ts';
 import { TRANSPORT_AEAD_FACTORIES, TRANSPORT_AEADS } from '../../src/crypto/transport-select.ts';
-import { seededBytes } from '../support/random.ts';
+import { seededBytes } from '../lab/random.ts';
 import { fromHex, readVectors, toHex } from '../vectors/files.ts';
 
 /** Every implementation of the transport AEAD does the same, byte for byte. */

@@ -4,7 +4,7 @@ import { AllowedIps } from '../../src/datapath/allowedips.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import { Coalescer } from '../../src/datapath/coalesce.ts';
 import { BUFFER, PacketMemory } from '../../src/datapath/memory.ts';
-import { simulationAead } from '../support/aead.ts';
+import { simulationAead } from '../lab/aead.ts';
 import { payloadOf } from './arbitraries.ts';
 import {
   build,

@@ -13,7 +13,7 @@ import {
 import { Outbound } from '../../src/datapath/outbound.ts';
 import { writeKeypair } from '../../src/tunnel/slots-in-memory.ts';
 import { type Endpoint, encodeEndpoint } from '../../src/wire/endpoint.ts';
-import { simulationAead } from '../support/aead.ts';
+import { simulationAead } from '../lab/aead.ts';
 import { address } from './plain.ts';
 
 export const MTU = 1420;

@@ -10,7 +10,7 @@ import {
 import { RateLimiter } from '../../src/device/rate-limiter.ts';
 import { ReceiverIndexes } from '../../src/device/receiver-indexes.ts';
 import { Slots } from '../../src/device/slots.ts';
-import { seededBytes } from '../support/random.ts';
+import { seededBytes } from '../lab/random.ts';
 
 const NOW = 1_000_000;
 const SOURCE = { family: 4, address: Uint8Array.of(192, 0, 2, 1), port: 1, scope: 0 } as const;

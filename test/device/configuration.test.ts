@@ -3,9 +3,9 @@ import type { DeviceChange, PeerChange } from '../../src/device/config.ts';
 import { TunnelError } from '../../src/device/tunnel-error.ts';
 import { formatPrefix } from '../../src/wire/address-text.ts';
 import type { Prefix } from '../../src/wire/prefix.ts';
-import { slotsWithKeys, stateOf, Tap } from '../support/inspect.ts';
-import { Ledger } from '../support/ledger.ts';
-import { connect, innerPacket, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { slotsWithKeys, stateOf, Tap } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { connect, innerPacket, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 const PSK = new Uint8Array(32).fill(7);
 const OTHER_PSK = new Uint8Array(32).fill(8);

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { slotsWithKeys } from '../support/inspect.ts';
-import { Ledger } from '../support/ledger.ts';
-import { connect, PERFECT_LINK, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { slotsWithKeys } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { connect, PERFECT_LINK, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /** Simulations compute; on a busy machine that takes its time. */
 vi.setConfig({ testTimeout: 90_000 });

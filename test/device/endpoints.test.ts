@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { TunnelError } from '../../src/device/tunnel-error.ts';
 import { formatEndpoint, parseEndpoint, parsePrefix } from '../../src/wire/address-text.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
-import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { connect, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /** Where a device sends to, however it came to know of the place. */
 

@@ -4,10 +4,10 @@ import { CookieGenerator } from '../../src/noise/cookie.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
 import { INITIATION } from '../../src/wire/initiation.ts';
 import { MESSAGE_TYPE, writeU32 } from '../../src/wire/message-type.ts';
-import { Tap } from '../support/inspect.ts';
-import { Ledger } from '../support/ledger.ts';
-import { seededBytes } from '../support/random.ts';
-import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { Tap } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { seededBytes } from '../lab/random.ts';
+import { connect, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /** Simulations compute; on a busy machine that takes its time. */
 vi.setConfig({ testTimeout: 90_000 });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { KEYPAIR } from '../../src/datapath/memory.ts';
-import { memoryOf, sendingSlot, slotsWithKeys, stateOf, Tap } from '../support/inspect.ts';
-import { Ledger } from '../support/ledger.ts';
-import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { memoryOf, sendingSlot, slotsWithKeys, stateOf, Tap } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { connect, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /** Simulations compute; on a busy machine that takes its time. */
 vi.setConfig({ testTimeout: 90_000 });

@@ -1,10 +1,10 @@
 import { expect, test, vi } from 'vitest';
-import { Fuzzer } from '../support/malformed.ts';
+import { Fuzzer } from '../fuzz/malformed.ts';
 
 /** Simulations compute; on a busy machine that takes its time. */
 vi.setConfig({ testTimeout: 90_000 });
 
-/** `npm run fuzz` does this with ten million datagrams. */
+/** `npm run fuzz -- datagrams` does this with ten million datagrams. */
 test.each([1, 2])('malformed datagrams are counted and change nothing, seed %i', (seed) => {
   const report = new Fuzzer(seed).run(50_000);
   expect(report.faults).toEqual([]);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { connect, payloadOf, Simulation } from '../support/simulation.ts';
+import { connect, payloadOf, Simulation } from '../lab/simulation.ts';
 
 test('two devices shake hands on the first packet and deliver it', () => {
   const simulation = new Simulation(1);

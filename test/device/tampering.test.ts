@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { CookieGenerator } from '../../src/noise/cookie.ts';
-import { stateOf, Tap } from '../support/inspect.ts';
-import { Ledger } from '../support/ledger.ts';
-import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { stateOf, Tap } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { connect, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /**
  * Whole devices with their data path: every byte of every message is flipped, in each of its bits

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES } from '../../src/session/limits.ts';
-import { sendingSlot, setSendCounter, slotsWithKeys, Tap } from '../support/inspect.ts';
-import { Ledger } from '../support/ledger.ts';
-import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { sendingSlot, setSendCounter, slotsWithKeys, Tap } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { connect, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /** Simulations compute; on a busy machine that takes its time. */
 vi.setConfig({ testTimeout: 90_000 });

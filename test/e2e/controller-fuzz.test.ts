@@ -2,11 +2,11 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createServer } from '../../src/controller/server.ts';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
-import { fuzzHttp } from '../controller/support/fuzz-http.ts';
 import { rawRequest } from '../controller/support/raw-request.ts';
 import { problemOf } from '../controller/support/test-mesh.ts';
+import { fuzzHttp } from '../fuzz/http-fuzzer.ts';
 
-// `npm run fuzz:http -- --count 100000` is the same for longer.
+// `npm run fuzz -- http --count 100000` is the same for longer.
 test('five thousand hostile requests get no 5xx, change nothing, and no secret is told', async () => {
   const result = await fuzzHttp({ count: 5000, seed: 7 });
   expect(result.failures).toEqual([]);

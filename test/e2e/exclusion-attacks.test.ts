@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
-import { seededBytes } from '../support/random.ts';
-import { innerPacket, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { seededBytes } from '../lab/random.ts';
+import { innerPacket, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /**
  * A denied node that does everything it can, in simulated time and with a listener on every wire:

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { attackAsDenied } from '../../native-bench/prove/denied-run.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
+import { attackAsDenied } from '../prove/denied-run.ts';
 
 requires(
   'linux',

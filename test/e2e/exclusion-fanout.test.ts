@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { measureFanout } from '../../native-bench/prove/fanout-run.ts';
+import { measureFanout } from '../prove/fanout-run.ts';
 
 test('all agents of a controller hear of an exclusion and apply its config soon', async () => {
   const result = await measureFanout({ agents: 10, rounds: 3, processes: 1 });

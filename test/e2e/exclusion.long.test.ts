@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { measureExclusions } from '../../native-bench/prove/exclusion-run.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
+import { measureExclusions } from '../prove/exclusion-run.ts';
 
 requires(
   'linux',
@@ -10,7 +10,7 @@ requires(
   'node:ffi',
   'tcpdump',
 )('over 300 exclusions', () => {
-  // How fast is measured by `npm run prove:exclusion`, on a machine that does nothing else.
+  // How fast is measured by `npm run prove -- exclusion`, on a machine that does nothing else.
   test('every denied node falls silent and no member loses a packet', async () => {
     const result = await measureExclusions({ count: 300, push: true, pollMs: 10_000, rate: 200 });
     expect(result.exclusions).toBe(300);

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { boundMs, measureExclusions } from '../../native-bench/prove/exclusion-run.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
+import { boundMs, measureExclusions } from '../prove/exclusion-run.ts';
 
 // Real controller, nodes, TUN devices and traffic; the denied node does not obey. How fast it is, is
-// measured by `npm run prove:exclusion`; here the machine may be busy, so the times are generous.
+// measured by `npm run prove -- exclusion`; here the machine may be busy, so the times are generous.
 requires(
   'linux',
   'root',

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Summary } from '../../src/mesh/model.ts';
+import type { Summary } from '../../src/demo/model.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 

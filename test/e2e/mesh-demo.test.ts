@@ -1,8 +1,8 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import type { Summary } from '../../src/mesh/model.ts';
-import { missing, requires } from '../support/requirements.ts';
+import type { Summary } from '../../src/demo/model.ts';
+import { missing, requires } from '../lab/requirements.ts';
 import { answered, DemoRun, leftovers } from './mesh-demo-support.ts';
 
 const run = promisify(execFile);

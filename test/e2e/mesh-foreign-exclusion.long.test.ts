@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { measureExclusions } from '../../native-bench/prove/exclusion-run.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
+import { measureExclusions } from '../prove/exclusion-run.ts';
 
 requires(
   'linux',
@@ -11,7 +11,7 @@ requires(
   'tcpdump',
   'wireguard-go',
 )('over 20 exclusions from a mesh with a foreign device in it', () => {
-  // How fast is measured by `npm run prove:exclusion -- --foreign`.
+  // How fast is measured by `npm run prove -- exclusion --foreign`.
   test('every denied node falls silent at both members and comes back, and a killed agent leaves an empty device', async () => {
     const result = await measureExclusions({
       count: 20,

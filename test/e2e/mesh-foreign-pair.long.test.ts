@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { official } from '../interop/implementations.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
 import { type LabNode, MeshLab } from './mesh-lab.ts';
 
 const EPOCH_S = 5;

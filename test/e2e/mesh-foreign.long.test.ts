@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NodeStatusDocument } from '../../src/agent/status.ts';
 import { official } from '../interop/implementations.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
 import { type LabNode, MeshLab } from './mesh-lab.ts';
 
 const EPOCH_S = 4;

@@ -6,10 +6,10 @@ import type { AgentEvent } from '../../src/agent/events.ts';
 import { adminCall } from '../../src/cli/admin-client.ts';
 import type { TokenAnswer } from '../../src/contract/admin.ts';
 import type { EpochDocument } from '../../src/contract/epoch.ts';
-import { Child } from '../../src/mesh/child.ts';
-import { namespacePlace } from '../../src/mesh/namespace-place.ts';
-import type { Place } from '../../src/mesh/place.ts';
-import { userspacePlace } from '../../src/mesh/userspace-place.ts';
+import { Child } from '../../src/demo/child.ts';
+import { namespacePlace } from '../../src/demo/namespace-place.ts';
+import type { Place } from '../../src/demo/place.ts';
+import { userspacePlace } from '../../src/demo/userspace-place.ts';
 
 const MESHNET = resolve(import.meta.dirname, '../../bin/meshnet');
 

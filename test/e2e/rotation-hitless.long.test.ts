@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { measureHitless } from '../../native-bench/prove/hitless-run.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
+import { measureHitless } from '../prove/hitless-run.ts';
 
 requires(
   'linux',
@@ -9,7 +9,7 @@ requires(
   'netns',
   'node:ffi',
 )('100 rotations on real TUN devices', () => {
-  // How long TCP stalls is measured by `npm run prove:hitless`, on a machine that does nothing else.
+  // How long TCP stalls is measured by `npm run prove -- hitless`, on a machine that does nothing else.
   test('lose no UDP packet and hold up no TCP connection', async () => {
     const result = await measureHitless({
       rotations: 100,

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { selectTransport } from '../../src/crypto/transport-select.ts';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
 import { replayWhole } from '../vectors/core-replay.ts';
 import { readVectors, VECTORS } from '../vectors/files.ts';
 import type { Recording } from '../vectors/recording.ts';
 import { replay } from '../vectors/replay.ts';
 
-const script = join(import.meta.dirname, '../../native-bench/record-vectors.sh');
+const script = join(import.meta.dirname, '../../vectors/generate/generate.sh');
 /** The recorder takes 25 s; before that it may have to fetch and compile its modules. */
 const RECORDING_TIMEOUT = 300_000;
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ImpairmentOptions, RelayCounts } from '../support/relay.ts';
+import type { ImpairmentOptions, RelayCounts } from '../lab/relay.ts';
 import { forEveryPair } from './matrix.ts';
 import { sendUdp, transferTcp } from './traffic.ts';
 

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ended, type Namespace, until } from '../support/netns.ts';
+import { ended, type Namespace, until } from '../lab/netns.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { requires } from '../support/requirements.ts';
+import { requires } from '../lab/requirements.ts';
 import { type Implementation, INTEROP_NEEDS, PAIRS } from './implementations.ts';
 import { Pair, type PairOptions } from './pair.ts';
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { until } from '../support/netns.ts';
-import { requires } from '../support/requirements.ts';
+import { until } from '../lab/netns.ts';
+import { requires } from '../lab/requirements.ts';
 import { INTEROP_NEEDS, PAIRS } from './implementations.ts';
 import { Pair } from './pair.ts';
 

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { Lab, type Namespace, until } from '../support/netns.ts';
+import { Lab, type Namespace, until } from '../lab/netns.ts';
 import { type Implementation, socketOf, startDaemon, stopDaemon } from './implementations.ts';
 import { start, type Tool } from './tools.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { until } from '../support/netns.ts';
+import { until } from '../lab/netns.ts';
 import { forEveryPair } from './matrix.ts';
 import type { End } from './pair.ts';
 import { reaches } from './traffic.ts';

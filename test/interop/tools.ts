@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { ended, type Namespace } from '../support/netns.ts';
+import { ended, type Namespace } from '../lab/netns.ts';
 
 /** What a tool prints, a JSON value per line: first `{"ready":true}`, at its end its result. */
 export interface Tool {

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { until } from '../support/netns.ts';
+import { until } from '../lab/netns.ts';
 import type { End } from './pair.ts';
 import type { Count, Transfer } from './tools.ts';
 

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { until } from '../support/netns.ts';
+import { until } from '../lab/netns.ts';
 import { socketOf } from './implementations.ts';
 import { forEveryPair } from './matrix.ts';
 import type { End, Pair } from './pair.ts';

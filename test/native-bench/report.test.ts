@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type Results, ratiosOf } from '../../native-bench/end-to-end/results.ts';
 import { plot } from '../../native-bench/report/plot.ts';
 import { number } from '../../native-bench/report/table.ts';
-import { median, quantile } from '../../native-bench/statistics.ts';
+import { median, quantile } from '../lab/statistics.ts';
 
 test('medians and quantiles of odd and even numbers of values, in any order', () => {
   expect(median([3, 1, 2])).toBe(2);

@@ -11,7 +11,7 @@ import {
 import { type CookieReply, parseCookieReply } from '../../src/wire/cookie-reply.ts';
 import { INITIATION } from '../../src/wire/initiation.ts';
 import { RESPONSE } from '../../src/wire/response.ts';
-import { seededBytes } from '../support/random.ts';
+import { seededBytes } from '../lab/random.ts';
 
 const responderKey = new Uint8Array(32).fill(0x11);
 const SOURCE = cookieSource(Uint8Array.of(192, 0, 2, 1), 51820);

@@ -7,7 +7,7 @@ import { Initiator } from '../../src/noise/initiator.ts';
 import { ZERO_PSK } from '../../src/noise/protocol.ts';
 import { Responder } from '../../src/noise/responder.ts';
 import { SymmetricState } from '../../src/noise/symmetric-state.ts';
-import { seededBytes } from '../support/random.ts';
+import { seededBytes } from '../lab/random.ts';
 
 const NONE = new Uint8Array(0);
 

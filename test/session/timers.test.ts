@@ -8,7 +8,7 @@ import {
   REKEY_TIMEOUT_JITTER,
 } from '../../src/session/limits.ts';
 import { type TimerAction, Timers } from '../../src/session/timers.ts';
-import { seededRandom } from '../support/random.ts';
+import { seededRandom } from '../lab/random.ts';
 
 const NOW = 1_000_000;
 let timers: Timers;

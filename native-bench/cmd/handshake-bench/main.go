@@ -31,7 +31,7 @@ import (
 	"strings"
 	"time"
 
-	"aligned-meshnet/native-bench/internal/memnet"
+	"aligned-meshnet/vectors/memnet"
 	"golang.org/x/crypto/curve25519"
 	"golang.zx2c4.com/wireguard/device"
 )

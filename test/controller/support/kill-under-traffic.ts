@@ -14,7 +14,7 @@ import { SIGNATURE_TAGS } from '../../../src/contract/http-signature.ts';
 import { openKeyRecord } from '../../../src/contract/key-record.ts';
 import { openPsks } from '../../../src/contract/sealed-psks.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
-import { seededRandom } from '../../support/random.ts';
+import { seededRandom } from '../../lab/random.ts';
 import { ControllerProcess } from './controller-process.ts';
 import { call, payloadOf, problemOf } from './test-mesh.ts';
 import type { TestNode } from './test-node.ts';

@@ -10,7 +10,7 @@ import {
 import { parseJoinToken } from '../../../src/contract/join-token.ts';
 import { type KeyRecord, signKeyRecord } from '../../../src/contract/key-record.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
-import { seededBytes } from '../../support/random.ts';
+import { seededBytes } from '../../lab/random.ts';
 
 const crypto = defaultProvider();
 

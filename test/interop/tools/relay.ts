@@ -1,5 +1,5 @@
 // relay ADDRESS PORT TARGET TARGET_PORT OPTIONS: an impairing relay until SIGTERM.
-import { type ImpairmentOptions, Relay } from '../../support/relay.ts';
+import { type ImpairmentOptions, Relay } from '../../lab/relay.ts';
 import { argument, ready, report } from './report.ts';
 
 const relay = new Relay(JSON.parse(argument(4)) as ImpairmentOptions);

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { ERRNO, errnoName, must, SystemCallError } from '../../../src/io/linux/errno.ts';
-import { missing } from '../../support/requirements.ts';
+import { missing } from '../../lab/requirements.ts';
 
 test.skipIf(missing('linux').length > 0)('errno numbers are those of this system', () => {
   const system: Record<string, number> = { ...constants.errno };

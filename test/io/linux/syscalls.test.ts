@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { O_CLOEXEC, O_NONBLOCK } from '../../../src/io/linux/constants.ts';
 import { ERRNO } from '../../../src/io/linux/errno.ts';
 import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
-import { requires } from '../../support/requirements.ts';
+import { requires } from '../../lab/requirements.ts';
 
 requires('linux', 'node:ffi')('system calls', () => {
   test('give results, or the errno as a negative number', () => {

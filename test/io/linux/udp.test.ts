@@ -17,7 +17,7 @@ import { ERRNO } from '../../../src/io/linux/errno.ts';
 import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
 import { UdpSocket } from '../../../src/io/linux/udp.ts';
 import { ENDPOINT } from '../../../src/wire/endpoint.ts';
-import { requires } from '../../support/requirements.ts';
+import { requires } from '../../lab/requirements.ts';
 
 const OUT = 0;
 const IN = DATAGRAM_AREA_LENGTH;

@@ -1,7 +1,7 @@
 import { expect, onTestFinished } from 'vitest';
 import { nodeProvider } from '../../../src/crypto/node.ts';
 import type { PeerChange } from '../../../src/device/config.ts';
-import type { Finished, Lab, Namespace } from '../../support/netns.ts';
+import type { Finished, Lab, Namespace } from '../../lab/netns.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 import type { OpenOptions } from './tunnel-process.ts';
 

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { DeviceChange } from '../../../src/device/config.ts';
-import { ended, type Namespace } from '../../support/netns.ts';
+import { ended, type Namespace } from '../../lab/netns.ts';
 import type { OpenOptions, Request, State } from './tunnel-process.ts';
 
 const SCRIPT = new URL('./tunnel-process.ts', import.meta.url).pathname;

@@ -17,7 +17,7 @@ import {
 } from '../../../src/tunnel/linux/signals.ts';
 import { ENDPOINT, encodeEndpoint } from '../../../src/wire/endpoint.ts';
 import { VNET_GSO, VNET_HEADER } from '../../../src/wire/virtio-net.ts';
-import { requires } from '../../support/requirements.ts';
+import { requires } from '../../lab/requirements.ts';
 
 const THREAD = 0;
 const PEER_SLOT = 2;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { inboundThread, outboundThread } from '../../../src/tunnel/linux/messages.ts';
-import { until, useLab } from '../../support/netns.ts';
-import { requires } from '../../support/requirements.ts';
+import { until, useLab } from '../../lab/netns.ts';
+import { requires } from '../../lab/requirements.ts';
 import { expectPing, type Side, Site } from './pair.ts';
 
 /**

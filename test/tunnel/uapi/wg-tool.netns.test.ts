@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { TunnelError } from '../../../src/tunnel/tunnel.ts';
 import { socketPath, UapiServer } from '../../../src/tunnel/uapi/server.ts';
 import { formatEndpoint, formatPrefix } from '../../../src/wire/address-text.ts';
-import { requires } from '../../support/requirements.ts';
+import { requires } from '../../lab/requirements.ts';
 import { FakeTunnel } from './fake-tunnel.ts';
 
 /**

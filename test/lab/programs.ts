@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process';
+
+/** Of a family of programs that one npm script runs: `npm run prove -- NAME [OPTIONS]`. */
+export interface Program {
+  readonly file: string;
+  /** What it shows, in a few words. */
+  readonly shows: string;
+  readonly nodeOptions?: readonly string[];
+}
+
+const EXIT_USAGE = 2;
+
+/** Runs the program that the command line names; without one, says which there are. */
+export async function chooseProgram(
+  command: string,
+  programs: Readonly<Record<string, Program>>,
+  [name, ...rest]: readonly string[],
+): Promise<number> {
+  const program = name === undefined ? undefined : programs[name];
+  if (program !== undefined) return runProgram(program.file, rest, program.nodeOptions);
+  if (name !== undefined) console.error(`no such program: ${name}`);
+  const width = Math.max(...Object.keys(programs).map((one) => one.length));
+  console.error(`usage: ${command} NAME [OPTIONS], where NAME is one of`);
+  for (const [one, { shows }] of Object.entries(programs)) {
+    console.error(`  ${one.padEnd(width)}  ${shows}`);
+  }
+  return EXIT_USAGE;
+}
+
+/** Exit code of a TypeScript program in a process of its own; a signal counts as 1. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  nodeOptions: readonly string[] = [],
+): Promise<number> {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', ...nodeOptions, file, ...args],
+    { stdio: 'inherit' },
+  );
+  // Ctrl-C goes to both; the program cleans up, and this one waits for it.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.once('error', reject);
+  child.once('exit', (code) => resolve(code ?? 1));
+  return promise;
+}

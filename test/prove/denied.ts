@@ -1,0 +1,12 @@
+// npm run prove -- denied: a denied node on real TUN devices does everything it can.
+import { parseArgs } from 'node:util';
+import { attackAsDenied } from './denied-run.ts';
+import { observeMachine } from './machine.ts';
+
+const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const machine = observeMachine();
+const result = await attackAsDenied();
+process.stdout.write(
+  `${JSON.stringify({ ...result, machine: machine() }, null, values.json ? 0 : 2)}\n`,
+);
+process.exitCode = result.passed ? 0 : 1;

@@ -1,0 +1,26 @@
+// npm run prove -- fanout: how long after an epoch's commit have 10, 100, 1,000 agents heard of it?
+import { parseArgs } from 'node:util';
+import { type FanoutResult, measureFanout } from './fanout-run.ts';
+import { observeMachine } from './machine.ts';
+
+const { values } = parseArgs({
+  options: {
+    agents: { type: 'string', default: '10,100,1000' },
+    rounds: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+/** Enough epochs for a p99 where agents are few, not an hour where they are many. */
+const roundsFor = (agents: number) => Math.max(2, Math.min(20, Math.round(400 / agents)));
+
+const machine = observeMachine();
+const results: FanoutResult[] = [];
+for (const text of values.agents.split(',')) {
+  const agents = Number(text);
+  const rounds = values.rounds === undefined ? roundsFor(agents) : Number(values.rounds);
+  results.push(await measureFanout({ agents, rounds, processes: agents > 10 ? 2 : 1 }));
+  if (process.stderr.isTTY) process.stderr.write(`${agents} agents done\n`);
+}
+const output = { results, machine: machine() };
+process.stdout.write(`${JSON.stringify(output, null, values.json ? 0 : 2)}\n`);
