@@ -1,11 +1,12 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { describeMachine, loadNow, type Machine } from '../../test/lab/machine.ts';
+import { describeMachine, loadNow } from '../../test/lab/machine.ts';
 import { writeReport } from '../report/write.ts';
 import { pause } from './commands.ts';
 import { meshtun } from './implementations.ts';
 import { openDescriptors, residentMemory } from './process-usage.ts';
+import type { Isolate, SoakResults, SoakSample } from './soak-results.ts';
 import { tcp } from './traffic.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -20,31 +21,6 @@ import { Tunnel } from './tunnel.ts';
 const SECONDS = Number(process.argv[2] ?? 60);
 const SAMPLE_INTERVAL = 5000;
 const OUTPUT = resolve(import.meta.dirname, '../results/soak.json');
-
-/** Garbage collections of one isolate. */
-interface Isolate {
-  collections: number;
-  /** MB of heap in use after the first and after the last one in the measured time. */
-  firstMb: number;
-  lastMb: number;
-}
-
-interface Sample {
-  readonly seconds: number;
-  readonly residentMb: readonly number[];
-  readonly descriptors: readonly number[];
-}
-
-export interface SoakResults {
-  readonly startedAt: string;
-  readonly machine: Machine;
-  readonly load: number;
-  readonly seconds: number;
-  readonly gigabytes: number;
-  readonly samples: readonly Sample[];
-  /** For each end, its isolates that collected anything in the measured time. */
-  readonly isolates: readonly (readonly Isolate[])[];
-}
 
 /** A `node` that reports collections; V8 takes this option on the command line only. */
 function reportingNode(folder: string): string {
@@ -84,7 +60,7 @@ try {
   const startedAt = new Date();
   const tunnel = await Tunnel.open([implementation, implementation]);
   let gigabytes = 0;
-  const samples: Sample[] = [];
+  const samples: SoakSample[] = [];
   const load = loadNow();
   let from = 0;
   let to = 0;

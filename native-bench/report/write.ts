@@ -4,7 +4,7 @@ import type { Machine } from '../../test/lab/machine.ts';
 import { median } from '../../test/lab/statistics.ts';
 import type { InProcessResults, SuiteResult } from '../../test/lab/suite.ts';
 import type { Results } from '../end-to-end/results.ts';
-import type { SoakResults } from '../end-to-end/soak.ts';
+import type { SoakResults } from '../end-to-end/soak-results.ts';
 import {
   cpuTable,
   footprintTable,

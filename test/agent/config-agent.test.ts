@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
+import { SimClock } from '../lab/agent-clock.ts';
 import { FakeController, keysFrom } from './support/fake-controller.ts';
 import { agentRig, temporaryDirectory } from './support/rig.ts';
-import { SimClock } from './support/sim-clock.ts';
 
 let clock: SimClock;
 let controller: FakeController;

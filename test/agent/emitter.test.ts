@@ -7,8 +7,8 @@ import { openNodeState } from '../../src/agent/node-state.ts';
 import { ScoreError, type ScoreSource } from '../../src/agent/score-source.ts';
 import type { BenchmarkDocument } from '../../src/contract/benchmark.ts';
 import type { Envelope } from '../../src/contract/envelope.ts';
+import { SimClock } from '../lab/agent-clock.ts';
 import { crypto, temporaryDirectory } from './support/rig.ts';
-import { SimClock } from './support/sim-clock.ts';
 
 let clock: SimClock;
 let directory: ReturnType<typeof temporaryDirectory>;

@@ -3,7 +3,7 @@ import { Counters } from '../../src/agent/counters.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { Probe } from '../../src/agent/probe.ts';
 import type { RosterEntry } from '../../src/contract/config.ts';
-import { SimClock } from './support/sim-clock.ts';
+import { SimClock } from '../lab/agent-clock.ts';
 
 const entry = (node_id: string, allowed: boolean): RosterEntry => ({
   node_id,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
+import { SimClock } from '../lab/agent-clock.ts';
 import { FakeController } from './support/fake-controller.ts';
 import { agentRig, temporaryDirectory } from './support/rig.ts';
-import { SimClock } from './support/sim-clock.ts';
 
 /** What may happen to a mesh, one thing after the other. */
 type Step =

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/agent/clock.ts';
 import { commandSource, gaussianSource, parseScore } from '../../src/agent/score-source.ts';
-import { seededRandom } from './support/random.ts';
+import { SimClock } from '../lab/agent-clock.ts';
+import { seededRandom } from '../lab/random.ts';
 import { temporaryDirectory } from './support/rig.ts';
-import { SimClock } from './support/sim-clock.ts';
 
 function isRunning(pid: number): boolean {
   try {

@@ -7,7 +7,7 @@ import { nodeMetrics } from '../../src/agent/metrics.ts';
 import { type NodeStatusDocument, nodeStatus } from '../../src/agent/status.ts';
 import { serveStatus } from '../../src/agent/status-output.ts';
 import type { PeerStatus } from '../../src/tunnel/create-tunnel.ts';
-import { SimClock } from './support/sim-clock.ts';
+import { SimClock } from '../lab/agent-clock.ts';
 
 const key = new Uint8Array(32).fill(1);
 

@@ -5,7 +5,7 @@ import { nodeProvider } from '../../src/crypto/node.ts';
 import { SCRATCH_LENGTH, SLACK, TAG_LENGTH } from '../../src/crypto/transport-aead.ts';
 import { TRANSPORT_AEAD_FACTORIES, TRANSPORT_AEADS } from '../../src/crypto/transport-select.ts';
 import { seededBytes } from '../lab/random.ts';
-import { fromHex, readVectors, toHex } from '../vectors/files.ts';
+import { fromHex, readVectors, toHex } from '../lab/vectors.ts';
 
 /** Every implementation of the transport AEAD does the same, byte for byte. */
 

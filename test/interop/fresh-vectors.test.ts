@@ -7,8 +7,8 @@ import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { selectTransport } from '../../src/crypto/transport-select.ts';
 import { requires } from '../lab/requirements.ts';
+import { readVectors, VECTORS } from '../lab/vectors.ts';
 import { replayWhole } from '../vectors/core-replay.ts';
-import { readVectors, VECTORS } from '../vectors/files.ts';
 import type { Recording } from '../vectors/recording.ts';
 import { replay } from '../vectors/replay.ts';
 

@@ -1,8 +1,8 @@
 import { KEYPAIR, LANE_PEER, type PacketMemory } from '../../src/datapath/memory.ts';
 import type { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
 import { MESSAGE_TYPE, messageType } from '../../src/wire/message-type.ts';
-import { snapshot } from '../vectors/snapshot.ts';
 import type { SimulatedNode, Simulation } from './simulation.ts';
+import { snapshot } from './snapshot.ts';
 
 /** The memory of a core's data path, which nothing outside it needs but tests of what is in it. */
 export const memoryOf = (core: TunnelCore): PacketMemory =>

@@ -12,7 +12,7 @@ import { type BenchmarkDocument, DEFAULT_SUITE } from '../../src/contract/benchm
 import { PAYLOAD_TYPES, signEnvelope } from '../../src/contract/envelope.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
-import { monotonicMs } from './clock.ts';
+import { monotonicMs } from '../lab/clock.ts';
 import { memoryState } from './memory-state.ts';
 import { listen, partOptions, say } from './part.ts';
 

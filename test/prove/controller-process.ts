@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { startController } from '../../src/controller/controller.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
-import { monotonicMs } from './clock.ts';
+import { monotonicMs } from '../lab/clock.ts';
 import { listen, partOptions, say } from './part.ts';
 
 /** A controller that says when each epoch's commit came back from the disk. */

@@ -1,7 +1,7 @@
 // npm run prove -- crowd: a rotation of 50 nodes in one process is no flood of handshakes.
 import { parseArgs } from 'node:util';
 import { rotateCrowd } from './crowd-run.ts';
-import { observeMachine } from './machine.ts';
+import { observeMachine } from './priority.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TokenAnswer } from '../../src/contract/admin.ts';
+import { Capture } from '../lab/capture.ts';
+import { WallClock } from '../lab/clock.ts';
 import type { AttackerPart } from './attacker-process.ts';
-import { Capture } from './capture.ts';
-import { WallClock } from './clock.ts';
 import { type Delivery, deliveryBetween } from './delivery.ts';
 import { type MeshNode, ProofMesh, type Traffic } from './mesh.ts';
 import { type Message, type Part, program } from './part.ts';

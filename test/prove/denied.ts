@@ -1,7 +1,7 @@
 // npm run prove -- denied: a denied node on real TUN devices does everything it can.
 import { parseArgs } from 'node:util';
 import { attackAsDenied } from './denied-run.ts';
-import { observeMachine } from './machine.ts';
+import { observeMachine } from './priority.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
 const machine = observeMachine();

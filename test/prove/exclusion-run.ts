@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { uapiGet } from '../../src/agent/uapi-client.ts';
+import { Capture } from '../lab/capture.ts';
+import { monotonicMs, WallClock } from '../lab/clock.ts';
 import { type Distribution, distribution } from '../lab/statistics.ts';
-import { Capture } from './capture.ts';
-import { monotonicMs, WallClock } from './clock.ts';
 import { type Delivery, deliveryBetween } from './delivery.ts';
 import { foreignSocket } from './foreign-device.ts';
 import { type Commit, type MeshNode, ProofMesh, type Traffic } from './mesh.ts';

@@ -1,7 +1,7 @@
 // npm run prove -- exclusion: how long after an epoch's commit is a denied node still heard or spoken to?
 import { parseArgs } from 'node:util';
 import { measureExclusions } from './exclusion-run.ts';
-import { observeMachine } from './machine.ts';
+import { observeMachine } from './priority.ts';
 
 const { values } = parseArgs({
   options: {

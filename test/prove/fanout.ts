@@ -1,7 +1,7 @@
 // npm run prove -- fanout: how long after an epoch's commit have 10, 100, 1,000 agents heard of it?
 import { parseArgs } from 'node:util';
 import { type FanoutResult, measureFanout } from './fanout-run.ts';
-import { observeMachine } from './machine.ts';
+import { observeMachine } from './priority.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,7 +1,7 @@
 // npm run prove -- hitless: what do TCP and UDP between two members notice of 100 rotations on real TUNs?
 import { parseArgs } from 'node:util';
 import { measureHitless } from './hitless-run.ts';
-import { observeMachine } from './machine.ts';
+import { observeMachine } from './priority.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,6 +1,6 @@
 import { connect, createServer } from 'node:net';
+import { monotonicMs } from '../lab/clock.ts';
 import { distribution } from '../lab/statistics.ts';
-import { monotonicMs } from './clock.ts';
 import { listen, partOptions, say } from './part.ts';
 
 /**

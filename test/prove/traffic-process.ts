@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { monotonicMs } from './clock.ts';
+import { monotonicMs } from '../lab/clock.ts';
 import { listen, partOptions, say } from './part.ts';
 
 /**

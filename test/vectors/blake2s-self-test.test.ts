@@ -1,7 +1,7 @@
 import { blake2s } from '@noble/hashes/blake2.js';
 import { expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
-import { readVectors, toHex } from './files.ts';
+import { readVectors, toHex } from '../lab/vectors.ts';
 
 interface SelfTest {
   self_test: { output_lengths: number[]; input_lengths: number[]; grand_hash: string };

@@ -4,7 +4,7 @@ import { nodeProvider } from '../../src/crypto/node.ts';
 import { Initiator } from '../../src/noise/initiator.ts';
 import { CONSTRUCTION, type TransportKeys } from '../../src/noise/protocol.ts';
 import { Responder } from '../../src/noise/responder.ts';
-import { fromHex, readVectors, toHex } from './files.ts';
+import { fromHex, readVectors, toHex } from '../lab/vectors.ts';
 
 interface NoiseFile {
   protocol_name: string;

@@ -5,7 +5,7 @@ import { concatBytes } from '../../src/crypto/bytes.ts';
 import { kdf } from '../../src/crypto/kdf.ts';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
-import { fromHex, readVectors, toHex } from './files.ts';
+import { fromHex, readVectors, toHex } from '../lab/vectors.ts';
 
 interface X25519File {
   scalar_multiplication: { scalar: string; u: string; output: string }[];

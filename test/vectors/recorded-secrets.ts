@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { writeU32 } from '../../src/wire/message-type.ts';
-import { fromHex } from './files.ts';
+import { fromHex } from '../lab/vectors.ts';
 import type { CookieReplyStep, InitiationStep, ResponseStep } from './recording.ts';
 
 const TAI64_BASE = 0x400000000000000an;

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
-import { fromHex } from './files.ts';
+import { fromHex } from '../lab/vectors.ts';
 import {
   type Name,
   type ResponseStep,

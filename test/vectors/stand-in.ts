@@ -9,7 +9,7 @@ import { Device } from '../../src/device/device.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
 import { INITIATION } from '../../src/wire/initiation.ts';
 import { MESSAGE_TYPE, writeU32 } from '../../src/wire/message-type.ts';
-import { fromHex, toHex } from './files.ts';
+import { fromHex, toHex } from '../lab/vectors.ts';
 import { RecordedSecrets } from './recorded-secrets.ts';
 import {
   type InitiationStep,

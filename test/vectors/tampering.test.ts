@@ -5,10 +5,10 @@ import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import type { RejectReason } from '../../src/device/rejects.ts';
 import { INITIATION } from '../../src/wire/initiation.ts';
 import { RESPONSE } from '../../src/wire/response.ts';
-import { fromHex, readVectors } from './files.ts';
+import { snapshot } from '../lab/snapshot.ts';
+import { fromHex, readVectors } from '../lab/vectors.ts';
 import type { Recording, Scenario, Step } from './recording.ts';
 import { receiveStep, replayUntil } from './replay.ts';
-import { snapshot } from './snapshot.ts';
 import type { StandIn } from './stand-in.ts';
 
 const { scenarios } = readVectors<Recording>('wireguard-go.json');

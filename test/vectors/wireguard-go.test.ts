@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { selectTransport, TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
+import { readVectors } from '../lab/vectors.ts';
 import { replayWhole } from './core-replay.ts';
-import { readVectors } from './files.ts';
 import type { Recording } from './recording.ts';
 import { replay } from './replay.ts';
 

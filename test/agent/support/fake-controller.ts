@@ -12,7 +12,7 @@ import { compareNodeIds, controllerFingerprint } from '../../../src/contract/ids
 import { type KeyRecord, signKeyRecord } from '../../../src/contract/key-record.ts';
 import { sealPsks } from '../../../src/contract/sealed-psks.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
-import type { SimClock } from './sim-clock.ts';
+import type { SimClock } from '../../lab/agent-clock.ts';
 
 const crypto = defaultProvider();
 

@@ -10,9 +10,9 @@ import { Membership } from '../../../src/agent/membership.ts';
 import { openNodeState } from '../../../src/agent/node-state.ts';
 import { toBase64 } from '../../../src/contract/encoding.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
+import type { SimClock } from '../../lab/agent-clock.ts';
 import type { FakeController } from './fake-controller.ts';
 import { FakeTunnel } from './fake-tunnel.ts';
-import type { SimClock } from './sim-clock.ts';
 
 export const crypto = defaultProvider();
 

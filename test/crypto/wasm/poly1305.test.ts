@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ModuleAssembler } from '../../../src/crypto/wasm/assembler.ts';
 import { absorbAll, begin, finish } from '../../../src/crypto/wasm/poly1305.ts';
-import { fromHex, readVectors, toHex } from '../../vectors/files.ts';
+import { fromHex, readVectors, toHex } from '../../lab/vectors.ts';
 
 /** Poly1305 alone, where packets cannot reach: keys and messages at the edges of the reduction. */
 

@@ -1,4 +1,4 @@
-import { SimClock } from '../../agent/support/sim-clock.ts';
+import { SimClock } from '../agent-clock.ts';
 import { seededBytes, seededRandom } from '../random.ts';
 import { Simulation } from '../simulation.ts';
 

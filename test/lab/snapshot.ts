@@ -1,4 +1,4 @@
-import { toHex } from './files.ts';
+import { toHex } from './vectors.ts';
 
 /**
  * Everything that is reachable from `value`, as text: two equal snapshots mean that nothing

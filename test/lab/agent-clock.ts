@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { AgentClock } from '../../../src/agent/clock.ts';
+import type { AgentClock } from '../../src/agent/clock.ts';
 
 interface Timer {
   readonly at: number;
