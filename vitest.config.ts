@@ -23,7 +23,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'system',
-          retry: process.env.CI ? 1 : 0, // a busy CI machine can starve a process; the first failure is shown
           include: [
             'test/interop/**/*.test.ts',
             'test/e2e/**/*.test.ts',
@@ -39,7 +38,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'long',
-          retry: process.env.CI ? 1 : 0,
           include: ['test/**/*.long.test.ts'],
           fileParallelism: false,
           testTimeout: 1_800_000,
