@@ -1,15 +1,11 @@
-import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { parseArguments, USAGE, UsageError } from './meshtun-arguments.ts';
 import { READY_FD, type StartReport, startInBackground, TO_SYSLOG } from './meshtun-background.ts';
 import { logTo, openLogFile, STANDARD_ERROR } from './meshtun-log.ts';
+import { version } from './version.ts';
 
 const FAILED = 1;
 const WRONG_ARGUMENTS = 2;
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
 
 function complain(message: string): void {
   process.stderr.write(`meshtun: ${message}\n`);

@@ -1,27 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureNodeKeys } from '../agent/node-keys.ts';
 import type { NodeStatusDocument, PeerView } from '../agent/status.ts';
-import type { RotateAnswer, TokenAnswer, TokenList } from '../contract/admin.ts';
-import { toBase64 } from '../contract/encoding.ts';
+import type { RotateAnswer } from '../contract/admin.ts';
 import type { EpochDocument, NodeStatus } from '../contract/epoch.ts';
-import { isNodeId } from '../contract/ids.ts';
-import { defaultProvider } from '../crypto/select.ts';
-import { type AdminTarget, adminCall } from './admin-client.ts';
+import { adminCall } from './admin-client.ts';
+import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { didYouMean } from './suggest.ts';
 import { duration, table } from './table.ts';
 
-export interface AdminOptions extends AdminTarget {
-  readonly json?: boolean;
-}
-
-function print(options: AdminOptions, value: unknown, text: string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(value) : text}\n`);
-}
-
-function epochOf(options: AdminOptions): Promise<EpochDocument> {
+/** What the controller says about its present epoch. */
+export function epochOf(options: AdminOptions): Promise<EpochDocument> {
   return adminCall<EpochDocument>(options, 'GET', '/v1/epoch');
 }
 
@@ -123,7 +112,8 @@ export async function why(nodeId: string, options: AdminOptions): Promise<void> 
   print(options, { epoch: epoch.epoch, ...node }, lines.join('\n'));
 }
 
-function nodeNamed(epoch: EpochDocument, nodeId: string): NodeStatus {
+/** The node of that name; a mistyped name is answered with the one that was meant. */
+export function nodeNamed(epoch: EpochDocument, nodeId: string): NodeStatus {
   const found = epoch.nodes.find((node) => node.node_id === nodeId);
   if (found) return found;
   const meant = didYouMean(
@@ -147,95 +137,4 @@ export async function epoch(options: AdminOptions): Promise<void> {
 export async function rotate(options: AdminOptions): Promise<void> {
   const answer = await adminCall<RotateAnswer>(options, 'POST', '/v1/rotate');
   print(options, answer, `epoch ${answer.epoch} has begun`);
-}
-
-/** `meshnet token create`. */
-export async function createToken(
-  options: AdminOptions & { readonly node?: string; readonly ttl: number },
-): Promise<void> {
-  const answer = await newToken(options, options.node ?? null, options.ttl);
-  print(options, answer, answer.token);
-}
-
-/** `meshnet token list`. */
-export async function listTokens(options: AdminOptions): Promise<void> {
-  const answer = await adminCall<TokenList>(options, 'GET', '/v1/tokens');
-  const rows = answer.tokens.map((token) => [
-    token.id,
-    token.node_id ?? 'any node',
-    new Date(token.expires_at).toISOString(),
-  ]);
-  print(options, answer, table([['ID', 'FOR', 'EXPIRES'], ...rows]));
-}
-
-/** `meshnet node add NAME`: a token for that name, and how to use it. */
-export async function addNode(
-  nodeId: string,
-  options: AdminOptions & { readonly ttl: number },
-): Promise<void> {
-  if (!isNodeId(nodeId)) {
-    const message = `${nodeId}: a node name is 1 to 63 of a-z, 0-9 and hyphen`;
-    throw new CommandError(EXIT.usage, 'usage', message);
-  }
-  const answer = await newToken(options, nodeId, options.ttl);
-  const lines = [
-    `On the machine that is to be ${nodeId}, within ${duration(options.ttl)}:`,
-    '',
-    `  MESHNET_TOKEN=${answer.token} meshnet node --name ${nodeId} --controller URL`,
-  ];
-  print(options, answer, lines.join('\n'));
-}
-
-function newToken(
-  options: AdminOptions,
-  node_id: string | null,
-  ttl_s: number,
-): Promise<TokenAnswer> {
-  return adminCall<TokenAnswer>(options, 'POST', '/v1/tokens', { node_id, ttl_s });
-}
-
-/** `meshnet node remove NAME`. */
-export async function removeNode(nodeId: string, options: AdminOptions): Promise<void> {
-  nodeNamed(await epochOf(options), nodeId);
-  const path = `/v1/nodes/${encodeURIComponent(nodeId)}`;
-  const answer = await adminCall<RotateAnswer>(options, 'DELETE', path);
-  print(options, answer, `${nodeId} is out since epoch ${answer.epoch}`);
-}
-
-/** `meshnet node list`. */
-export async function listNodes(options: AdminOptions): Promise<void> {
-  const value = await epochOf(options);
-  const rows = value.nodes.map((node) => [
-    node.node_id,
-    node.tunnel_address,
-    node.allowed ? 'member' : 'denied',
-    node.since_epoch === null ? '-' : `since epoch ${node.since_epoch}`,
-  ]);
-  print(options, value.nodes, table([['NODE', 'ADDRESS', 'VERDICT', 'MEMBER'], ...rows]));
-}
-
-/** `meshnet node reset-sequence NAME`. */
-export async function resetSequence(nodeId: string, options: AdminOptions): Promise<void> {
-  const path = `/v1/nodes/${encodeURIComponent(nodeId)}/reset-sequence`;
-  await adminCall(options, 'POST', path);
-  print(options, { node_id: nodeId }, `${nodeId} may count from 1 again`);
-}
-
-/** `meshnet keygen`: makes whichever of a node's three keys are missing, shows the public ones. */
-export function keygen(options: { readonly state: string; readonly json?: boolean }): void {
-  const crypto = defaultProvider();
-  const keys = ensureNodeKeys(options.state, (length) => new Uint8Array(randomBytes(length)));
-  const shown = {
-    state: options.state,
-    wireguard: toBase64(crypto.x25519Public(keys.wireguard)),
-    signing: toBase64(crypto.ed25519Public(keys.signing)),
-    sealing: toBase64(crypto.x25519Public(keys.sealing)),
-  };
-  const text = table([
-    ['state', shown.state],
-    ['wireguard', shown.wireguard],
-    ['signing', shown.signing],
-    ['sealing', shown.sealing],
-  ]);
-  process.stdout.write(`${options.json ? JSON.stringify(shown) : text}\n`);
 }

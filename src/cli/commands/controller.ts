@@ -1,0 +1,28 @@
+import { type Command, Option } from 'commander';
+import { hostAndPort } from '../numbers.ts';
+import { controllerState, seconds, share } from './options.ts';
+
+/** `meshnet controller`. */
+export function declareController(program: Command): void {
+  program
+    .command('controller')
+    .description('decide every epoch who may stay, and hand out the keys')
+    .option('--state <dir>', 'database, key and admin socket', controllerState)
+    .addOption(
+      new Option('--listen <address>', 'where nodes reach it')
+        .argParser(hostAndPort)
+        .default({ host: '127.0.0.1', port: 8440 }, '127.0.0.1:8440'),
+    )
+    .option('--policy <file>', 'JSON file with thresholds, suites, signers and times')
+    .option('--epoch <seconds>', 'length of an epoch', seconds)
+    .option('--threshold <score>', 'lowest score of a member', share)
+    .option('--freshness <seconds>', 'oldest score of a member', seconds)
+    .option('--tunnel-prefix <prefix>', 'addresses inside the mesh, IPv4')
+    .option('--observe-only', 'compute and show verdicts, cut nobody: how to start in production')
+    .option('--restored', 'the database is a backup: let epoch and version jump ahead')
+    .option('--stop-with-stdin', 'stop when standard input ends')
+    .action(async (options) => {
+      const { runController } = await import('../meshnet-controller.ts');
+      await runController(options);
+    });
+}

@@ -1,0 +1,94 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { durationSeconds, hostAndPort, integerBetween } from '../numbers.ts';
+import { admin, nodeState, reader, seconds, share } from './options.ts';
+
+function ramp(text: string): { to: number; startS: number; lengthS: number } {
+  const match = /^([\d.]+)@(\d+(?:\.\d+)?)\+(\d+(?:\.\d+)?)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('Expected MEAN@START+LENGTH, such as 0.4@30+10.');
+  return { to: share(match[1]!), startS: Number(match[2]), lengthS: Number(match[3]) };
+}
+
+/** `meshnet node`, and what an administrator does with nodes. */
+export function declareNode(program: Command): void {
+  const node = program
+    .command('node')
+    .enablePositionalOptions()
+    .description('be a node of the mesh; or with a subcommand: add, remove, list nodes')
+    .option('--state <dir>', 'keys and memory of the node', nodeState)
+    .addOption(
+      new Option('--controller <url>', 'the controller')
+        .env('MESHNET_CONTROLLER')
+        .default('http://127.0.0.1:8440'),
+    )
+    .option('--name <node>', 'name to enrol as (default: this machine)')
+    .addOption(
+      new Option('--token <token>', 'join token, needed once').env('MESHNET_TOKEN').hideHelp(),
+    )
+    .option(
+      '--backend <kind>',
+      'auto, linux, userspace, or uapi:SOCKET of a foreign device',
+      'auto',
+    )
+    .option('--interface <name>', 'name of the interface', 'mesh0')
+    .option('--listen-port <port>', 'UDP port, 0 for any', integerBetween(0, 65_535), 0)
+    .option('--advertise <address>', 'IP address that other members reach this node at')
+    .option('--emit <seconds>', 'time between scores', seconds, 10)
+    .option('--poll <seconds>', 'time between polls of the config', seconds, 10)
+    .option('--probe <seconds>', 'time between echoes to all nodes', seconds, 15)
+    .option('--score-command <command>', 'measures: last line of output is a score or JSON')
+    .option('--score-timeout <seconds>', 'for that command', seconds, 60)
+    .option('--score-mean <score>', 'built-in source: mean of a normal distribution', share)
+    .option('--score-deviation <score>', 'and its standard deviation', share, 0.02)
+    .addOption(
+      new Option('--score-ramp <ramp>', 'mean moves to MEAN, from START seconds on, over LENGTH')
+        .argParser(ramp)
+        .hideHelp(),
+    )
+    .option('--suite <name>', 'suite that the scores are of', 'alignment')
+    .option('--samples <count>', 'samples behind a score', integerBetween(1, 1e9), 50)
+    .option('--no-push', 'poll only, open no event stream')
+    .addOption(
+      new Option('--metrics <address>', 'serve metrics and status, e.g. 127.0.0.1:9586').argParser(
+        hostAndPort,
+      ),
+    )
+    .option('--stop-with-stdin', 'stop when standard input ends')
+    .addOption(new Option('--json', 'one JSON event per line'))
+    .addHelpText(
+      'after',
+      `
+The token comes in MESHNET_TOKEN, so that it does not stand in the process list.
+Without --score-command and --score-mean no scores are sent from here.`,
+    )
+    .action(async (options) => {
+      const { runNode } = await import('../meshnet-node.ts');
+      await runNode(options);
+    });
+  admin(
+    node.command('add').argument('<name>').description('make a token for a new node of that name'),
+  )
+    .option('--ttl <time>', 'how long the token can be used', durationSeconds, 3600)
+    .action(async (name, options) => {
+      const { addNode } = await import('../meshnet-tokens.ts');
+      await addNode(name, options);
+    });
+  admin(node.command('remove').argument('<name>').description('put a node out, at once')).action(
+    async (name, options) => {
+      const { removeNode } = await import('../meshnet-nodes.ts');
+      await removeNode(name, options);
+    },
+  );
+  reader(node.command('list').description('all enrolled nodes')).action(async (options) => {
+    const { listNodes } = await import('../meshnet-nodes.ts');
+    await listNodes(options);
+  });
+  admin(
+    node
+      .command('reset-sequence')
+      .argument('<name>')
+      .description("let a node's scores count from 1 again (it lost its memory)"),
+  ).action(async (name, options) => {
+    const { resetSequence } = await import('../meshnet-nodes.ts');
+    await resetSequence(name, options);
+  });
+}

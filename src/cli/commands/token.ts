@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import { durationSeconds } from '../numbers.ts';
+import { admin } from './options.ts';
+
+/** `meshnet token`. */
+export function declareTokens(program: Command): void {
+  const token = program.command('token').description('join tokens');
+  admin(token.command('create').description('make a join token; it is shown this once'))
+    .option('--node <name>', 'for this node only')
+    .option('--ttl <time>', 'how long it can be used', durationSeconds, 3600)
+    .action(async (options) => {
+      const { createToken } = await import('../meshnet-tokens.ts');
+      await createToken(options);
+    });
+  admin(token.command('list').description('tokens that can still be used')).action(
+    async (options) => {
+      const { listTokens } = await import('../meshnet-tokens.ts');
+      await listTokens(options);
+    },
+  );
+}
