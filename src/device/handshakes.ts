@@ -42,6 +42,10 @@ export interface HandshakesOptions {
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number;
   readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
+  /** What the peer has to wait for may have changed. */
+  readonly touched: (peer: Peer) => void;
+  /** The peer answered an initiation. */
+  readonly answered: (peer: Peer, now: number) => void;
   readonly completed: (peer: Peer, generation: number) => void;
   readonly reject: (reason: RejectReason) => void;
 }
@@ -63,6 +67,10 @@ export class Handshakes {
     const { crypto, random } = this.options;
     this.identity = identity;
     this.checker = identity && new CookieChecker(crypto, identity.publicKey, random);
+  }
+
+  get hasIdentity(): boolean {
+    return this.identity !== undefined;
   }
 
   /** True, once, if this key tried to initiate in the last seconds while it was no peer. */
@@ -114,6 +122,7 @@ export class Handshakes {
     peer.initiationSentAt = now;
     peer.timers.authenticatedPacketSent(now);
     peer.timers.initiationSent(now, isRetry);
+    this.options.touched(peer);
     plane.addTraffic(peer.slot, message.length, 0);
     send(message, endpoint);
     return true;
@@ -193,6 +202,7 @@ export class Handshakes {
 
     peer.memory.receivedTimestamp.set(timestamp);
     peer.initiationReceivedAt = now;
+    this.options.touched(peer);
     plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
@@ -255,7 +265,7 @@ export class Handshakes {
     source: Endpoint,
     now: number,
   ): RejectReason | undefined {
-    const { plane, indexes, sessions, completed } = this.options;
+    const { plane, indexes, sessions, touched, answered, completed } = this.options;
     const response = parseResponse(message)!;
     const peer = indexes.get(response.receiver)?.peer;
     const initiation = peer?.initiations.find((one) => one.localIndex === response.receiver);
@@ -276,6 +286,8 @@ export class Handshakes {
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
     peer.timers.handshakeComplete();
+    touched(peer);
+    answered(peer, now);
     const session = {
       localIndex: response.receiver,
       remoteIndex: response.sender,

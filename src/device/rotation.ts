@@ -38,12 +38,19 @@ export const DEFAULT_ROTATION: RotationSettings = { grace: 20_000, epoch: 60_000
  */
 export class Rotation {
   readonly generation: number;
+  /** The peer has tried by itself and waits for us. */
+  readonly peerTried: boolean;
   private readonly startAt: number;
   private attempt = 0;
 
-  constructor(generation: number, startAt: number) {
+  constructor(generation: number, startAt: number, peerTried: boolean) {
     this.generation = generation;
     this.startAt = startAt;
+    this.peerTried = peerTried;
+  }
+
+  get isFirstAttempt(): boolean {
+    return this.attempt === 0;
   }
 
   nextAt(): number {

@@ -16,6 +16,17 @@ const CONFIRM_OFFSETS = [100, 300, 1000];
 /** So often its answer is repeated: the initiator repeats because it has not heard the first one. */
 const MAX_REPEATED_ANSWERS = CONFIRM_OFFSETS.length;
 
+export interface SessionsOptions {
+  readonly plane: DataPlane;
+  readonly indexes: ReceiverIndexes<IndexEntry>;
+  /** Keypair slots of the data path. */
+  readonly capacity: number;
+  /** ms that superseded keypairs are still received on. */
+  readonly grace: number;
+  /** What the peer has to wait for may have changed. */
+  readonly touched: (peer: Peer) => void;
+}
+
 /** Moves keypairs between control's rules (session/keypairs) and the data path. */
 export class Sessions {
   private readonly plane: DataPlane;
@@ -24,16 +35,14 @@ export class Sessions {
   private readonly bySlot: ({ peer: Peer; keypair: Keypair } | undefined)[] = [];
   private readonly grace: number;
 
-  constructor(
-    plane: DataPlane,
-    indexes: ReceiverIndexes<IndexEntry>,
-    capacity: number,
-    graceMs: number,
-  ) {
-    this.plane = plane;
-    this.indexes = indexes;
-    this.slots = new Slots(capacity);
-    this.grace = graceMs;
+  private readonly touched: (peer: Peer) => void;
+
+  constructor(options: SessionsOptions) {
+    this.plane = options.plane;
+    this.indexes = options.indexes;
+    this.slots = new Slots(options.capacity);
+    this.grace = options.grace;
+    this.touched = options.touched;
   }
 
   get hasRoom(): boolean {
@@ -76,6 +85,7 @@ export class Sessions {
     this.discard(peer.keypairs.add(keypair));
     peer.unsettled = undefined;
     peer.timers.sessionDerived(now);
+    this.touched(peer);
     this.plane.installKeypair(
       {
         slot,
@@ -99,6 +109,7 @@ export class Sessions {
   /** The initiator's keypair is ready: send on it, which also confirms it to the responder. */
   initiatorReady(peer: Peer, keypair: Keypair, now: number): void {
     const { generation } = keypair;
+    this.touched(peer);
     if (peer.crossedGeneration < generation && peer.keypairs.hasCrossed(keypair)) {
       peer.crossedGeneration = generation;
       peer.unsettled = { keypair, handshakeAt: afterCrossing(now, peer.keypairs.isSmaller) };
@@ -119,6 +130,7 @@ export class Sessions {
     if (entry === undefined || entry.keypair.confirmedAt !== undefined) return undefined;
     const { peer, keypair } = entry;
     keypair.confirmedAt = now;
+    this.touched(peer);
     if (peer.unsettled?.keypair === keypair) peer.unsettled = undefined;
     if (peer.keypairs.sending === keypair) peer.confirmAt = [];
     else if (peer.keypairs.promote(keypair, 'received')) {
@@ -139,6 +151,7 @@ export class Sessions {
   /** Zeroes the peer's keypairs that `matches`, without waiting. */
   remove(peer: Peer, matches: (keypair: Keypair) => boolean, done?: () => void): void {
     const removed = peer.keypairs.remove(matches);
+    if (removed.length > 0) this.touched(peer);
     if (removed.length > 0 && peer.keypairs.sending === undefined) {
       this.plane.sendOn(peer.slot, NO_KEYPAIR, false);
       peer.confirmAt = [];

@@ -43,6 +43,13 @@ export class Keypairs {
     return this.sending === undefined ? this.receiveOnly : [...this.receiveOnly, this.sending];
   }
 
+  /** When the first one of them expires, Infinity if there is none. */
+  firstRejectAt(): number {
+    let first = this.sending?.rejectAt ?? Number.POSITIVE_INFINITY;
+    for (const { rejectAt } of this.receiveOnly) first = Math.min(first, rejectAt);
+    return first;
+  }
+
   /** Newest generation that the peer was heard on, so that both sides have it. */
   get confirmedGeneration(): number | undefined {
     let newest: number | undefined;

@@ -66,7 +66,7 @@ describe('100,000 initiations with a valid mac1 and no mac2 in a second', () => 
     const all = Array.from({ length: FLOOD }, (_, i) => messages[i % messages.length]!);
     const device = target.core.device as unknown as {
       queue: { length: number; waiting: unknown[] };
-      indexes: { size: number };
+      sessions: { indexes: { size: number } };
       handshakes: { rateLimiter: { size: number }; unknownInitiators: Map<string, number> };
     };
     let longest = 0;
@@ -81,7 +81,7 @@ describe('100,000 initiations with a valid mac1 and no mac2 in a second', () => 
     expect(simulation.now - 1000).toBeGreaterThanOrEqual(1000);
     expect(longest).toBeLessThanOrEqual(1024);
     expect(kept).toBeLessThanOrEqual(2048);
-    expect(device.indexes.size).toBeLessThanOrEqual(1);
+    expect(device.sessions.indexes.size).toBeLessThanOrEqual(1);
     expect(device.handshakes.unknownInitiators.size).toBe(0);
     expect(device.handshakes.rateLimiter.size).toBeLessThanOrEqual(1);
 

@@ -281,11 +281,11 @@ describe('responses that take longer than it takes to try again', () => {
     const { device } = node.core as unknown as {
       device: {
         peers: { all(): Iterable<{ initiations: { noise: unknown }[] }> };
-        indexes: { size: number };
+        sessions: { indexes: { size: number } };
       };
     };
     const [peer] = device.peers.all();
-    return { initiations: peer!.initiations, indexes: device.indexes.size };
+    return { initiations: peer!.initiations, indexes: device.sessions.indexes.size };
   };
 
   test('complete the attempt that they answer, and end the others', () => {
@@ -450,10 +450,10 @@ describe('after crossing initiations of a rotation', () => {
     ledger.send(b, a); // packets under way do not matter
     const initiate = (node: SimulatedNode) => {
       const device = node.core.device as unknown as {
-        initiate(peer: unknown, isRetry: boolean, now: number): void;
+        handshakes: { initiate(peer: unknown, isRetry: boolean, now: number): void };
         peers: { all(): Iterable<unknown> };
       };
-      for (const peer of device.peers.all()) device.initiate(peer, false, node.clock);
+      for (const peer of device.peers.all()) device.handshakes.initiate(peer, false, node.clock);
     };
     initiate(a);
     initiate(b);

@@ -168,12 +168,12 @@ export class Fuzzer {
   /** Whatever an outsider could make grow. */
   private measure(): void {
     const device = this.target.core.device as unknown as {
-      indexes: { size: number };
+      sessions: { indexes: { size: number } };
       queue: { length: number };
       handshakes: { unknownInitiators: Map<string, number>; rateLimiter: { size: number } };
     };
     const sizes = {
-      receiverIndices: device.indexes.size,
+      receiverIndices: device.sessions.indexes.size,
       queuedHandshakes: device.queue.length,
       unknownInitiators: device.handshakes.unknownInitiators.size,
       rateLimitedSources: device.handshakes.rateLimiter.size,

@@ -1,0 +1,169 @@
+import { constantTimeEqual, isZero, zeroize } from '../crypto/bytes.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { LocalFacts } from '../wire/acceptable-endpoint.ts';
+import { maskPrefix, type Prefix } from '../wire/prefix.ts';
+import { Barrier } from './barrier.ts';
+import { checkChange } from './check-change.ts';
+import type { Clockwork } from './clockwork.ts';
+import type { DeviceChange, PeerChange } from './config.ts';
+import type { DataPlane } from './data-plane.ts';
+import { type Handshakes, UNKNOWN_INITIATOR_TIME } from './handshakes.ts';
+import { Identity } from './identity.ts';
+import type { Peer } from './peer.ts';
+import type { PeerTable } from './peer-table.ts';
+import type { RotationSettings } from './rotation.ts';
+import type { Sessions } from './sessions.ts';
+
+export interface ConfigurationOptions {
+  readonly crypto: CryptoProvider;
+  readonly plane: DataPlane;
+  readonly peers: PeerTable;
+  readonly sessions: Sessions;
+  readonly handshakes: Handshakes;
+  readonly clockwork: Clockwork;
+  readonly rotation: RotationSettings;
+  readonly requirePsk: boolean;
+  readonly local: LocalFacts;
+  /** [0, 1). */
+  readonly random: () => number;
+}
+
+/** Which key the device has, which peers, and what is routed to each of them. */
+export class Configuration {
+  identity: Identity | undefined;
+
+  private readonly options: ConfigurationOptions;
+  /** Which peer each allowed prefix goes to: a prefix belongs to one peer at a time. */
+  private readonly routes = new Map<string, Peer>();
+
+  constructor(options: ConfigurationOptions) {
+    this.options = options;
+  }
+
+  /** Checks the whole change, then applies it. See `Device.configure`. */
+  apply(change: DeviceChange, now: number, done: () => void): void {
+    const { peers, requirePsk, local } = this.options;
+    checkChange(change, { requirePsk, freePeers: peers.free, local }, (key) => peers.get(key));
+    const barrier = new Barrier(done);
+    if (change.privateKey !== undefined) this.setPrivateKey(change.privateKey, now, barrier);
+    if (change.replacePeers) {
+      for (const peer of [...peers.all()]) this.removePeer(peer, barrier);
+    }
+    for (const peer of change.peers ?? []) this.changePeer(peer, now, barrier);
+    barrier.release();
+  }
+
+  private setPrivateKey(privateKey: Uint8Array, now: number, barrier: Barrier): void {
+    const { crypto, peers, sessions, handshakes, clockwork } = this.options;
+    // Tools set the key with every configuration: the same one again ends no session.
+    if (this.identity && constantTimeEqual(this.identity.privateKey, privateKey)) return;
+    this.identity?.zeroize();
+    this.identity = isZero(privateKey) ? undefined : new Identity(crypto, privateKey);
+    handshakes.setIdentity(this.identity);
+    const self = this.identity && peers.get(this.identity.publicKey);
+    if (self !== undefined) this.removePeer(self, barrier);
+    for (const peer of peers.all()) {
+      handshakes.abandon(peer);
+      sessions.remove(peer, () => true, barrier.hold());
+      this.identify(peer);
+      clockwork.startRotation(peer, now, false);
+    }
+  }
+
+  private identify(peer: Peer): void {
+    zeroize(peer.staticStatic);
+    peer.staticStatic = this.identity?.key.agree(peer.publicKey);
+    peer.keypairs.isSmaller = this.identity?.isSmallerThan(peer.publicKey) ?? false;
+    this.options.clockwork.touched(peer);
+  }
+
+  private changePeer(change: PeerChange, now: number, barrier: Barrier): void {
+    const { crypto, plane, peers, sessions, clockwork, random } = this.options;
+    const present = peers.get(change.publicKey);
+    if (change.remove) {
+      if (present !== undefined) this.removePeer(present, barrier);
+      return;
+    }
+    if (this.isOwnKey(change.publicKey)) return;
+    if (present === undefined && change.updateOnly) return;
+    const peer = present ?? peers.add(crypto, change.publicKey, random);
+    if (peer === undefined) return; // checked before: there is room
+    if (present === undefined) {
+      plane.addPeer(peer.slot);
+      this.identify(peer);
+    }
+    if (change.endpoint !== undefined) plane.setEndpoint(peer.slot, change.endpoint);
+    if (change.replaceAllowedIps) {
+      for (const [key, prefix] of peer.allowedIps) this.disallow(peer, key, prefix);
+    }
+    for (const { prefix, remove } of change.allowedIps ?? []) this.route(peer, prefix, remove);
+    if (change.presharedKey !== undefined) {
+      peer.presharedKey.set(change.presharedKey);
+      this.setGeneration(peer, change.generation ?? peer.generation, present === undefined, now);
+    }
+    if (change.expireBefore !== undefined) {
+      const before = change.expireBefore;
+      sessions.remove(peer, (k) => k.generation < before, barrier.hold());
+    }
+    if (change.persistentKeepalive !== undefined) {
+      const changed = peer.timers.persistentKeepalive !== change.persistentKeepalive;
+      peer.timers.persistentKeepalive = change.persistentKeepalive;
+      if (changed && clockwork.isUp) peer.timers.persistentKeepaliveChanged(now);
+    }
+    clockwork.touched(peer);
+  }
+
+  private setGeneration(peer: Peer, generation: number, isNew: boolean, now: number): void {
+    const { handshakes, clockwork, rotation } = this.options;
+    const hadOlder = peer.generation < generation;
+    peer.generation = generation;
+    if (!hadOlder && !isNew) return;
+    // The peer tried before we knew it, or was answered under the key that is now old: it will
+    // find that its keypair is of no use, so do not make it wait.
+    const recently = Math.min(UNKNOWN_INITIATOR_TIME, rotation.epoch / 6);
+    const peerTried =
+      handshakes.forgetUnknownInitiator(peer.publicKey, now) ||
+      (now - peer.answeredAt < recently && peer.answeredGeneration < generation);
+    clockwork.startRotation(peer, now, peerTried);
+  }
+
+  private removePeer(peer: Peer, barrier: Barrier): void {
+    const { plane, peers, sessions, handshakes, clockwork } = this.options;
+    handshakes.abandon(peer);
+    const releaseKeypairs = sessions.forget(peer);
+    for (const key of peer.allowedIps.keys()) this.routes.delete(key);
+    peers.delete(peer);
+    clockwork.forget(peer);
+    peer.zeroize();
+    const held = barrier.hold();
+    plane.removePeer(peer.slot, () => {
+      releaseKeypairs();
+      peers.releaseSlot(peer.slot);
+      held();
+    });
+  }
+
+  private route(peer: Peer, prefix: Prefix, remove: boolean | undefined): void {
+    const masked = maskPrefix(prefix);
+    const key = `${masked.address.join('.')}/${masked.length}`;
+    const owner = this.routes.get(key);
+    if (remove) {
+      if (owner === peer) this.disallow(peer, key, masked);
+      return;
+    }
+    owner?.allowedIps.delete(key);
+    peer.allowedIps.set(key, masked);
+    this.routes.set(key, peer);
+    this.options.plane.allow(masked, peer.slot);
+  }
+
+  private disallow(peer: Peer, key: string, prefix: Prefix): void {
+    peer.allowedIps.delete(key);
+    this.routes.delete(key);
+    this.options.plane.disallow(prefix);
+  }
+
+  private isOwnKey(publicKey: Uint8Array): boolean {
+    return this.identity?.publicKey.every((byte, i) => byte === publicKey[i]) ?? false;
+  }
+}
