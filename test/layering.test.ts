@@ -20,6 +20,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io'],
 };
 
+/** Rooms that do nothing but compute. `crypto` is none: some of its providers are Node's. */
+const PURE = ['wire', 'noise', 'session', 'datapath', 'device'];
+const IMPURE =
+  /['"]node:[^'"]*['"]|\b(?:Date|performance|process|console|globalThis|fetch|set(?:Timeout|Interval|Immediate)|queueMicrotask|Math\.random|crypto\.(?:getRandomValues|randomUUID|subtle))\b/g;
+const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g;
+
 const IMPORT =
   /^\s*(?:import|export)\s[^'"]*?from\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm;
 
@@ -83,6 +89,16 @@ test('imports go in one direction only', () => {
     return from === to || allowed.some((room) => to === `src/${room}`);
   });
   expect(violations).toEqual([]);
+});
+
+test('time, randomness and the operating system come into the pure rooms as arguments', () => {
+  const found: string[] = [];
+  for (const [file] of imports) {
+    if (!PURE.some((room) => roomOf(file) === `src/${room}`)) continue;
+    const code = readFileSync(join(root, file), 'utf8').replace(COMMENT, '');
+    for (const [what] of code.matchAll(IMPURE)) found.push(`${file}: ${what}`);
+  }
+  expect(found).toEqual([]);
 });
 
 test('no file of sources, tests, labs and benches imports itself by way of others', () => {
