@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 /** Rooms that do nothing but compute. `crypto` is none: some of its providers are Node's. */
 const PURE = ['wire', 'noise', 'session', 'datapath', 'device'];
 const IMPURE =
-  /['"]node:[^'"]*['"]|\b(?:Date|performance|process|console|globalThis|fetch|set(?:Timeout|Interval|Immediate)|queueMicrotask|Math\.random|crypto\.(?:getRandomValues|randomUUID|subtle))\b/g;
+  /['"]node:[^'"]*['"]|\b(?:Date\b|(?<!\.)(?:performance|process|console|globalThis)\.|fetch\(|set(?:Timeout|Interval|Immediate)\(|queueMicrotask\(|Math\.random|crypto\.(?:getRandomValues|randomUUID|subtle))/g;
 const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g;
 
 const IMPORT =

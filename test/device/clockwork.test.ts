@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { seededRandom } from '../support/random.ts';
-import { connect, type SimulatedNode, Simulation } from '../support/simulation.ts';
+import { seededRandom } from '../lab/random.ts';
+import { connect, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 
 /** The inside of a device's clockwork, to compare its heap with a look at every peer. */
 interface Inside {
