@@ -1,5 +1,4 @@
 import { createTunnel, type Tunnel, TunnelError } from '../tunnel/create-tunnel.ts';
-import { pingCommand } from './ping-command.ts';
 import type { Ping } from './probe.ts';
 
 /**
@@ -59,12 +58,21 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
 
 /** Loaded only here: it needs node:ffi, which userspace mode does without. */
 async function openLinux(options: BackendOptions): Promise<Backend> {
-  const { openLinuxTunnel } = await import('../tunnel/linux/open.ts');
+  const [{ openLinuxTunnel }, { InterfaceEcho }] = await Promise.all([
+    import('../tunnel/linux/open.ts'),
+    import('./interface-echo.ts'),
+  ]);
   const tunnel = await openLinuxTunnel({ ...tunnelOptions(options), log: options.log });
+  const echo = new InterfaceEcho(
+    () => tunnel.name,
+    options.tunnelAddress,
+    (body) => tunnel.inNamespace(body),
+  );
+  void tunnel.closed.then(() => echo.close());
   return {
     kind: 'linux',
     tunnel,
-    ping: pingCommand(options.tunnelAddress),
+    ping: echo.ping,
     describe: () => tunnel.describe(),
   };
 }

@@ -61,6 +61,8 @@ export type AgentEvent =
       readonly address: string;
       readonly ok: boolean;
       readonly rtt_ms: number | null;
+      /** Why it could not be asked; null if it was, and then `ok` speaks of the other end. */
+      readonly error: string | null;
       /** Whether the roster lists the node as a member. */
       readonly allowed: boolean;
     }

@@ -3,7 +3,10 @@ import type { AgentClock, RandomNumber } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
 
-/** One ICMP echo through the tunnel: ms until the reply, or undefined if none came in time. */
+/**
+ * One ICMP echo through the tunnel: ms until the reply, or undefined if none came in time. Rejects if
+ * it could not be asked, which says nothing about the other end.
+ */
 export type Ping = (address: string, timeoutMs: number) => Promise<number | undefined>;
 
 export interface ProbeOptions {
@@ -23,8 +26,11 @@ export interface ProbeResult {
   readonly address: string;
   readonly ok: boolean;
   readonly rttMs: number | undefined;
+  /** Why it could not be asked; undefined if it was. */
+  readonly error: string | undefined;
   /** Boot clock, seconds. */
   readonly at: number;
+  /** Echoes that left, and replies. */
   readonly sent: number;
   readonly received: number;
 }
@@ -66,7 +72,13 @@ export class Probe {
     const node = entry.node_id;
     const address = entry.tunnel_address;
     const timeoutMs = Math.min(MAX_TIMEOUT_MS, intervalMs * 0.8);
-    const rttMs = await ping(address, timeoutMs).catch(() => undefined);
+    let rttMs: number | undefined;
+    let error: string | undefined;
+    try {
+      rttMs = await ping(address, timeoutMs);
+    } catch (failure) {
+      error = failure instanceof Error ? failure.message : String(failure);
+    }
     const ok = rttMs !== undefined;
     const before = this.latest.get(node);
     this.latest.set(node, {
@@ -74,12 +86,21 @@ export class Probe {
       address,
       ok,
       rttMs,
+      error,
       at: clock.boot(),
-      sent: (before?.sent ?? 0) + 1,
+      sent: (before?.sent ?? 0) + (error === undefined ? 1 : 0),
       received: (before?.received ?? 0) + (ok ? 1 : 0),
     });
-    counters.add(ok ? 'probes_answered' : 'probes_unanswered');
+    counters.add(ok ? 'probes_answered' : error ? 'probes_failed' : 'probes_unanswered');
     const rtt_ms = rttMs === undefined ? null : Math.round(rttMs * 1000) / 1000;
-    emit({ event: 'probe', node, address, ok, rtt_ms, allowed: entry.allowed });
+    emit({
+      event: 'probe',
+      node,
+      address,
+      ok,
+      rtt_ms,
+      error: error ?? null,
+      allowed: entry.allowed,
+    });
   }
 }

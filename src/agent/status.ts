@@ -53,6 +53,8 @@ export interface ProbeView {
   readonly tunnel_address: string;
   readonly ok: boolean;
   readonly rtt_ms: number | null;
+  /** Why it could not be asked; null if it was. */
+  readonly error: string | null;
   readonly age_s: number;
   readonly sent: number;
   readonly received: number;
@@ -118,6 +120,7 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
       tunnel_address: probe.address,
       ok: probe.ok,
       rtt_ms: probe.rttMs ?? null,
+      error: probe.error ?? null,
       age_s: seconds(boot - probe.at),
       sent: probe.sent,
       received: probe.received,

@@ -1,15 +1,13 @@
-import { execFile } from 'node:child_process';
 import { basename } from 'node:path';
-import { promisify } from 'node:util';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { addAddress, setInterfaceUp } from '../io/linux/addresses.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
+import { parseAddress } from '../wire/address-text.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import type { AgentClock } from './clock.ts';
-import { pingCommand } from './ping-command.ts';
+import { InterfaceEcho } from './interface-echo.ts';
 import { UapiTunnel } from './uapi-tunnel.ts';
 import { Watchdog } from './watchdog.ts';
-
-const run = promisify(execFile);
 
 /** Before the first config: long enough for one, short for a device that might hold old peers. */
 const FIRST_LEASE_S = 30;
@@ -40,7 +38,9 @@ export async function openUapiBackend(
     const message = error instanceof Error ? error.message : String(error);
     throw new TunnelError('not_supported', `foreign device: ${message}`, { cause: error });
   }
-  const note = await addressInterface(basename(socket, '.sock'), options);
+  const name = basename(socket, '.sock');
+  const note = addressInterface(name, options);
+  const echo = new InterfaceEcho(() => name, options.tunnelAddress);
   return {
     kind: 'uapi',
     tunnel: {
@@ -48,6 +48,7 @@ export async function openUapiBackend(
       status: () => tunnel.status(),
       expireKeypairs: (before) => tunnel.expireKeypairs(before),
       async close() {
+        echo.close();
         await tunnel.close();
         watchdog.release();
       },
@@ -56,23 +57,24 @@ export async function openUapiBackend(
         watchdog.lost.then(() => new Error('the watchdog of the foreign device has died')),
       ]),
     },
-    ping: pingCommand(options.tunnelAddress),
+    ping: echo.ping,
     onLease: (until) => watchdog.lease(until),
     ...(note === undefined ? {} : { note }),
   };
 }
 
-async function addressInterface(
+/** Undefined, or what is left to the operator and why. */
+function addressInterface(
   name: string,
   options: Pick<BackendOptions, 'tunnelAddress' | 'tunnelPrefix'>,
-): Promise<string | undefined> {
-  const address = `${options.tunnelAddress}/${options.tunnelPrefix.split('/')[1]}`;
+): string | undefined {
+  const length = Number(options.tunnelPrefix.split('/')[1]);
   try {
-    await run('ip', ['address', 'replace', address, 'dev', name]);
-    await run('ip', ['link', 'set', name, 'up']);
+    addAddress(name, { address: parseAddress(options.tunnelAddress)!, length });
+    setInterfaceUp(name);
     return undefined;
   } catch (error) {
-    const stderr = (error as { stderr?: string }).stderr?.trim();
-    return `set ${address} on the interface yourself: ${stderr || String(error)}`;
+    const message = error instanceof Error ? error.message : String(error);
+    return `set ${options.tunnelAddress}/${length} on ${name} yourself: ${message}`;
   }
 }

@@ -39,7 +39,12 @@ export function describeEvent(event: AgentEvent): string {
       return `no score delivered: ${event.detail} (${event.code})`;
     case 'probe': {
       const listed = event.allowed ? 'member' : 'denied';
-      const result = event.ok ? `${event.rtt_ms} ms` : 'no answer';
+      const result =
+        event.error !== null
+          ? `could not be asked: ${event.error}`
+          : event.ok
+            ? `${event.rtt_ms} ms`
+            : 'no answer';
       return `probe ${event.node} ${event.address} (${listed}): ${result}`;
     }
     case 'ready':

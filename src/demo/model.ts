@@ -17,6 +17,21 @@ export interface EpochRecord {
   readonly packets: Record<string, PairCount>;
 }
 
+/** The last echo from one node to another. */
+export interface Echo {
+  readonly ok: boolean;
+  readonly rttMs: number | null;
+  /** Why the other node could not be asked; null if it was. */
+  readonly error: string | null;
+  readonly at: number;
+}
+
+/** An echo in a few words. */
+export function describeEcho({ ok, rttMs, error }: Echo): string {
+  if (error !== null) return `not asked (${error})`;
+  return ok ? `${rttMs} ms` : 'no answer';
+}
+
 /** A node was let in or shut out. */
 export interface Change {
   readonly epoch: number;
@@ -64,7 +79,7 @@ export class DemoModel {
   epoch: EpochDocument | undefined;
   readonly status = new Map<string, NodeStatusDocument>();
   /** Last echo by ordered pair. */
-  readonly reach = new Map<string, { ok: boolean; rttMs: number | null; at: number }>();
+  readonly reach = new Map<string, Echo>();
   readonly changes: Change[] = [];
   leaks = 0;
   private suspects: Suspect[] = [];
@@ -117,7 +132,9 @@ export class DemoModel {
     if (event.event === 'config') this.nodeEpochs.set(from, event.epoch);
     if (event.event !== 'probe') return;
     const key = pair(from, event.node);
-    this.reach.set(key, { ok: event.ok, rttMs: event.rtt_ms, at: now });
+    const { ok, rtt_ms: rttMs, error } = event;
+    this.reach.set(key, { ok, rttMs, error, at: now });
+    if (error !== null) return; // nothing left, so nothing is counted
     // The node may have heard of a new epoch before the controller was asked again.
     const epoch = Math.max(this.epoch?.epoch ?? 0, this.nodeEpochs.get(from) ?? 0);
     const inEpoch = epoch > 0 ? this.record(epoch) : undefined;

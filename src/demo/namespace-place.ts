@@ -83,7 +83,7 @@ export async function namespacePlace(
     address: host,
     listenPort: WIREGUARD_PORT,
     hints: [
-      `try in another terminal: ip netns exec ${prefix}${nodeIds[0]} ping 10.10.0.3   (or tcpdump -i mesh0, nc, iperf3)`,
+      `try in another terminal: ip netns exec ${prefix}${nodeIds[0]} COMMAND, with ping 10.10.0.3, tcpdump -i mesh0, nc or iperf3, as far as they are installed`,
     ],
     remove,
   };

@@ -1,7 +1,7 @@
 import type { AgentEvent } from '../agent/events.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import type { DemoOutput, DemoView } from './demo.ts';
-import { type Change, changeVerb, pair } from './model.ts';
+import { type Change, changeVerb, describeEcho, pair } from './model.ts';
 import { renderScreen } from './screen.ts';
 
 /** Where an output writes: standard output, or a string in tests. */
@@ -46,7 +46,7 @@ export function plainOutput(terminal: Terminal): DemoOutput {
         model.nodeIds.flatMap((to) => {
           const last = model.reach.get(pair(from, to));
           if (!last) return [];
-          return [`${short(from)}->${short(to)} ${last.ok ? `${last.rttMs} ms` : 'no answer'}`];
+          return [`${short(from)}->${short(to)} ${describeEcho(last)}`];
         }),
       );
       if (paths.length > 0) terminal.write(`          ${paths.join(', ')}\n`);

@@ -1,5 +1,5 @@
 import type { NodeStatus } from '../contract/epoch.ts';
-import { changeVerb, type DemoModel, pair } from './model.ts';
+import { changeVerb, type DemoModel, describeEcho, pair } from './model.ts';
 
 export interface ScreenContext {
   readonly mode: string;
@@ -88,7 +88,7 @@ function reachCell(
   const last = model.reach.get(pair(from, to));
   const peer = model.status.get(from)?.peers.find((other) => other.node_id === to);
   if (!last) return { text: `${name}: not asked yet`, colour: 'dim' };
-  if (!last.ok) return { text: `${name}: no answer`, colour: 'red' };
+  if (!last.ok) return { text: `${name}: ${describeEcho(last)}`, colour: 'red' };
   const status = model.status.get(from);
   const aged = status ? Math.max(0, (now - status.written_at) / 1000) : 0;
   const handshake =

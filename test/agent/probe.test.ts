@@ -16,16 +16,17 @@ test('every known node is asked, denied ones too, and failures are logged', asyn
   const events: AgentEvent[] = [];
   let roster = [entry('a', true), entry('c', false)];
   const asked: string[] = [];
+  const counters = new Counters();
   const probe = new Probe({
     ping: async (address) => {
       asked.push(address);
-      if (address === '10.10.0.98') throw new Error('no ping command');
+      if (address === '10.10.0.98') throw new Error('ENETDOWN: the interface is down');
       return address === '10.10.0.97' ? 1.5 : undefined;
     },
     roster: () => roster,
     clock,
     random: () => 0.5,
-    counters: new Counters(),
+    counters,
     emit: (event) => void events.push(event),
     intervalMs: 15_000,
   });
@@ -43,7 +44,15 @@ test('every known node is asked, denied ones too, and failures are logged', asyn
   ]);
   roster = [entry('b', true)];
   await clock.advance(15_000);
-  expect(probe.results()).toMatchObject([{ node: 'b', ok: false }]);
+  // What could not be asked is no word about the other end.
+  const error = 'ENETDOWN: the interface is down';
+  expect(probe.results()).toMatchObject([{ node: 'b', ok: false, error, sent: 0, received: 0 }]);
+  expect(events.at(-1)).toMatchObject({ event: 'probe', node: 'b', ok: false, error });
+  expect(counters.snapshot()).toMatchObject({
+    probes_answered: 3,
+    probes_unanswered: 3,
+    probes_failed: 1,
+  });
   stop.abort();
   await run;
 });

@@ -64,6 +64,7 @@ function status(
           address: '10.10.0.3',
           ok: true,
           rttMs: 2,
+          error: undefined,
           at: clock.boot(),
           sent: 4,
           received: 3,

@@ -35,7 +35,15 @@ function epochDocument(epoch: number, members: readonly string[]): EpochDocument
 }
 
 const probe = (node: string, ok: boolean) =>
-  ({ event: 'probe', node, address: '', ok, rtt_ms: ok ? 2 : null, allowed: ok }) as const;
+  ({
+    event: 'probe',
+    node,
+    address: '',
+    ok,
+    rtt_ms: ok ? 2 : null,
+    error: null,
+    allowed: ok,
+  }) as const;
 
 test('echoes are counted by ordered pair and epoch, verdicts when they change', () => {
   const model = new DemoModel(NODES, 0);

@@ -6,7 +6,7 @@ import { missing, requires } from '../lab/requirements.ts';
 import { answered, DemoRun, leftovers } from './mesh-demo-support.ts';
 
 const run = promisify(execFile);
-const NEEDS = ['root', 'tun', 'netns', 'node:ffi', 'ping'];
+const NEEDS = ['root', 'tun', 'netns', 'node:ffi'];
 const inNamespaces = requires(...NEEDS);
 const withInterfaces = missing(...NEEDS).length === 0;
 

@@ -2,8 +2,11 @@ import type { Prefix } from '../../wire/prefix.ts';
 import {
   AF_INET,
   AF_INET6,
+  IFF_UP,
   IFNAMSIZ,
+  SIOCGIFFLAGS,
   SIOCGIFINDEX,
+  SIOCSIFFLAGS,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
 } from './constants.ts';
@@ -35,14 +38,39 @@ export function addAddress(interfaceName: string, { address, length }: Prefix): 
   });
 }
 
+/** Sets an interface of the calling thread's namespace up; its other flags stay as they are. */
+export function setInterfaceUp(name: string): void {
+  interfaceRequest(name, (ask, ifreq) => {
+    ask(SIOCGIFFLAGS, 'SIOCGIFFLAGS');
+    ifreq.setUint16(IFNAMSIZ, ifreq.getUint16(IFNAMSIZ, true) | IFF_UP, true);
+    ask(SIOCSIFFLAGS, 'SIOCSIFFLAGS');
+  });
+}
+
 function interfaceIndex(name: string): number {
+  return interfaceRequest(name, (ask, ifreq) => {
+    ask(SIOCGIFINDEX, 'SIOCGIFINDEX');
+    return ifreq.getInt32(IFNAMSIZ, true);
+  });
+}
+
+/** `body` fills and reads a struct ifreq that names the interface, and asks with it. */
+function interfaceRequest<T>(
+  name: string,
+  body: (ask: (request: number, call: string) => void, ifreq: DataView) => T,
+): T {
   const calls = syscalls();
   const fd = must(calls.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket');
   try {
     const ifreq = callScratch();
     new TextEncoder().encodeInto(name, ifreq.u8);
-    must(calls.ioctl(fd, SIOCGIFINDEX, ifreq.at(0)), 'SIOCGIFINDEX');
-    return ifreq.view.getInt32(IFNAMSIZ, true);
+    const ask = (request: number, call: string): void => {
+      must(calls.ioctl(fd, request, ifreq.at(0)), `${call} ${name}`, {
+        ENODEV: 'there is no such interface here',
+        EPERM: 'needs CAP_NET_ADMIN',
+      });
+    };
+    return body(ask, ifreq.view);
   } finally {
     calls.close(fd);
   }

@@ -44,11 +44,16 @@ export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_REUSEPORT = 15;
+export const SO_BINDTODEVICE = 25;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
+/** Asks for the time of arrival (CLOCK_REALTIME, struct timespec) as a control message. */
+export const SO_TIMESTAMPNS = 35;
 
 export const IPPROTO_IP = 0;
+export const IPPROTO_ICMP = 1;
+export const IPPROTO_ICMPV6 = 58;
 export const IP_PKTINFO = 8;
 
 export const IPPROTO_IPV6 = 41;
@@ -60,6 +65,14 @@ export const IPV6_PKTINFO = 50;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
+
+// icmp.h, icmpv6.h: which types a raw socket is given
+export const SOL_RAW = 255;
+export const ICMP_FILTER = 1;
+export const ICMPV6_FILTER = 1;
+
+// time.h
+export const CLOCK_REALTIME = 0;
 
 // if_tun.h
 export const TUNSETIFF = 0x400454ca;

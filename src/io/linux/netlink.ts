@@ -105,6 +105,21 @@ export class Link {
     }
   }
 
+  /**
+   * Runs `body` in the interface's network namespace: sockets that it opens belong there for good.
+   * `body` must be synchronous. Throws a SystemCallError where that namespace cannot be entered.
+   */
+  inNamespace<T>(body: () => T): T {
+    const descriptor = this.tun.namespace();
+    if (descriptor < 0) return body(); // Linux before 5.5: assume it never moved
+    try {
+      const isHere = fstatSync(descriptor, { bigint: true }).ino === ownNamespace();
+      return isHere ? body() : inNamespace(descriptor, body);
+    } finally {
+      syscalls().close(descriptor);
+    }
+  }
+
   /** Sets the MTU (bytes of the inner packet). */
   setMtu(mtu: number): void {
     this.change(SIOCSIFMTU, 'SIOCSIFMTU', () => this.request.view.setInt32(IFNAMSIZ, mtu, true), {
@@ -113,8 +128,13 @@ export class Link {
   }
 
   setUp(up: boolean): void {
+    const name = this.tun.name();
+    const known = name !== undefined && this.follow() && this.ioctl(name, SIOCGIFFLAGS) >= 0;
+    if (!known) throw new SystemCallError('SIOCGIFFLAGS', ERRNO.ENODEV);
+    const before = this.request.view.getUint16(IFNAMSIZ, true);
     this.change(SIOCSIFFLAGS, 'SIOCSIFFLAGS', () => {
-      this.request.view.setUint16(IFNAMSIZ, up ? IFF_UP : 0, true);
+      // All flags are set at once: NOARP and MULTICAST, which the interface was made with, stay.
+      this.request.view.setUint16(IFNAMSIZ, up ? before | IFF_UP : before & ~IFF_UP, true);
     });
   }
 

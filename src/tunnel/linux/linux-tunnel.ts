@@ -198,6 +198,15 @@ export class LinuxTunnel implements Tunnel {
     };
   }
 
+  /**
+   * Runs `body`, which must be synchronous, in the interface's network namespace: sockets that it
+   * opens belong there. Throws a SystemCallError where that namespace cannot be entered.
+   */
+  inNamespace<T>(body: () => T): T {
+    this.mustBeOpen();
+    return this.link.inNamespace(body);
+  }
+
   async configure(change: DeviceChange): Promise<void> {
     this.mustBeOpen();
     const { udp } = this;

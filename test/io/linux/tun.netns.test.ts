@@ -72,6 +72,21 @@ requires(
     while (read(fd).length > 0);
   }
 
+  test('setting it up and down changes no other flag', () => {
+    const link = follow(create());
+    const flags = () =>
+      /<(.*)>/
+        .exec(home.run(['ip', 'link', 'show', name]))![1]!
+        .split(',')
+        .sort();
+    const before = flags();
+    expect(before).toEqual(['MULTICAST', 'NOARP', 'POINTOPOINT']);
+    link.setUp(true);
+    expect(flags()).toEqual(['LOWER_UP', 'MULTICAST', 'NOARP', 'POINTOPOINT', 'UP']);
+    link.setUp(false);
+    expect(flags()).toEqual(before);
+  });
+
   test('exists while its descriptor is open', () => {
     const tun = create();
     expect(tun.name()).toBe(name);

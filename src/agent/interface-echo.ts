@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { EchoSocket } from '../io/linux/echo-socket.ts';
+import type { Ping } from './probe.ts';
+
+/** Echoes of a node through the network interface of its tunnel, and through no other. */
+export class InterfaceEcho {
+  private readonly interfaceName: () => string;
+  private readonly source: string;
+  private readonly inNamespace: (<T>(body: () => T) => T) | undefined;
+  private socket: EchoSocket | undefined;
+  private closed = false;
+
+  /** `source`: the tunnel address. `inNamespace` runs its argument where the interface is. */
+  constructor(interfaceName: () => string, source: string, inNamespace?: <T>(body: () => T) => T) {
+    this.interfaceName = interfaceName;
+    this.source = source;
+    this.inNamespace = inNamespace;
+  }
+
+  /** Rejects where asking fails (no rights, interface down or gone), and tries anew the next time. */
+  readonly ping: Ping = async (address, timeoutMs) => {
+    if (this.closed) throw new Error('the tunnel is closed');
+    this.socket ??= this.open();
+    const { socket } = this;
+    try {
+      return await socket.ping(address, timeoutMs);
+    } catch (error) {
+      if (this.socket === socket) this.socket = undefined; // the interface may have moved
+      socket.close();
+      throw error;
+    }
+  };
+
+  close(): void {
+    this.closed = true;
+    this.socket?.close();
+    this.socket = undefined;
+  }
+
+  private open(): EchoSocket {
+    const { source, inNamespace } = this;
+    return new EchoSocket(
+      {
+        interfaceName: this.interfaceName(),
+        source,
+        ...(inNamespace === undefined ? {} : { inNamespace }),
+      },
+      (length) => randomBytes(length),
+    );
+  }
+}
