@@ -73,6 +73,7 @@ async function openLinux(options: BackendOptions): Promise<Backend> {
     kind: 'linux',
     tunnel,
     ping: echo.ping,
+    onLease: (until) => tunnel.extendLease(until),
     describe: () => tunnel.describe(),
   };
 }
@@ -83,6 +84,7 @@ async function openUserspace(options: BackendOptions): Promise<Backend> {
     kind: 'userspace',
     tunnel,
     ping: (address, timeout) => tunnel.ping(address, { timeout }),
+    onLease: (until) => tunnel.extendLease(until),
   };
 }
 

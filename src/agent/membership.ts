@@ -97,6 +97,7 @@ export class Membership {
       const newPins = updatePins(pins, document, records);
       if (newPins !== pins) state.writePins(newPins);
 
+      this.options.onLease?.(config.expiresAt); // before keys that need it are made
       const before = this.applied;
       const desired = desiredPeers(config);
       const change = reconcile(before, desired);
@@ -205,7 +206,6 @@ export class Membership {
     const previous = this.config?.document;
     const recovered = this.current === 'expired';
     this.config = config;
-    this.options.onLease?.(config.expiresAt);
     this.current = document.allowed ? 'member' : 'denied';
     counters.add('configs_applied');
     if (recovered) emit({ event: 'recovered', epoch: document.epoch });

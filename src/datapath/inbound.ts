@@ -133,6 +133,16 @@ export class Inbound implements InboundPath {
     this.keypairs.set(index, slot);
   }
 
+  removeAllKeypairs(): number {
+    let removed = 0;
+    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+      if (this.peerOfKeypair[slot] === NONE) continue;
+      this.removeKeypair(slot);
+      removed++;
+    }
+    return removed;
+  }
+
   removeKeypair(slot: number): void {
     if (this.peerOfKeypair[slot] === NONE) return;
     this.peerOfKeypair[slot] = NONE;

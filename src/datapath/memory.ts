@@ -36,6 +36,10 @@ export const DEVICE = {
   fwmark: 68,
   /** Interface index of the TUN device, if it is in the namespace of the socket. */
   tunInterface: 72,
+  /** 1 once `leaseUntil` counts; see lease.ts. */
+  leased: 76,
+  /** f64, boot clock, s: from then on no key is used. */
+  leaseUntil: 80,
 } as const;
 
 /** Fields of a keypair slot (byte offsets). Written by control at installation unless noted. */

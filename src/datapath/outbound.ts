@@ -128,6 +128,16 @@ export class Outbound implements OutboundPath {
     this.peerOfKeypair[slot] = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]!;
   }
 
+  removeAllKeypairs(): number {
+    let removed = 0;
+    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+      if (this.peerOfKeypair[slot] === NONE) continue;
+      this.removeKeypair(slot);
+      removed++;
+    }
+    return removed;
+  }
+
   removeKeypair(slot: number): void {
     this.flush();
     const peer = this.peerOfKeypair[slot]!;

@@ -85,6 +85,8 @@ export interface DataPathControl {
    * lane to let go zeroes it.
    */
   removeKeypair(slot: number): void;
+  /** The same for all slots. Returns how many there were. */
+  removeAllKeypairs(): number;
 }
 
 /** Outbound half: TUN to UDP. Uses the send keys and nonce counters, owns the staged packets. */

@@ -4,6 +4,7 @@ import { AllowedIps } from '../datapath/allowedips.ts';
 import type { MemoryKernelFactory } from '../datapath/checksum.ts';
 import { EndpointRules } from '../datapath/endpoint-rules.ts';
 import { Inbound } from '../datapath/inbound.ts';
+import { Lease } from '../datapath/lease.ts';
 import {
   BUFFER,
   DEVICE,
@@ -39,6 +40,8 @@ export interface TunnelCoreOptions {
   readonly output: TunnelCoreOutput;
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number;
+  /** Seconds since boot, for leases. Default: the time that is passed in. */
+  readonly bootClock?: () => number;
   readonly mtu: number;
   readonly maxPeers?: number;
   readonly requirePsk?: boolean;
@@ -62,6 +65,7 @@ export class TunnelCore {
 
   private readonly options: TunnelCoreOptions;
   private readonly memory: PacketMemory;
+  private readonly lease: Lease;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
   private readonly endpointRules: EndpointRules;
@@ -83,6 +87,7 @@ export class TunnelCore {
       lanes: 1,
     };
     this.memory = new PacketMemory(layout);
+    this.lease = new Lease(this.memory, options.bootClock ?? (() => this.now / 1000));
     const allowedIps = new AllowedIps();
     const parts = {
       memory: this.memory,
@@ -199,9 +204,21 @@ export class TunnelCore {
     return drops;
   }
 
+  /** See `Tunnel.extendLease`. */
+  extendLease(until: number, now: number): void {
+    this.lease.extend(until);
+    this.enter(now);
+    if (!this.lease.isOut) this.device.setUp(true, now);
+    this.needsPoll = true;
+    this.settle();
+  }
+
   private enter(now: number): void {
     this.now = now;
     this.plane.now = now;
+    if (!this.lease.isOver(now)) return;
+    const removed = this.outbound.removeAllKeypairs() + this.inbound.removeAllKeypairs();
+    if (removed > 0) this.device.setUp(false, now); // no handshakes either, until it is extended
   }
 
   private settle(): void {

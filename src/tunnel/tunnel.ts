@@ -17,6 +17,13 @@ export interface Tunnel {
   status(): DeviceStatus;
   /** Zeroes keypairs of all peers made before generation `before`. Resolves as `configure`. */
   expireKeypairs(before: number): Promise<void>;
+  /**
+   * Keys may be used until then (boot clock, seconds: `os.uptime()`). From the first call on the data
+   * path lets go of all keypairs by itself when that time has passed, at most a second later, even
+   * if this thread stands still; peers stay configured, and handshakes bring sessions back once the
+   * lease was extended again.
+   */
+  extendLease(until: number): void;
   /** Ends it and frees everything: threads, sockets, the interface if it was created here. */
   close(): Promise<void>;
   /** Settles when the tunnel has ended: undefined after `close` or interface deletion, else the error. */

@@ -4,7 +4,7 @@ import { defaultTransport } from '../crypto/transport-select.ts';
 import { javascriptKernel } from '../datapath/checksum.ts';
 import type { DeviceChange, DeviceStatus } from '../device/config.ts';
 import { TunnelError } from '../device/tunnel-error.ts';
-import { monotonicNow } from '../io/clock.ts';
+import { bootNow, monotonicNow } from '../io/clock.ts';
 import { PortableUdp } from '../io/portable/udp.ts';
 import { type PacketListener, type PingOptions, VirtualTun } from '../io/portable/virtual-tun.ts';
 import { SuspendDetector } from '../io/suspend.ts';
@@ -85,6 +85,7 @@ class DgramTunnel implements UserspaceTunnel {
       random: (length) => new Uint8Array(randomBytes(length)),
       aead: transport.aead,
       kernel: transport.memoryKernel ?? javascriptKernel,
+      bootClock: bootNow,
       wallClock: Date.now,
       mtu: options.mtu ?? DEFAULT_MTU,
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
@@ -144,6 +145,12 @@ class DgramTunnel implements UserspaceTunnel {
       peers: device.peerStatus(),
       drops,
     };
+  }
+
+  extendLease(until: number): void {
+    this.assertOpen();
+    this.core.extendLease(until, monotonicNow());
+    this.poll();
   }
 
   async expireKeypairs(before: number): Promise<void> {

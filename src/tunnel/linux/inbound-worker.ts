@@ -1,9 +1,10 @@
 import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Inbound } from '../../datapath/inbound.ts';
+import { Lease } from '../../datapath/lease.ts';
 import { BUFFER, DROP } from '../../datapath/memory.ts';
 import { warmUpInbound } from '../../datapath/warm-up.ts';
-import { monotonicNow } from '../../io/clock.ts';
+import { bootNow, monotonicNow } from '../../io/clock.ts';
 import { DatagramReceiver } from '../../io/linux/datagrams.ts';
 import { ERRNO } from '../../io/linux/errno.ts';
 import { NativeBuffer } from '../../io/linux/syscalls.ts';
@@ -83,14 +84,18 @@ async function run(setup: WorkerSetup): Promise<void> {
 
   flushCompileCache(); // if there is one: this thread ends only when the tunnel does
   mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
+  const lease = new Lease(memory, bootNow);
   while (mailbox.process()) {
+    if (lease.isOver(monotonicNow()) && path.removeAllKeypairs() > 0) {
+      mailbox.report({ report: 'leaseOver' });
+    }
     const more = receiveRound();
     path.flush();
     if (sink.coalescingRefused) {
       sink.coalescingRefused = false;
       path.setCoalescing(false, false);
     }
-    if (!more) mailbox.wait();
+    if (!more) mailbox.wait(lease.patience);
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { CryptoProvider, RandomBytes } from '../../crypto/provider.ts';
 import { defaultProvider } from '../../crypto/select.ts';
 import { defaultTransport } from '../../crypto/transport-select.ts';
+import { Lease } from '../../datapath/lease.ts';
 import {
   BUFFER,
   DEVICE,
@@ -13,7 +14,7 @@ import {
 import type { DeviceChange, DeviceStatus } from '../../device/config.ts';
 import { Device } from '../../device/device.ts';
 import type { RotationSettings } from '../../device/rotation.ts';
-import { monotonicNow } from '../../io/clock.ts';
+import { bootNow, monotonicNow } from '../../io/clock.ts';
 import { DatagramSender } from '../../io/linux/datagrams.ts';
 import type { Link, LinkState } from '../../io/linux/netlink.ts';
 import { NativeBuffer } from '../../io/linux/syscalls.ts';
@@ -85,6 +86,7 @@ export class LinuxTunnel implements Tunnel {
   private readonly link: Link;
   private readonly udp: UdpSocket;
   private readonly memory: PacketMemory;
+  private readonly lease: Lease;
   private readonly workers: DataWorkers;
   private readonly plane: WorkerDataPlane;
   private readonly device: Device;
@@ -123,6 +125,7 @@ export class LinuxTunnel implements Tunnel {
       lanes,
     };
     this.memory = new PacketMemory(layout);
+    this.lease = new Lease(this.memory, bootNow);
     const transport = defaultTransport((message) => options.log?.(message));
     this.workers = new DataWorkers({
       setup: {
@@ -233,6 +236,13 @@ export class LinuxTunnel implements Tunnel {
     await this.settled(); // allowed-ips are in force, and nobody waits on the old port
   }
 
+  extendLease(until: number): void {
+    this.mustBeOpen();
+    this.lease.extend(until);
+    this.device.setUp(this.state.up && !this.lease.isOut, monotonicNow());
+    this.schedulePoll();
+  }
+
   status(): DeviceStatus {
     const drops: Record<string, number> = { ...this.device.rejects };
     for (const reason of DROP_REASONS) drops[reason] = this.memory.drops(reason);
@@ -304,6 +314,11 @@ export class LinuxTunnel implements Tunnel {
         this.workers.signals.releaseHandshakePlace();
         this.device.receive(report.message, decodeEndpoint(report.endpoint, 0)!);
         break;
+      case 'leaseOver':
+        // It may have been extended since: then handshakes replace what was let go of.
+        if (this.lease.isOut) this.device.setUp(false, monotonicNow());
+        else this.device.expireAllSessions(monotonicNow());
+        break;
       case 'linkEvent':
         this.refreshLink();
         break;
@@ -340,7 +355,9 @@ export class LinuxTunnel implements Tunnel {
     this.tellWorkers();
     if (this.link.eventFd !== this.watched.fd) this.watchLink();
     if (state.mtu !== before.mtu) this.plane.setMtu(state.mtu);
-    if (state.up !== before.up) this.device.setUp(state.up, monotonicNow());
+    if (state.up !== before.up) {
+      this.device.setUp(state.up && !this.lease.isOut, monotonicNow());
+    }
     if (this.link.blind !== undefined && this.link.blind !== blindBefore) {
       this.options.log?.(
         `${state.name} was moved to a namespace that cannot be entered, so its MTU and state are looked at once a second: ${this.link.blind}`,

@@ -57,11 +57,11 @@ export class Mailbox<Operation> {
     this.fds.view.setInt16(at + 4, POLLIN, true);
   }
 
-  /** Waits until a descriptor is ready or control wants something. */
-  wait(): void {
+  /** Waits until a descriptor is ready or control wants something, or for `atMost` ms. */
+  wait(atMost = NO_TIMEOUT): void {
     if (this.hasMail) return;
     for (;;) {
-      const result = this.calls.poll(this.fdsAt, this.fdCount, NO_TIMEOUT);
+      const result = this.calls.poll(this.fdsAt, this.fdCount, atMost);
       if (result >= 0) break;
       if (result !== -ERRNO.EINTR) throw new SystemCallError('poll', -result);
     }

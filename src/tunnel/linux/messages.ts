@@ -49,6 +49,8 @@ export type Report =
   | { readonly report: 'keypairConfirmed'; readonly slot: number }
   /** `endpoint`: the sender in its ENDPOINT form. */
   | { readonly report: 'handshake'; readonly message: Uint8Array; readonly endpoint: Uint8Array }
+  /** The lease is over: this worker has let go of all its keypairs. */
+  | { readonly report: 'leaseOver' }
   /** The interface may have changed its name, MTU, state or namespace. */
   | { readonly report: 'linkEvent' }
   /** The interface was deleted; the worker goes on serving control until it is stopped. */

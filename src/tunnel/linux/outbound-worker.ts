@@ -1,10 +1,11 @@
 import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EndpointRules } from '../../datapath/endpoint-rules.ts';
+import { Lease } from '../../datapath/lease.ts';
 import { BUFFER } from '../../datapath/memory.ts';
 import { Outbound } from '../../datapath/outbound.ts';
 import { warmUpOutbound } from '../../datapath/warm-up.ts';
-import { monotonicNow } from '../../io/clock.ts';
+import { bootNow, monotonicNow } from '../../io/clock.ts';
 import { VNET_HEADER_LENGTH } from '../../io/linux/constants.ts';
 import { DatagramSender } from '../../io/linux/datagrams.ts';
 import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';
@@ -122,11 +123,15 @@ async function run(setup: WorkerSetup): Promise<void> {
 
   flushCompileCache(); // if there is one: this thread ends only when the tunnel does
   mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
+  const lease = new Lease(memory, bootNow);
   while (mailbox.process()) {
+    if (lease.isOver(monotonicNow()) && path.removeAllKeypairs() > 0) {
+      mailbox.report({ report: 'leaseOver' });
+    }
     const more = readRound();
     path.flush();
     if (more) continue;
-    mailbox.wait();
+    mailbox.wait(lease.patience);
     if (linkFd >= 0 && mailbox.ready(LINK) !== 0) {
       drain(linkFd);
       mailbox.report({ report: 'linkEvent' });

@@ -1,3 +1,4 @@
+import { uptime } from 'node:os';
 import { LANE_PEER, type PacketMemory } from '../../../src/datapath/memory.ts';
 import type { LinuxTunnel } from '../../../src/tunnel/linux/linux-tunnel.ts';
 import { type LinuxTunnelOptions, openLinuxTunnel } from '../../../src/tunnel/linux/open.ts';
@@ -59,6 +60,14 @@ const METHODS = {
     };
   },
   close: () => tunnel.close(),
+  /** `seconds` from now. */
+  async extendLease(seconds: number) {
+    tunnel.extendLease(uptime() + seconds);
+  },
+  /** The thread that runs the device stands still: nothing of it is heard for `ms`. */
+  async block(ms: number) {
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms));
+  },
   async exit(code: number) {
     process.exit(code);
   },

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { useLab } from '../../lab/netns.ts';
+import { requires } from '../../lab/requirements.ts';
+import { expectPing, ping, Site } from './pair.ts';
+
+requires(
+  'linux',
+  'root',
+  'tun',
+  'netns',
+  'node:ffi',
+  'ping',
+)('a lease', () => {
+  let site: Site;
+  const lab = useLab(() => {
+    site = new Site(lab);
+  });
+
+  test('ends the traffic although the thread that would end it stands still', async () => {
+    const [a, b] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    await a.tunnel.call('extendLease', 3);
+    await expectPing(site.right, '10.7.0.1');
+    await a.tunnel.call('block', 9000);
+    // Data threads need nobody: packets still pass ...
+    await expectPing(site.right, '10.7.0.1');
+    // ... until the lease is over, when they stop by themselves, in both directions.
+    const flood = ['-i0.05', '-w7', '-c140'];
+    const { stdout } = await ping(site.right, '10.7.0.1', ...flood);
+    const received = Number(/(\d+) received/.exec(stdout)![1]);
+    expect(received).toBeLessThan(4 / 0.05); // 3 s of the lease, and at most one until it is noticed
+    await expect
+      .poll(async () => (await a.tunnel.state()).status.peers[0]?.generation, { timeout: 5000 })
+      .toBeUndefined();
+    // The peer is still configured; a new lease brings the session back.
+    expect((await ping(site.right, '10.7.0.1', '-c1', '-W1')).code).not.toBe(0);
+    await a.tunnel.call('extendLease', 60);
+    await expectPing(site.left, '10.7.0.2');
+    await b.tunnel.close();
+  });
+
+  test('that is extended in time is not noticed, and an idle thread lets go as well', async () => {
+    const [a] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    await a.tunnel.call('extendLease', 1);
+    await a.tunnel.call('extendLease', 60);
+    const { handshakes } = await a.tunnel.state();
+    await expectPing(site.right, '10.7.0.1', '-c30', '-i0.1');
+    expect((await a.tunnel.state()).handshakes).toEqual(handshakes);
+    await a.tunnel.call('extendLease', 0);
+    // No packet wakes the threads: they look by themselves.
+    await expect
+      .poll(async () => (await a.tunnel.state()).status.peers[0]?.generation, { timeout: 5000 })
+      .toBeUndefined();
+  });
+});
