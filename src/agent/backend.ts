@@ -95,6 +95,10 @@ function tunnelOptions(options: BackendOptions) {
     listenPort: options.listenPort,
     addresses: [`${options.tunnelAddress}/${options.tunnelPrefix.split('/')[1]}`],
     requirePsk: true,
-    rotation: { epoch: options.epochS * 1000, grace: options.graceS * 1000 },
+    rotation: {
+      epoch: options.epochS * 1000,
+      grace: options.graceS * 1000,
+      quietPairsWait: true,
+    },
   };
 }

@@ -43,6 +43,8 @@ export interface PeerView {
   readonly endpoint: string | null;
   /** Epoch of the keys that packets are sent on; null without any. */
   readonly generation: number | null;
+  /** Nothing was said between the two for a while: their handshake waits for the first packet. */
+  readonly quiet: boolean;
   readonly handshake_age_s: number | null;
   readonly rx_bytes: number;
   readonly tx_bytes: number;
@@ -90,6 +92,7 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
       tunnel_address: peer.tunnelAddress,
       endpoint: found?.endpoint ? formatEndpoint(found.endpoint) : null,
       generation: found?.generation ?? null,
+      quiet: found?.isQuiet ?? false,
       handshake_age_s: handshakeAt === undefined ? null : seconds((wall - handshakeAt) / 1000),
       rx_bytes: found?.rxBytes ?? 0,
       tx_bytes: found?.txBytes ?? 0,
@@ -131,13 +134,17 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
   };
 }
 
-/** `ready`, or what is missing. Ready: the handshakes with all reachable members are done. */
+/**
+ * `ready`, or what is missing. Ready: the handshakes with all reachable members that this node has
+ * to do with are done.
+ */
 function readiness(membership: Membership, peers: readonly PeerView[], boot: number): string {
   if (membership.state !== 'member') return membership.state;
   if (boot - membership.peersSince >= UNREACHABLE_AFTER_S) return 'ready';
   const { epoch } = membership.inForce!.document;
   const sinceS = boot - membership.peersSince;
   const waiting = peers.filter((peer) => {
+    if (peer.quiet) return false;
     if (peer.generation !== null) return peer.generation < epoch;
     // A foreign device does not tell generations: a handshake since the new keys will do.
     return peer.handshake_age_s === null || peer.handshake_age_s > sinceS;

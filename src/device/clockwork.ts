@@ -9,6 +9,7 @@ import type { Peer } from './peer.ts';
 import type { PeerTable } from './peer-table.ts';
 import {
   MIN_INITIATION_SPACING,
+  QUIET_AFTER_EPOCHS,
   Rotation,
   type RotationSettings,
   rotationStart,
@@ -31,6 +32,13 @@ export interface ClockworkOptions {
   /** [0, 1). */
   readonly random: () => number;
 }
+
+/**
+ * Why a peer is to get a new session: `epoch`, there is a new pre-shared key; `peerTried`, the same,
+ * and the peer has tried by itself; `expired`, keypairs were zeroed here that the peer may go on
+ * sending on.
+ */
+export type RotationReason = 'epoch' | 'peerTried' | 'expired';
 
 /** Something that is to be done for a peer at a certain time. */
 interface Duty {
@@ -118,9 +126,7 @@ export class Clockwork {
       this.touched(peer);
     }
     for (let peer = this.window.take(now); peer !== undefined; peer = this.window.take(now)) {
-      peer.rotation?.attempted(now);
-      if (this.initiate(peer, false, now)) this.window.sent(peer, now);
-      this.touched(peer);
+      this.attemptRotation(peer, now);
     }
   }
 
@@ -131,9 +137,20 @@ export class Clockwork {
     return Math.min(sample, this.deadlines.next, this.window.nextAt());
   }
 
-  /** A governed peer (one whose PSK has a generation) gets a session without waiting for data. */
-  startRotation(peer: Peer, now: number, peerTried: boolean): void {
+  /**
+   * A governed peer (one whose PSK has a generation) gets a session without waiting for data, unless
+   * the pair is quiet and there is no better reason than a new epoch.
+   */
+  startRotation(peer: Peer, now: number, reason: RotationReason): void {
     if (peer.generation === 0) return;
+    this.window.forget(peer);
+    this.touched(peer);
+    peer.isQuiet = reason === 'epoch' && this.isQuiet(peer, now);
+    if (peer.isQuiet) {
+      peer.rotation = undefined;
+      return;
+    }
+    const peerTried = reason === 'peerTried';
     const startAt = rotationStart(
       now,
       this.options.rotation,
@@ -142,8 +159,35 @@ export class Clockwork {
       peerTried,
       this.options.random,
     );
-    this.window.forget(peer);
-    peer.rotation = new Rotation(peer.generation, startAt, peerTried);
+    peer.rotation = new Rotation(startAt, peerTried);
+  }
+
+  /** Packets wait for a session, or the present one is due for renewal. */
+  handshakeWanted(peer: Peer, now: number): void {
+    peer.wantedAt = now;
+    const isBehind = (peer.keypairs.sending?.generation ?? -1) < peer.generation;
+    if (peer.generation === 0 || peer.rotation !== undefined || !isBehind) {
+      this.initiateUnlessRecent(peer, now);
+      return;
+    }
+    // A packet waits: the schedule of a rotation, which is dense, and at once.
+    peer.isQuiet = false;
+    peer.rotation = new Rotation(now, true);
+    if (now - peer.initiationSentAt >= MIN_INITIATION_SPACING) this.attemptRotation(peer, now);
+    this.touched(peer);
+  }
+
+  private isQuiet(peer: Peer, now: number): boolean {
+    const { quietPairsWait, epoch } = this.options.rotation;
+    if (quietPairsWait !== true || peer.timers.persistentKeepalive > 0) return false;
+    const { lastDataSentAt, lastDataReceivedAt } = peer.seen;
+    const last = Math.max(lastDataSentAt, lastDataReceivedAt, peer.wantedAt);
+    return last <= 0 || now - last > QUIET_AFTER_EPOCHS * epoch;
+  }
+
+  private attemptRotation(peer: Peer, now: number): void {
+    peer.rotation?.attempted(now);
+    if (this.initiate(peer, false, now)) this.window.sent(peer, now);
     this.touched(peer);
   }
 
@@ -153,7 +197,7 @@ export class Clockwork {
   }
 
   /** Initiates unless that was done in the last REKEY_TIMEOUT; then it is done when that is over. */
-  initiateUnlessRecent(peer: Peer, now: number): void {
+  private initiateUnlessRecent(peer: Peer, now: number): void {
     const earliest = peer.initiationSentAt + REKEY_TIMEOUT;
     if (now >= earliest) this.initiate(peer, false, now);
     else peer.timers.initiationDeferred(now, earliest);
@@ -166,7 +210,8 @@ export class Clockwork {
 
   private reschedule(): void {
     for (const peer of this.dirty) {
-      if ((peer.keypairs.sending?.generation ?? -1) >= (peer.rotation?.generation ?? NEVER)) {
+      if ((peer.keypairs.sending?.generation ?? -1) >= peer.generation) {
+        peer.isQuiet = false;
         peer.rotation = undefined; // over: packets are sent on its generation
         this.window.forget(peer);
       }
@@ -222,8 +267,10 @@ export class Clockwork {
     const isIdle =
       lastSentAt === peer.seen.lastSentAt && lastReceivedAt === peer.seen.lastReceivedAt;
     if (isIdle) return;
+    const hadData = dataAt(peer.seen);
     const received = sampleActivity(peer.seen, this.sampled, peer.timers);
     this.touched(peer);
+    if (peer.isQuiet && dataAt(peer.seen) > hadData) this.startRotation(peer, now, 'epoch');
     const sending = peer.keypairs.sending;
     if (
       received &&
@@ -240,6 +287,9 @@ export class Clockwork {
     }
   }
 }
+
+const dataAt = ({ lastDataSentAt, lastDataReceivedAt }: PeerActivity): number =>
+  Math.max(lastDataSentAt, lastDataReceivedAt);
 
 const isOver =
   (now: number) =>

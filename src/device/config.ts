@@ -54,6 +54,11 @@ export interface PeerStatus {
    * are sent from now on arrive. Undefined without one.
    */
   readonly generation: number | undefined;
+  /**
+   * There is a newer generation, but no traffic: the handshake waits for the first packet
+   * (`RotationSettings.quietPairsWait`). Absent where the device cannot tell.
+   */
+  readonly isQuiet?: boolean;
 }
 
 export interface DeviceStatus {

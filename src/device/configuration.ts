@@ -66,7 +66,7 @@ export class Configuration {
       handshakes.abandon(peer);
       sessions.remove(peer, () => true, barrier.hold());
       this.identify(peer);
-      clockwork.startRotation(peer, now, false);
+      clockwork.startRotation(peer, now, 'expired');
     }
   }
 
@@ -124,7 +124,7 @@ export class Configuration {
     const peerTried =
       handshakes.forgetUnknownInitiator(peer.publicKey, now) ||
       (now - peer.answeredAt < recently && peer.answeredGeneration < generation);
-    clockwork.startRotation(peer, now, peerTried);
+    clockwork.startRotation(peer, now, peerTried ? 'peerTried' : 'epoch');
   }
 
   private removePeer(peer: Peer, barrier: Barrier): void {

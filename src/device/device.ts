@@ -127,8 +127,10 @@ export class Device implements DataPlaneEvents {
   expireKeypairs(before: number, now: number, done: () => void): void {
     const barrier = new Barrier(done);
     for (const peer of this.peers.all()) {
+      const had = peer.keypairs.count;
       this.sessions.remove(peer, (k) => k.generation < before, barrier.hold());
-      if (peer.keypairs.sending === undefined) this.clockwork.startRotation(peer, now, false);
+      if (peer.keypairs.sending !== undefined) continue;
+      this.clockwork.startRotation(peer, now, had > 0 ? 'expired' : 'epoch');
     }
     barrier.release();
   }
@@ -149,7 +151,7 @@ export class Device implements DataPlaneEvents {
     for (const peer of this.peers.all()) {
       if (isUp) {
         peer.timers.persistentKeepaliveChanged(now);
-        clockwork.startRotation(peer, now, false);
+        clockwork.startRotation(peer, now, 'epoch');
       } else {
         this.endSessions(peer);
       }
@@ -197,7 +199,7 @@ export class Device implements DataPlaneEvents {
   /** Data path: packets wait for a session, or the session is due for renewal. */
   handshakeWanted(slot: number, now: number): void {
     const peer = this.peers.at(slot);
-    if (peer !== undefined) this.clockwork.initiateUnlessRecent(peer, now);
+    if (peer !== undefined) this.clockwork.handshakeWanted(peer, now);
   }
 
   /** Data path: first authenticated packet on a keypair. */

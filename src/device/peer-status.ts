@@ -18,6 +18,7 @@ export function peerStatus(peers: Iterable<Peer>, plane: DataPlane): PeerStatus[
       txBytes: activity.txBytes,
       rxBytes: activity.rxBytes,
       generation: peer.keypairs.confirmedGeneration,
+      isQuiet: peer.isQuiet,
     };
   });
 }

@@ -52,6 +52,10 @@ export class Peer {
    */
   initiations: PendingInitiation[] = [];
   rotation: Rotation | undefined;
+  /** Its rotation waits for the first packet. */
+  isQuiet = false;
+  /** ms: when the data path last wanted a handshake; what is staged is no traffic yet. */
+  wantedAt = Number.NEGATIVE_INFINITY;
   /** ms; -Infinity = never. */
   initiationSentAt = Number.NEGATIVE_INFINITY;
   initiationReceivedAt = Number.NEGATIVE_INFINITY;

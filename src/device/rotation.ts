@@ -27,7 +27,15 @@ export interface RotationSettings {
   readonly grace: number;
   /** ms of an epoch. */
   readonly epoch: number;
+  /**
+   * A pair without traffic in the last two epochs gets no new session at an epoch's beginning, but
+   * with its first packet. A persistent keepalive counts as traffic. Default false.
+   */
+  readonly quietPairsWait?: boolean;
 }
+
+/** Own tuning: a pair is quiet after so many epochs without a packet. */
+export const QUIET_AFTER_EPOCHS = 2;
 
 /** What a governed mesh uses unless told otherwise: epochs of a minute, 20 s of grace. */
 export const DEFAULT_ROTATION: RotationSettings = { grace: 20_000, epoch: 60_000 };
@@ -37,14 +45,12 @@ export const DEFAULT_ROTATION: RotationSettings = { grace: 20_000, epoch: 60_000
  * a fresh pre-shared key takes effect only through a handshake, and soon.
  */
 export class Rotation {
-  readonly generation: number;
   /** The peer has tried by itself and waits for us. */
   readonly peerTried: boolean;
   private readonly startAt: number;
   private attempt = 0;
 
-  constructor(generation: number, startAt: number, peerTried: boolean) {
-    this.generation = generation;
+  constructor(startAt: number, peerTried: boolean) {
     this.startAt = startAt;
     this.peerTried = peerTried;
   }

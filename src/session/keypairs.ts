@@ -43,6 +43,10 @@ export class Keypairs {
     return this.sending === undefined ? this.receiveOnly : [...this.receiveOnly, this.sending];
   }
 
+  get count(): number {
+    return this.receiveOnly.length + (this.sending === undefined ? 0 : 1);
+  }
+
   /** When the first one of them expires, Infinity if there is none. */
   firstRejectAt(): number {
     let first = this.sending?.rejectAt ?? Number.POSITIVE_INFINITY;

@@ -63,7 +63,7 @@ export class SimNode {
     this.tunnel = world.simulation.addNode({
       requirePsk: true,
       maxPeers: 8,
-      rotation: { epoch: epochS * 1000, grace: graceS * 1000 },
+      rotation: { epoch: epochS * 1000, grace: graceS * 1000, quietPairsWait: true },
     });
     this.tunnel.stop();
     this.random = world.random(nodeId);

@@ -1,0 +1,194 @@
+import fc from 'fast-check';
+import { beforeEach, expect, test } from 'vitest';
+import { Tap } from '../lab/inspect.ts';
+import { Ledger } from '../lab/ledger.ts';
+import { connect, PERFECT_LINK, type SimulatedNode, Simulation } from '../lab/simulation.ts';
+
+/** Pairs that do not talk: no handshake at an epoch, a quick one with the first packet. */
+
+const EPOCH = 60_000;
+const HOUR = 3_600_000;
+const ROTATION = { epoch: EPOCH, grace: 20_000, quietPairsWait: true };
+
+let simulation: Simulation;
+let a: SimulatedNode;
+let b: SimulatedNode;
+let ledger: Ledger;
+let tap: Tap;
+let epoch: number;
+/** Newest epoch that each node was told of. */
+let known: Map<SimulatedNode, number>;
+
+beforeEach(() => setUp(7));
+
+function setUp(seed: number): void {
+  simulation = new Simulation(seed);
+  [a, b] = [0, 1].map(() => simulation.addNode({ rotation: ROTATION, requirePsk: true })) as [
+    SimulatedNode,
+    SimulatedNode,
+  ];
+  epoch = 1;
+  known = new Map();
+  connect(a, b, { presharedKey: psk(1), generation: 1 });
+  ledger = new Ledger(simulation);
+  tap = new Tap(simulation);
+}
+
+const psk = (generation: number) => new Uint8Array(32).fill(1 + (generation % 250));
+
+/** A new epoch, of which b learns `skew` ms after a (before, if it is negative). */
+function rotate(skew = 0): void {
+  epoch++;
+  const generation = epoch;
+  const learns =
+    (node: SimulatedNode, { publicKey }: SimulatedNode) =>
+    () => {
+      if (generation < (known.get(node) ?? 0)) return; // of the newer one already
+      known.set(node, generation);
+      node.configure({ peers: [{ publicKey, presharedKey: psk(generation), generation }] });
+    };
+  simulation.after(Math.max(0, -skew), learns(a, b));
+  simulation.after(Math.max(0, skew), learns(b, a));
+}
+
+/** ms until a packet from one side arrives at the other, undefined if it does not within a second. */
+function timeToArrive(from: SimulatedNode, to: SimulatedNode): number | undefined {
+  const before = ledger.deliveredCount(from, to);
+  const sentAt = simulation.now;
+  ledger.send(from, to);
+  while (simulation.now < sentAt + 1000) {
+    if (!simulation.runNext(sentAt + 1000)) break;
+    if (ledger.deliveredCount(from, to) > before) return simulation.now - sentAt;
+  }
+  return undefined;
+}
+
+const initiations = () => tap.of('initiation').length;
+
+test('a pair that never talked makes no handshake', () => {
+  for (let i = 0; i < 5; i++) {
+    simulation.runFor(EPOCH);
+    rotate();
+  }
+  simulation.runFor(EPOCH);
+  expect(initiations()).toBe(0);
+  expect([a.peer(b)!.isQuiet, b.peer(a)!.isQuiet]).toEqual([true, true]);
+});
+
+test('a pair that talked in the last two epochs gets its session at the beginning of the next', () => {
+  expect(timeToArrive(a, b)).toBeDefined();
+  for (const talks of [true, true, true]) {
+    simulation.runFor(EPOCH - 100);
+    if (talks) ledger.send(b, a);
+    simulation.runFor(100);
+    rotate();
+    simulation.runFor(3000);
+    expect([a.peer(b)!.generation, b.peer(a)!.generation]).toEqual([epoch, epoch]);
+  }
+});
+
+test('after two epochs of silence it waits', () => {
+  expect(timeToArrive(a, b)).toBeDefined();
+  for (let i = 0; i < 3; i++) {
+    rotate();
+    simulation.runFor(EPOCH);
+  }
+  tap.clear();
+  rotate();
+  simulation.runFor(EPOCH);
+  expect(initiations()).toBe(0);
+});
+
+test('a persistent keepalive counts as traffic', () => {
+  a.configure({ peers: [{ publicKey: b.publicKey, persistentKeepalive: 25 }] });
+  for (let i = 0; i < 10; i++) {
+    rotate();
+    simulation.runFor(EPOCH);
+  }
+  expect(b.peer(a)!.generation).toBe(epoch);
+});
+
+test('the first packet after a quiet hour arrives within 100 ms on a link of 1 ms, in 99 of 100', () => {
+  const times: number[] = [];
+  for (let seed = 0; seed < 200; seed++) {
+    setUp(seed);
+    timeToArrive(a, b);
+    const hour = simulation.now + HOUR;
+    while (simulation.now < hour) {
+      rotate((simulation.random() - 0.5) * 200);
+      simulation.runFor(EPOCH);
+    }
+    simulation.runFor(simulation.random() * EPOCH);
+    times.push(
+      timeToArrive(...((seed % 2 === 0 ? [a, b] : [b, a]) as [typeof a, typeof b])) ?? 1e9,
+    );
+  }
+  times.sort((x, y) => x - y);
+  expect(times[Math.ceil(times.length * 0.99) - 1]).toBeLessThan(100);
+  expect(times.at(-1)).toBeLessThan(100);
+});
+
+test('where the first messages are lost, the schedule is the dense one of a rotation', () => {
+  rotate();
+  simulation.runFor(HOUR);
+  let lost = 0;
+  simulation.filter = (datagram) => datagram[0] !== 1 || ++lost > 2;
+  const since = simulation.now;
+  tap.clear();
+  ledger.send(a, b);
+  simulation.runFor(5000);
+  expect(ledger.deliveredCount(a, b)).toBe(1);
+  expect(
+    tap.of('initiation', a).map(({ at }) => Math.round((at + 1000 - since) / 100) / 10),
+  ).toEqual([0, 0.5, 1]);
+});
+
+test('a pair that talks again on a keypair of an old epoch moves to the present one', () => {
+  timeToArrive(a, b);
+  simulation.runFor(EPOCH);
+  rotate();
+  simulation.runFor(2 * EPOCH + 1000);
+  rotate(); // quiet by now, and the keypair of the epoch before lives
+  simulation.runFor(1000);
+  expect(a.peer(b)!.isQuiet).toBe(true);
+  expect(timeToArrive(a, b)).toBeLessThan(10);
+  simulation.runFor(6000);
+  expect([a.peer(b)!.generation, b.peer(a)!.generation]).toEqual([epoch, epoch]);
+});
+
+test('a removed peer is out at once, quiet or not', () => {
+  timeToArrive(a, b);
+  for (let i = 0; i < 4; i++) {
+    rotate();
+    simulation.runFor(EPOCH / 2);
+  }
+  b.configure({ peers: [{ publicKey: a.publicKey, remove: true }] });
+  const before = ledger.deliveredCount(a, b);
+  ledger.send(a, b);
+  simulation.runFor(EPOCH);
+  expect(ledger.deliveredCount(a, b)).toBe(before);
+});
+
+test('whatever is said when, and whoever learns of an epoch when, nothing is lost', () => {
+  const step = fc.record({
+    wait: fc.oneof(fc.nat(3000), fc.nat(4 * EPOCH)),
+    what: fc.constantFrom('a speaks', 'b speaks', 'epoch', 'epoch', 'burst'),
+    skew: fc.integer({ min: -3000, max: 3000 }),
+  });
+  fc.assert(
+    fc.property(fc.nat(), fc.array(step, { maxLength: 30 }), fc.nat(60), (seed, steps, delay) => {
+      setUp(seed);
+      simulation.faults = { ...PERFECT_LINK, minDelay: 1, maxDelay: 1 + delay };
+      for (const { wait, what, skew } of steps) {
+        simulation.runFor(wait);
+        if (what === 'epoch') rotate(skew);
+        else if (what === 'burst') for (let i = 0; i < 20; i++) ledger.send(a, b);
+        else ledger.send(...((what === 'a speaks' ? [a, b] : [b, a]) as [typeof a, typeof b]));
+      }
+      simulation.runFor(20_000);
+      expect(ledger.violations).toEqual({ duplicated: 0, altered: 0, misdelivered: 0 });
+      expect([ledger.missingOf(a, b), ledger.missingOf(b, a)]).toEqual([[], []]);
+    }),
+    { numRuns: 150 },
+  );
+});
