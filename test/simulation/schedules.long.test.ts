@@ -7,7 +7,7 @@
  * MESHNET_RUNS  how many schedules, 1000 unless told otherwise (about 0.3 s each)
  * MESHNET_SEED  an integer; the same seed plays the same schedules. Other ones each time without it.
  *
- * A failure shows the schedule, made as short as possible: put it into `support/examples.ts`.
+ * A failure shows the schedule, made as short as possible: put it into `test/lab/mesh/examples.ts`.
  */
 import { expect, test } from 'vitest';
 import { playMany } from '../lab/mesh/property.ts';

@@ -1,0 +1,165 @@
+import type { ChildProcess } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { ended, type Lab, type Namespace, until } from '../lab/netns.ts';
+import { type Block, commandsOf, ROOT } from './pages.ts';
+
+/** The machines that pages speak of, on one network: 192.0.2.1, .11 and .12. `here`: the checkout. */
+export const MACHINES = ['here', 'controller', 'node-a', 'node-b'] as const;
+type Remote = Exclude<(typeof MACHINES)[number], 'here'>;
+
+const ADDRESSES: Readonly<Record<Remote, string>> = {
+  controller: '192.0.2.1/24',
+  'node-a': '192.0.2.11/24',
+  'node-b': '192.0.2.12/24',
+};
+
+/** Folders of which each machine has its own: those that programs write to by default. */
+const OWN_FOLDERS = ['/var/lib', '/etc/wireguard', '/run/wireguard'];
+
+/** What a reader of the pages has in the working directory, or installed. */
+const FILES: Readonly<Record<string, string>> = {
+  'work/my-benchmark': '#!/bin/sh\necho 0.9\n',
+  'work/evaluate.py': 'print(0.87)\n',
+  'etc/wireguard/wg0.conf': `[Interface]
+PrivateKey = iJ+AZb1bVkLqQjLZnf1dtIvFZUBVvcYtEhcfIxTa4lI=
+ListenPort = 51820
+
+[Peer]
+PublicKey = DsJZpZ1HmMwnPpO8qAPOCyYFGLMyZZB1Tc0SO6zI03E=
+AllowedIPs = 10.0.0.2/32
+`,
+};
+
+const START_TIMEOUT = 60_000;
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+}
+
+/** Runs the commands of pages on the machines that they name, one block after the other. */
+export class Machines {
+  private readonly lab: Lab;
+  private readonly folder = mkdtempSync(join(tmpdir(), 'docs-machines-'));
+  private readonly namespaces = new Map<string, Namespace>();
+  private readonly running: Running[] = [];
+  /** All that blocks have printed: later ones refer to it. */
+  private printed = '';
+
+  constructor(lab: Lab) {
+    this.lab = lab;
+    const network = lab.namespace('lan');
+    network.run(['ip', 'link', 'add', 'br0', 'up', 'type', 'bridge']);
+    for (const [machine, address] of Object.entries(ADDRESSES)) {
+      const namespace = lab.namespace(machine);
+      const [port] = lab.veth(network, namespace, { right: [address] });
+      network.run(['ip', 'link', 'set', port, 'master', 'br0']);
+      this.namespaces.set(machine, namespace);
+      this.furnish(machine);
+    }
+  }
+
+  private furnish(machine: string): void {
+    for (const own of OWN_FOLDERS) {
+      mkdirSync(join(this.folder, machine, own), { recursive: true });
+      mkdirSync(own, { recursive: true }); // to mount the machine's own upon
+    }
+    for (const [name, text] of Object.entries(FILES)) {
+      const file = join(this.folder, machine, name);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+      chmodSync(file, 0o700);
+    }
+  }
+
+  /** Rejects with everything that was printed if the block fails. */
+  async run(block: Block): Promise<void> {
+    const awaited = block.words.get('until');
+    const running = this.start(block);
+    if (awaited === undefined) {
+      const { code, signal } = await ended(running.child);
+      if (code !== 0) throw new Error(`exit ${code ?? signal}:\n${running.output()}`);
+    } else {
+      this.running.push(running);
+      await until(
+        () => {
+          const { exitCode } = running.child;
+          if (running.output().includes(awaited)) return true;
+          if (exitCode !== null) throw new Error(`exit ${exitCode}:\n${running.output()}`);
+          return false;
+        },
+        `${JSON.stringify(awaited)} in the output of ${block.place}`,
+        START_TIMEOUT,
+      ).catch((error: Error) => {
+        throw new Error(`${error.message}\n${running.output()}`);
+      });
+    }
+    this.printed += running.output();
+  }
+
+  private start(block: Block): Running {
+    const machine = block.words.get('on')!;
+    const command = this.command(machine, this.filled(commandsOf(block)));
+    const child = this.lab.spawn(command, {
+      detached: true, // a group of its own, so that all of it can be ended
+      cwd: machine === 'here' ? ROOT : join(this.folder, machine, 'work'),
+      env: { ...process.env, PATH: `${ROOT}/bin:${process.env.PATH}` },
+    });
+    let output = '';
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+    }
+    return { child, output: () => output };
+  }
+
+  private command(machine: string, text: string): string[] {
+    const shell = ['bash', '-euo', 'pipefail', '-c', text];
+    const namespace = this.namespaces.get(machine);
+    if (namespace === undefined) return shell;
+    // `ip netns exec` gives each command mounts of its own, which nobody else sees.
+    const mounts = OWN_FOLDERS.map(
+      (own) => `mount --bind '${join(this.folder, machine)}${own}' ${own}`,
+    );
+    const script = `${mounts.join(' && ')} && exec "$@"`;
+    return ['ip', 'netns', 'exec', namespace.name, 'sh', '-c', script, 'sh', ...shell];
+  }
+
+  /** What a page can only hint at, as an earlier block printed it. */
+  private filled(text: string): string {
+    return text
+      .replace(/MESHNET_TOKEN=\.\.\. (meshnet node --name \S+)/g, (hint, rest: string) => {
+        const at = this.printed.lastIndexOf(` ${rest} `);
+        const token = /MESHNET_TOKEN=\S+$/.exec(this.printed.slice(0, Math.max(0, at)))?.[0];
+        return token === undefined ? hint : `${token} ${rest}`;
+      })
+      .replaceAll('MESH_ID', () => /"mesh_id":"([^"]+)"/.exec(this.printed)?.[1] ?? 'MESH_ID')
+      .replace(/(meshnet-|meshnet-demo-)PID/g, (hint, name: string) => {
+        const pid = /meshnet-(\d+)-node-a/.exec(this.printed)?.[1];
+        return pid === undefined ? hint : `${name}${pid}`;
+      });
+  }
+
+  /** Runs a command on a machine; true if it succeeds. */
+  async succeeds(machine: Remote, ...command: string[]): Promise<boolean> {
+    return (await this.namespaces.get(machine)!.exec(command)).code === 0;
+  }
+
+  /** Ends what goes on in the background, the newest first. */
+  async stop(): Promise<void> {
+    for (const { child } of this.running.splice(0).reverse()) {
+      if (child.exitCode === null && child.signalCode === null)
+        process.kill(-child.pid!, 'SIGTERM');
+      await ended(child);
+    }
+    this.printed = '';
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    rmSync(this.folder, { recursive: true });
+  }
+}

@@ -1,0 +1,6 @@
+/** Blocks that no test runs, by their first line, and why. */
+export const NOT_RUN: Readonly<Record<string, string>> = {
+  'npm ci': 'it replaces the packages that the test runs on; .ci/run begins with it',
+  'npm test': 'it runs this test',
+  'npm run bench': 'it measures for half an hour and writes results into the checkout',
+};
