@@ -127,6 +127,17 @@ export class ControllerClient {
     );
   }
 
+  /** Who is in, who is out, and why: unverified, for people to read. For members. */
+  async getEpoch(signingSeed: Uint8Array): Promise<unknown> {
+    const never = new AbortController().signal;
+    const headers = { accept: 'application/json' };
+    return this.signed('/v1/epoch', SIGNATURE_TAGS.epoch, signingSeed, headers, (url, init) =>
+      this.timed(never, async (signal) =>
+        parse(await limitedText(await this.send(url, { ...init, signal }))),
+      ),
+    );
+  }
+
   /** The body of the event stream; abort `signal` to end it. */
   async openStream(
     nodeId: string,

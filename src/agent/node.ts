@@ -13,6 +13,7 @@ import { Counters } from './counters.ts';
 import { Emitter } from './emitter.ts';
 import { EnrolmentError, enrol } from './enrol.ts';
 import type { EmitEvent } from './events.ts';
+import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
 import { ensureNodeKeys, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
@@ -86,6 +87,7 @@ export async function startNode(
     timeoutMs: Math.min(CALL_TIMEOUT_MS, options.pollMs),
   });
   const enrolment = await enrolled(options, surroundings, client, keys, state, signal);
+  rememberController(options.stateDirectory, options.controllerUrl);
   const identity = ownIdentity(crypto, enrolment, keys);
   const counters = new Counters();
 

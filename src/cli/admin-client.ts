@@ -2,11 +2,9 @@ import { request as httpRequest } from 'node:http';
 import type { Problem } from '../contract/problems.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
-/** Where the controller is asked: its admin socket, or read-only over the network. */
+/** Where the controller is asked: its admin socket. */
 export interface AdminTarget {
   readonly socket: string;
-  /** Overrides the socket. */
-  readonly url?: string | undefined;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -18,9 +16,7 @@ export async function adminCall<T>(
   path: string,
   body?: object,
 ): Promise<T> {
-  const answer = target.url
-    ? await overNetwork(target.url, method, path, body)
-    : await overSocket(target.socket, method, path, body);
+  const answer = await overSocket(target.socket, method, path, body);
   if (answer.status >= 200 && answer.status < 300) {
     return (answer.text === '' ? undefined : JSON.parse(answer.text)) as T;
   }
@@ -56,29 +52,6 @@ function overSocket(
     });
     call.end(text);
   });
-}
-
-async function overNetwork(
-  base: string,
-  method: string,
-  path: string,
-  body: object | undefined,
-): Promise<Answer> {
-  const init = body === undefined ? {} : { body: JSON.stringify(body) };
-  const headers: Record<string, string> =
-    body === undefined ? {} : { 'content-type': 'application/json' };
-  try {
-    const response = await fetch(new URL(path, base), {
-      ...init,
-      method,
-      headers,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    return { status: response.status, text: await response.text() };
-  } catch (error) {
-    const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message;
-    throw new CommandError(EXIT.unreachable, 'unreachable', `${base}: ${cause}`);
-  }
 }
 
 function socketTrouble(path: string, error: NodeJS.ErrnoException): string {

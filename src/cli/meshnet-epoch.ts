@@ -6,26 +6,22 @@ import type { EpochDocument, NodeStatus } from '../contract/epoch.ts';
 import { adminCall } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { type EpochSource, readEpoch } from './read-epoch.ts';
 import { didYouMean } from './suggest.ts';
 import { duration, table } from './table.ts';
 
-/** What the controller says about its present epoch. */
-export function epochOf(options: AdminOptions): Promise<EpochDocument> {
-  return adminCall<EpochDocument>(options, 'GET', '/v1/epoch');
-}
+type ReaderOptions = EpochSource & { readonly json?: boolean };
 
 /** `meshnet status`: one line per node, with what this machine's own node can add. */
-export async function status(options: AdminOptions & { readonly state: string }): Promise<void> {
+export async function status(options: ReaderOptions): Promise<void> {
   const local = localStatus(options.state);
-  let epoch: EpochDocument | undefined;
   try {
-    epoch = await epochOf(options);
+    const epoch = await readEpoch(options);
+    print(options, { ...epoch, node: local ?? null }, epochText(epoch, local));
   } catch (error) {
-    const unreachable = error instanceof CommandError && error.exitCode === EXIT.unreachable;
-    if (!unreachable || !local) throw error;
+    if (!local || !(error instanceof CommandError) || error.exitCode === EXIT.usage) throw error;
+    print(options, { node: local, error: error.message }, nodeText(local, error.message));
   }
-  if (!epoch) return print(options, { node: local }, nodeText(local!));
-  print(options, { ...epoch, node: local ?? null }, epochText(epoch, local));
 }
 
 function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined): string {
@@ -64,7 +60,7 @@ function pathOf(
   return peer?.endpoint ?? '-';
 }
 
-function nodeText(node: NodeStatusDocument): string {
+function nodeText(node: NodeStatusDocument, whyAlone: string): string {
   const rows = [['PEER', 'ADDRESS', 'GENERATION', 'HANDSHAKE', 'PATH']];
   for (const peer of node.peers) {
     rows.push([
@@ -78,7 +74,7 @@ function nodeText(node: NodeStatusDocument): string {
   const life =
     node.expires_in_s === null ? 'no config in force' : `config for ${duration(node.expires_in_s)}`;
   const head = `${node.node_id} (${node.backend}): ${node.state}, ${node.ready_reason}, epoch ${node.epoch}, ${life}`;
-  return `${head}\nthe controller cannot be asked from here\n${table(rows)}`;
+  return `${head}\n${whyAlone}\n${table(rows)}`;
 }
 
 /** The status file of a node on this machine, if it is fresh. */
@@ -94,8 +90,8 @@ function localStatus(state: string): NodeStatusDocument | undefined {
 }
 
 /** `meshnet why NODE`. */
-export async function why(nodeId: string, options: AdminOptions): Promise<void> {
-  const epoch = await epochOf(options);
+export async function why(nodeId: string, options: ReaderOptions): Promise<void> {
+  const epoch = await readEpoch(options);
   const node = nodeNamed(epoch, nodeId);
   const verdict = node.allowed ? 'is a member' : 'is denied';
   const suites = node.suites.map((suite) => {
@@ -125,8 +121,8 @@ export function nodeNamed(epoch: EpochDocument, nodeId: string): NodeStatus {
 }
 
 /** `meshnet epoch`. */
-export async function epoch(options: AdminOptions): Promise<void> {
-  const value = await epochOf(options);
+export async function epoch(options: ReaderOptions): Promise<void> {
+  const value = await readEpoch(options);
   const left = Math.max(0, (value.next_rotation_at - value.now) / 1000);
   const members = value.nodes.filter((node) => node.allowed).length;
   const text = `epoch ${value.epoch}.${value.version}, started ${new Date(value.started_at).toISOString()}, next rotation in ${duration(left)}, ${members} of ${value.nodes.length} nodes are members`;

@@ -4,6 +4,7 @@ import { type Backend, type BackendOptions, openBackend } from '../agent/backend
 import { systemClock } from '../agent/clock.ts';
 import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
+import { readKnownController } from '../agent/known-controller.ts';
 import { type NodeOptions, startNode } from '../agent/node.ts';
 import { commandSource, gaussianSource, type ScoreSource } from '../agent/score-source.ts';
 import { isNodeId } from '../contract/ids.ts';
@@ -14,10 +15,12 @@ import { CommandError, EXIT } from './exit-codes.ts';
 import { describeEvent } from './node-events.ts';
 import { stopSignal } from './stop-signal.ts';
 
+const DEFAULT_CONTROLLER = 'http://127.0.0.1:8440';
+
 /** Options of `meshnet node` as commander hands them over. */
 export interface NodeCommandOptions {
   readonly state: string;
-  readonly controller: string;
+  readonly controller?: string;
   readonly name?: string;
   readonly token?: string;
   readonly backend: string;
@@ -84,7 +87,7 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     ...(options.name === undefined ? {} : { nodeId: options.name }),
     ...(machine === undefined ? {} : { defaultNodeId: machine }),
     ...(options.token === undefined ? {} : { token: options.token }),
-    controllerUrl: options.controller,
+    controllerUrl: options.controller ?? readKnownController(options.state) ?? DEFAULT_CONTROLLER,
     advertise: options.advertise ?? null,
     listenPort: options.listenPort,
     emitMs: options.emit * 1000,

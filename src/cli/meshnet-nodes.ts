@@ -1,20 +1,22 @@
 import type { RotateAnswer } from '../contract/admin.ts';
+import type { EpochDocument } from '../contract/epoch.ts';
 import { adminCall } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
-import { epochOf, nodeNamed } from './meshnet-epoch.ts';
+import { nodeNamed } from './meshnet-epoch.ts';
+import { type EpochSource, readEpoch } from './read-epoch.ts';
 import { table } from './table.ts';
 
 /** `meshnet node remove NAME`. */
 export async function removeNode(nodeId: string, options: AdminOptions): Promise<void> {
-  nodeNamed(await epochOf(options), nodeId);
+  nodeNamed(await adminCall<EpochDocument>(options, 'GET', '/v1/epoch'), nodeId);
   const path = `/v1/nodes/${encodeURIComponent(nodeId)}`;
   const answer = await adminCall<RotateAnswer>(options, 'DELETE', path);
   print(options, answer, `${nodeId} is out since epoch ${answer.epoch}`);
 }
 
 /** `meshnet node list`. */
-export async function listNodes(options: AdminOptions): Promise<void> {
-  const value = await epochOf(options);
+export async function listNodes(options: EpochSource & { readonly json?: boolean }): Promise<void> {
+  const value = await readEpoch(options);
   const rows = value.nodes.map((node) => [
     node.node_id,
     node.tunnel_address,

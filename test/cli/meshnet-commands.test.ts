@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/agent/clock.ts';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { enrol } from '../../src/agent/enrol.ts';
+import { rememberController } from '../../src/agent/known-controller.ts';
 import { ensureNodeKeys } from '../../src/agent/node-keys.ts';
 import { main } from '../../src/cli/meshnet.ts';
+import { readEpoch } from '../../src/cli/read-epoch.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { parseJoinToken } from '../../src/contract/join-token.ts';
 import { writeKeyFile } from '../../src/contract/key-file.ts';
@@ -215,4 +218,110 @@ test('an evaluator reports a score from the command line, with its own sequence'
   } finally {
     await judged.close();
   }
+});
+
+describe('who asks about the epoch over the network', () => {
+  let strict: Controller;
+  const member = () => join(directory, 'member');
+  const source = (state: string) => ({ state, defaultSocket: join(directory, 'no.sock') });
+
+  beforeAll(async () => {
+    const crypto = defaultProvider();
+    const random = (length: number) => new Uint8Array(randomBytes(length));
+    const key = join(directory, 'judge.key');
+    const seed = random(32);
+    writeKeyFile(key, seed);
+    strict = await startController({
+      state: join(directory, 'strict'),
+      listen: { host: '127.0.0.1', port: 0 },
+      settings: {
+        epochOnLoopback: false,
+        suites: [{ suite: 'alignment', minSamples: 1, signers: 'evaluators' }],
+        evaluators: [crypto.ed25519Public(seed)],
+      },
+      crypto,
+      random,
+    });
+    for (const [name, state] of [
+      ['node-m', member()],
+      ['node-d', join(directory, 'denied')],
+    ] as const) {
+      const token = (await meshnet('token', 'create', '--socket', strict.adminSocket)).out.trim();
+      const client = { fetch, clock: systemClock, crypto, random, url: strict.url };
+      await enrol(
+        {
+          client: new ControllerClient({ ...client, timeoutMs: 5000 }),
+          crypto,
+          clock: systemClock,
+          random: Math.random,
+          keys: ensureNodeKeys(state, random),
+          nodeId: name,
+          token,
+          endpoint: null,
+          listenPort: 1,
+          waiting: () => {},
+        },
+        new AbortController().signal,
+      );
+      rememberController(state, strict.url);
+    }
+    const mesh = toBase64(strict.meshId);
+    await meshnet(
+      'score',
+      'node-m',
+      '0.9',
+      '--key',
+      key,
+      '--mesh',
+      mesh,
+      '--controller',
+      strict.url,
+    );
+    await meshnet('rotate', '--socket', strict.adminSocket);
+    // Signatures of the second in which a controller starts are refused: they could be replays.
+    await delay(1000 - (Date.now() % 1000));
+  });
+  afterAll(() => strict.close());
+
+  test('is answered when the node of its machine is a member', async () => {
+    const { out, err } = await meshnet('why', 'node-m', '--url', strict.url, '--state', member());
+    expect(err).toBe('');
+    expect(out).toContain('node-m is a member');
+  });
+
+  test('need not name the controller that its node knows', async () => {
+    expect((await readEpoch(source(member()))).nodes.map(({ node_id }) => node_id)).toContain(
+      'node-m',
+    );
+  });
+
+  test('is told that it is no member, or that it has no node', async () => {
+    const denied = await meshnet(
+      'epoch',
+      '--url',
+      strict.url,
+      '--state',
+      join(directory, 'denied'),
+    );
+    expect(denied).toMatchObject({ code: 4 });
+    expect(denied.err).toContain('only members may ask this over the network');
+    const nobody = await meshnet(
+      'epoch',
+      '--url',
+      strict.url,
+      '--state',
+      join(directory, 'nobody'),
+    );
+    expect(nobody.err).toContain(`there is no node in ${join(directory, 'nobody')}`);
+    const typo = await meshnet('epoch', '--url', 'controller:8440', '--state', directory);
+    expect(typo).toMatchObject({ code: 2 });
+    expect(typo.err).toContain('--url controller:8440: expected a URL');
+  });
+
+  test('on the controller itself is answered by its socket, whatever the environment names', async () => {
+    const controller = 'http://192.0.2.1:9';
+    const { adminSocket: defaultSocket } = strict;
+    const { epoch } = await readEpoch({ state: directory, defaultSocket, controller });
+    expect(epoch).toBe(2);
+  });
 });

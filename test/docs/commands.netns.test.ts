@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { useLab } from '../lab/netns.ts';
 import { requires } from '../lab/requirements.ts';
 import { Machines } from './machines.ts';
@@ -28,6 +28,8 @@ requires(
     if (blocks.length === 0) continue;
     describe(page, () => {
       afterEach(() => machines.stop());
+
+      beforeEach(() => machines.furnish());
 
       test('works, one after the other', async () => {
         for (const block of blocks) {

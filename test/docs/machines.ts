@@ -1,7 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { defaultProvider } from '../../src/crypto/select.ts';
+import { official } from '../interop/implementations.ts';
 import { ended, type Lab, type Namespace, until } from '../lab/netns.ts';
 import { type Block, commandsOf, ROOT } from './pages.ts';
 
@@ -18,10 +20,21 @@ const ADDRESSES: Readonly<Record<Remote, string>> = {
 /** Folders of which each machine has its own: those that programs write to by default. */
 const OWN_FOLDERS = ['/var/lib', '/etc/wireguard', '/run/wireguard'];
 
+/** Seed of an evaluator that the policy lists. */
+const EVALUATOR = new Uint8Array(32).fill(7);
+
 /** What a reader of the pages has in the working directory, or installed. */
 const FILES: Readonly<Record<string, string>> = {
   'work/my-benchmark': '#!/bin/sh\necho 0.9\n',
   'work/evaluate.py': 'print(0.87)\n',
+  'work/evaluator.key': `${EVALUATOR.toBase64()}\n`,
+  'work/policy.json': JSON.stringify({
+    suites: [
+      { suite: 'alignment', min_samples: 50, signers: 'node' },
+      { suite: 'red-team', signers: 'evaluators' },
+    ],
+    evaluators: [defaultProvider().ed25519Public(EVALUATOR).toBase64()],
+  }),
   'etc/wireguard/wg0.conf': `[Interface]
 PrivateKey = iJ+AZb1bVkLqQjLZnf1dtIvFZUBVvcYtEhcfIxTa4lI=
 ListenPort = 51820
@@ -35,6 +48,7 @@ AllowedIPs = 10.0.0.2/32
 const START_TIMEOUT = 60_000;
 
 interface Running {
+  readonly machine: string;
   readonly child: ChildProcess;
   readonly output: () => string;
 }
@@ -42,6 +56,11 @@ interface Running {
 /** Runs the commands of pages on the machines that they name, one block after the other. */
 export class Machines {
   private readonly lab: Lab;
+  private readonly path = [
+    join(ROOT, 'bin'),
+    dirname(official.command()), // wireguard-go
+    process.env.PATH,
+  ].join(delimiter);
   private readonly folder = mkdtempSync(join(tmpdir(), 'docs-machines-'));
   private readonly namespaces = new Map<string, Namespace>();
   private readonly running: Running[] = [];
@@ -57,11 +76,17 @@ export class Machines {
       const [port] = lab.veth(network, namespace, { right: [address] });
       network.run(['ip', 'link', 'set', port, 'master', 'br0']);
       this.namespaces.set(machine, namespace);
-      this.furnish(machine);
     }
   }
 
-  private furnish(machine: string): void {
+  /** The machines as they are before anything was done there. */
+  furnish(): void {
+    this.printed = '';
+    rmSync(this.folder, { recursive: true });
+    for (const machine of this.namespaces.keys()) this.furnishOne(machine);
+  }
+
+  private furnishOne(machine: string): void {
     for (const own of OWN_FOLDERS) {
       mkdirSync(join(this.folder, machine, own), { recursive: true });
       mkdirSync(own, { recursive: true }); // to mount the machine's own upon
@@ -77,6 +102,7 @@ export class Machines {
   /** Rejects with everything that was printed if the block fails. */
   async run(block: Block): Promise<void> {
     const awaited = block.words.get('until');
+    if (block.words.has('instead')) await this.stop(block.words.get('on'));
     const running = this.start(block);
     if (awaited === undefined) {
       const { code, signal } = await ended(running.child);
@@ -105,7 +131,7 @@ export class Machines {
     const child = this.lab.spawn(command, {
       detached: true, // a group of its own, so that all of it can be ended
       cwd: machine === 'here' ? ROOT : join(this.folder, machine, 'work'),
-      env: { ...process.env, PATH: `${ROOT}/bin:${process.env.PATH}` },
+      env: { ...process.env, PATH: this.path },
     });
     let output = '';
     for (const stream of [child.stdout!, child.stderr!]) {
@@ -113,7 +139,7 @@ export class Machines {
         output += text;
       });
     }
-    return { child, output: () => output };
+    return { machine, child, output: () => output };
   }
 
   private command(machine: string, text: string): string[] {
@@ -143,19 +169,15 @@ export class Machines {
       });
   }
 
-  /** Runs a command on a machine; true if it succeeds. */
-  async succeeds(machine: Remote, ...command: string[]): Promise<boolean> {
-    return (await this.namespaces.get(machine)!.exec(command)).code === 0;
-  }
-
-  /** Ends what goes on in the background, the newest first. */
-  async stop(): Promise<void> {
-    for (const { child } of this.running.splice(0).reverse()) {
-      if (child.exitCode === null && child.signalCode === null)
-        process.kill(-child.pid!, 'SIGTERM');
-      await ended(child);
+  /** Ends what goes on in the background, there or everywhere, the newest first. */
+  async stop(where?: string): Promise<void> {
+    const ending = this.running.filter(({ machine }) => where === undefined || machine === where);
+    for (const one of ending.reverse()) {
+      const { exitCode, signalCode, pid } = one.child;
+      if (exitCode === null && signalCode === null) process.kill(-pid!, 'SIGTERM');
+      await ended(one.child);
+      this.running.splice(this.running.indexOf(one), 1);
     }
-    this.printed = '';
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ export const ROOT = resolve(import.meta.dirname, '../..');
  *
  *     sh on=MACHINE               run to its end there (test/docs/machines.ts); it must succeed
  *     sh on=MACHINE until=TEXT    goes on in the background once its output holds TEXT
+ *     sh on=MACHINE instead       ends first what goes on there in the background
  *     sh not-run                  cannot run in a test: NOT_RUN (test/docs/not-run.ts) says why
  *     console on=...              a session: the lines behind `$ ` are the commands
  */

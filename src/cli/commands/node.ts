@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { durationSeconds, hostAndPort, integerBetween } from '../numbers.ts';
-import { admin, nodeState, reader, seconds, share } from './options.ts';
+import { admin, nodeState, reader, readerOptions, seconds, share } from './options.ts';
 
 function ramp(text: string): { to: number; startS: number; lengthS: number } {
   const match = /^([\d.]+)@(\d+(?:\.\d+)?)\+(\d+(?:\.\d+)?)$/.exec(text);
@@ -16,9 +16,10 @@ export function declareNode(program: Command): void {
     .description('be a node of the mesh; or with a subcommand: add, remove, list nodes')
     .option('--state <dir>', 'keys and memory of the node', nodeState)
     .addOption(
-      new Option('--controller <url>', 'the controller')
-        .env('MESHNET_CONTROLLER')
-        .default('http://127.0.0.1:8440'),
+      new Option(
+        '--controller <url>',
+        'the controller (default: the last one, else http://127.0.0.1:8440)',
+      ).env('MESHNET_CONTROLLER'),
     )
     .option('--name <node>', 'name to enrol as (default: this machine)')
     .addOption(
@@ -80,7 +81,7 @@ Without --score-command and --score-mean no scores are sent from here.`,
   );
   reader(node.command('list').description('all enrolled nodes')).action(async (options) => {
     const { listNodes } = await import('../meshnet-nodes.ts');
-    await listNodes(options);
+    await listNodes(readerOptions(options));
   });
   admin(
     node

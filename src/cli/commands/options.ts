@@ -2,11 +2,23 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { numberBetween } from '../numbers.ts';
+import type { EpochSource } from '../read-epoch.ts';
 
 /** Options that several commands share. */
 
-const root = process.geteuid?.() === 0;
-const stateRoot = root ? '/var/lib/meshnet' : join(homedir(), '.local', 'state', 'meshnet');
+const SYSTEM_STATE = '/var/lib/meshnet';
+
+/** Where state lies by default. A user without a home gets the system's place, and must be let in. */
+function defaultStateRoot(): string {
+  if (process.geteuid?.() === 0) return SYSTEM_STATE;
+  try {
+    return join(homedir(), '.local', 'state', 'meshnet');
+  } catch {
+    return SYSTEM_STATE; // uv_os_homedir: neither HOME nor an entry in the user database
+  }
+}
+
+const stateRoot = defaultStateRoot();
 export const controllerState =
   process.env.MESHNET_CONTROLLER_STATE ?? join(stateRoot, 'controller');
 export const nodeState = process.env.MESHNET_NODE_STATE ?? join(stateRoot, 'node');
@@ -15,19 +27,33 @@ export const share = numberBetween(0, 1);
 
 export const json = () => new Option('--json', 'print JSON');
 
+const defaultSocket = join(controllerState, 'admin.sock');
+const socket = () =>
+  new Option('--socket <path>', "the controller's admin socket").env('MESHNET_SOCKET');
+
 /** Options of every command that asks the controller. */
 export function admin(command: Command): Command {
+  return command.addOption(socket().default(defaultSocket)).addOption(json());
+}
+
+/** Options of commands that read the epoch: from the socket, or over the network as a member. */
+export function reader(command: Command): Command {
   return command
-    .addOption(
-      new Option('--socket <path>', "the controller's admin socket")
-        .env('MESHNET_SOCKET')
-        .default(join(controllerState, 'admin.sock')),
+    .addOption(socket())
+    .option('--url <url>', 'ask over the network instead; default where there is no such socket')
+    .option(
+      '--state <dir>',
+      'of the node on this machine, which signs and knows its paths',
+      nodeState,
     )
     .addOption(json());
 }
 
-/** The same, for what can also be read over the network. */
-export function reader(command: Command): Command {
-  const url = new Option('--url <url>', 'ask over the network instead of the socket');
-  return admin(command).addOption(url.env('MESHNET_CONTROLLER'));
+/** What `reader` commands are called with. */
+export type ReaderOptions = EpochSource & { readonly json?: boolean };
+
+export function readerOptions(
+  options: Omit<ReaderOptions, 'defaultSocket' | 'controller'>,
+): ReaderOptions {
+  return { ...options, defaultSocket, controller: process.env.MESHNET_CONTROLLER };
 }

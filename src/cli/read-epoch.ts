@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { systemClock } from '../agent/clock.ts';
+import { CallError, ControllerClient } from '../agent/controller-client.ts';
+import { readKnownController } from '../agent/known-controller.ts';
+import { readNodeKeys } from '../agent/node-keys.ts';
+import type { EpochDocument } from '../contract/epoch.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { adminCall } from './admin-client.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+
+/** Where the present epoch is read. */
+export interface EpochSource {
+  /** Over the network, whatever else there is. */
+  readonly url?: string;
+  /** The controller's admin socket; without one, the default socket if it is there. */
+  readonly socket?: string;
+  readonly defaultSocket: string;
+  /** State directory of the node on this machine. */
+  readonly state: string;
+  /** URL of a controller, for machines without its socket; else the one that the node knows. */
+  readonly controller?: string | undefined;
+}
+
+const TIMEOUT_MS = 10_000;
+
+/**
+ * The present epoch as the controller tells it: by its socket on its own machine, elsewhere over the
+ * network, signed by the node that this machine is. Rejects with a `CommandError`.
+ */
+export async function readEpoch(source: EpochSource): Promise<EpochDocument> {
+  const url = source.url ?? urlElsewhere(source);
+  if (url !== undefined) return overNetwork(url, source.state);
+  const socket = source.socket ?? source.defaultSocket;
+  return adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch');
+}
+
+function urlElsewhere(source: EpochSource): string | undefined {
+  if (source.socket !== undefined || existsSync(source.defaultSocket)) return undefined;
+  return source.controller ?? readKnownController(source.state);
+}
+
+async function overNetwork(url: string, state: string): Promise<EpochDocument> {
+  const known = readKnownController(state) !== undefined;
+  const random = (length: number) => new Uint8Array(randomBytes(length));
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    const message = `--url ${url}: expected a URL such as http://192.0.2.1:8440`;
+    throw new CommandError(EXIT.usage, 'usage', message);
+  }
+  const client = new ControllerClient({
+    fetch,
+    clock: systemClock,
+    crypto: defaultProvider(),
+    random,
+    url,
+    timeoutMs: TIMEOUT_MS,
+  });
+  try {
+    // Nobody's signature is refused, except on the controller's own machine, which needs none.
+    const seed = known ? readNodeKeys(state).signing : random(32);
+    return (await client.getEpoch(seed)) as EpochDocument;
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    const exitCode = error.status === 0 ? EXIT.unreachable : EXIT.refused;
+    const members = 'only members may ask this over the network';
+    const signed = known ? `the node of ${state} signed` : `there is no node in ${state}`;
+    const hint = error.status === 401 || error.status === 403 ? ` (${members}; ${signed})` : '';
+    throw new CommandError(exitCode, error.code, `${url}: ${error.message}${hint}`);
+  }
+}
