@@ -1,4 +1,5 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { isCanonicalX25519 } from '../crypto/x25519-keys.ts';
 
 const ONE = new Uint8Array(32).fill(1);
 const P = 2n ** 255n - 19n;
@@ -16,9 +17,12 @@ const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
   55188659117513257062467267217118295137698188065244968500265048394206261417927n,
 ]);
 
-/** False for points of small order (RFC 7748 section 6.1), whose shared secrets are all zero. */
+/**
+ * False for aliases, so that no key is another one's too, and for points of small order (RFC 7748
+ * section 6.1), whose shared secrets are all zero.
+ */
 export function isAcceptableX25519(crypto: CryptoProvider, publicKey: Uint8Array): boolean {
-  return crypto.x25519(ONE, publicKey) !== undefined;
+  return isCanonicalX25519(publicKey) && crypto.x25519(ONE, publicKey) !== undefined;
 }
 
 /** False for non-canonical encodings (y >= p) and points of small order. */

@@ -1,4 +1,5 @@
 import { isZero } from '../crypto/bytes.ts';
+import { isMaskedX25519 } from '../crypto/x25519-keys.ts';
 import {
   endpointFault,
   explainEndpointFault,
@@ -12,6 +13,8 @@ import { TunnelError } from './tunnel-error.ts';
 
 const MAX_U16 = 0xffff;
 const MAX_U32 = 0xffffffff;
+/** End of the year 9999, ms since 1970. */
+const LATEST_TIME = 253_402_300_799_999;
 
 function invalid(field: string, expected: string): never {
   throw new TunnelError('invalid_argument', `${field}: expected ${expected}`);
@@ -57,6 +60,9 @@ function checkEndpoint(field: string, endpoint: Endpoint, local: LocalFacts): vo
 
 function checkPeer(field: string, peer: PeerChange, local: LocalFacts): void {
   checkKey(`${field}.publicKey`, peer.publicKey);
+  if (isMaskedX25519(peer.publicKey)) {
+    invalid(`${field}.publicKey`, 'a key with bit 255 clear, as X25519 takes it');
+  }
   if (peer.presharedKey !== undefined) checkKey(`${field}.presharedKey`, peer.presharedKey);
   if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint, local);
   if (peer.persistentKeepalive !== undefined) {
@@ -86,6 +92,9 @@ export function checkChange(
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
   if (change.listenPort !== undefined) checkInteger('listenPort', change.listenPort, MAX_U16);
   if (change.fwmark !== undefined) checkInteger('fwmark', change.fwmark, MAX_U32);
+  if (change.earliestTime !== undefined) {
+    checkInteger('earliestTime', change.earliestTime, LATEST_TIME);
+  }
   let added = 0;
   change.peers?.forEach((peer, i) => {
     const field = `peers[${i}]`;

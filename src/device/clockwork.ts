@@ -23,6 +23,13 @@ const SAMPLE_INTERVAL = 250;
 /** An initiator renews when packets still come in this late in a session (paper 6.2). */
 const RENEW_ON_RECEIVE_AFTER = REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
 
+/**
+ * Own tuning: so many initiations go to an endpoint from which the peer was never heard as to any
+ * other; then one in so many ms.
+ */
+const DENSE_ATTEMPTS = 8;
+const UNPROVEN_PAUSE = 60_000;
+
 export interface ClockworkOptions {
   readonly plane: DataPlane;
   readonly peers: PeerTable;
@@ -173,7 +180,7 @@ export class Clockwork {
     // A packet waits: the schedule of a rotation, which is dense, and at once.
     peer.isQuiet = false;
     peer.rotation = new Rotation(now, true);
-    if (now - peer.initiationSentAt >= MIN_INITIATION_SPACING) this.attemptRotation(peer, now);
+    if (now >= earliestInitiation(peer, MIN_INITIATION_SPACING)) this.attemptRotation(peer, now);
     this.touched(peer);
   }
 
@@ -198,7 +205,7 @@ export class Clockwork {
 
   /** Initiates unless that was done in the last REKEY_TIMEOUT; then it is done when that is over. */
   private initiateUnlessRecent(peer: Peer, now: number): void {
-    const earliest = peer.initiationSentAt + REKEY_TIMEOUT;
+    const earliest = earliestInitiation(peer, REKEY_TIMEOUT);
     if (now >= earliest) this.initiate(peer, false, now);
     else peer.timers.initiationDeferred(now, earliest);
     this.touched(peer);
@@ -226,8 +233,8 @@ export class Clockwork {
     const { rotation } = peer;
     if (rotation === undefined || !this.isUp || !this.options.handshakes.hasIdentity) return NEVER;
     if (this.window.isWaiting(peer)) return NEVER;
-    const spacing = this.window.isUnderWay(peer) ? this.window.patience : MIN_INITIATION_SPACING;
-    return Math.max(rotation.nextAt(), peer.initiationSentAt + spacing);
+    const pause = this.window.isUnderWay(peer) ? this.window.patience : MIN_INITIATION_SPACING;
+    return Math.max(rotation.nextAt(), earliestInitiation(peer, pause));
   }
 
   private act(peer: Peer, action: TimerAction, now: number): void {
@@ -235,7 +242,7 @@ export class Clockwork {
     switch (action) {
       case 'retransmit-initiation':
         // A rotation has its own, denser schedule.
-        if (peer.rotation === undefined) this.initiate(peer, true, now);
+        if (peer.rotation === undefined) this.retransmit(peer, now);
         break;
       case 'give-up':
         handshakes.abandon(peer);
@@ -257,6 +264,12 @@ export class Clockwork {
     }
   }
 
+  private retransmit(peer: Peer, now: number): void {
+    const earliest = earliestInitiation(peer, 0);
+    if (now >= earliest) this.initiate(peer, true, now);
+    else peer.timers.retransmissionDeferred(earliest);
+  }
+
   /** Lets the timers know what the data path did since the last sample. */
   private sample(peer: Peer, now: number): void {
     const { plane } = this.options;
@@ -270,6 +283,7 @@ export class Clockwork {
     const hadData = dataAt(peer.seen);
     const received = sampleActivity(peer.seen, this.sampled, peer.timers);
     this.touched(peer);
+    if (received) peer.unprovenAttempts = undefined;
     if (peer.isQuiet && dataAt(peer.seen) > hadData) this.startRotation(peer, now, 'epoch');
     const sending = peer.keypairs.sending;
     if (
@@ -286,6 +300,15 @@ export class Clockwork {
       plane.sendKeepalive(peer.slot);
     }
   }
+}
+
+/**
+ * The next initiation to a peer is sent no earlier. In a governed mesh endpoints are what other
+ * members claim; one that proves to be nothing must not be pestered for ever.
+ */
+function earliestInitiation(peer: Peer, pause: number): number {
+  const isDoubtful = peer.generation > 0 && (peer.unprovenAttempts ?? 0) >= DENSE_ATTEMPTS;
+  return peer.initiationSentAt + (isDoubtful ? Math.max(pause, UNPROVEN_PAUSE) : pause);
 }
 
 const dataAt = ({ lastDataSentAt, lastDataReceivedAt }: PeerActivity): number =>

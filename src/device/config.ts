@@ -34,6 +34,12 @@ export interface DeviceChange {
   readonly listenPort?: number;
   /** SO_MARK, 0 = none. */
   readonly fwmark?: number;
+  /**
+   * Wall clock, ms since 1970. Handshakes are dated no earlier, as time goes on from now: a peer
+   * refuses any that is not later than the last one it saw, also if this machine's clock is behind.
+   * It never goes back.
+   */
+  readonly earliestTime?: number;
   readonly replacePeers?: boolean;
   readonly peers?: readonly PeerChange[];
 }
@@ -70,4 +76,9 @@ export interface DeviceStatus {
   readonly peers: readonly PeerStatus[];
   /** Dropped packets and rejected messages by reason. */
   readonly drops: Readonly<Record<string, number>>;
+  /**
+   * Wall clock, ms since 1970: the latest date on a handshake message so far, to be kept over a
+   * restart (`DeviceChange.earliestTime`). Absent where nothing was sent or nobody can tell.
+   */
+  readonly handshakesDatedUntil?: number | undefined;
 }

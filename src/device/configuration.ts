@@ -1,6 +1,8 @@
 import { constantTimeEqual, isZero, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { clampX25519 } from '../crypto/x25519-keys.ts';
 import type { LocalFacts } from '../wire/acceptable-endpoint.ts';
+import type { Endpoint } from '../wire/endpoint.ts';
 import { maskPrefix, type Prefix } from '../wire/prefix.ts';
 import { Barrier } from './barrier.ts';
 import { checkChange } from './check-change.ts';
@@ -45,6 +47,9 @@ export class Configuration {
     const { peers, requirePsk, local } = this.options;
     checkChange(change, { requirePsk, freePeers: peers.free, local }, (key) => peers.get(key));
     const barrier = new Barrier(done);
+    if (change.earliestTime !== undefined) {
+      this.options.handshakes.dateFrom(change.earliestTime, now);
+    }
     if (change.privateKey !== undefined) this.setPrivateKey(change.privateKey, now, barrier);
     if (change.replacePeers) {
       for (const peer of [...peers.all()]) this.removePeer(peer, barrier);
@@ -53,18 +58,27 @@ export class Configuration {
     barrier.release();
   }
 
-  private setPrivateKey(privateKey: Uint8Array, now: number, barrier: Barrier): void {
-    const { crypto, peers, sessions, handshakes, clockwork } = this.options;
+  private setPrivateKey(given: Uint8Array, now: number, barrier: Barrier): void {
+    const { crypto, plane, peers, sessions, handshakes, clockwork } = this.options;
+    const privateKey = isZero(given) ? undefined : clampX25519(given);
     // Tools set the key with every configuration: the same one again ends no session.
-    if (this.identity && constantTimeEqual(this.identity.privateKey, privateKey)) return;
+    if (this.identity && privateKey && constantTimeEqual(this.identity.privateKey, privateKey)) {
+      zeroize(privateKey);
+      return;
+    }
     this.identity?.zeroize();
-    this.identity = isZero(privateKey) ? undefined : new Identity(crypto, privateKey);
+    this.identity = privateKey && new Identity(crypto, privateKey);
+    zeroize(privateKey);
     handshakes.setIdentity(this.identity);
     const self = this.identity && peers.get(this.identity.publicKey);
     if (self !== undefined) this.removePeer(self, barrier);
     for (const peer of peers.all()) {
       handshakes.abandon(peer);
       sessions.remove(peer, () => true, barrier.hold());
+      // To the peer this is somebody else, to whom the pause between two initiations does not apply.
+      peer.initiationSentAt = Number.NEGATIVE_INFINITY;
+      peer.timers.handshakeComplete();
+      plane.acceptHandshakeRequests(peer.slot);
       this.identify(peer);
       clockwork.startRotation(peer, now, 'expired');
     }
@@ -92,7 +106,7 @@ export class Configuration {
       plane.addPeer(peer.slot);
       this.identify(peer);
     }
-    if (change.endpoint !== undefined) plane.setEndpoint(peer.slot, change.endpoint);
+    if (change.endpoint !== undefined) this.setEndpoint(peer, change.endpoint);
     if (change.replaceAllowedIps) {
       for (const [key, prefix] of peer.allowedIps) this.disallow(peer, key, prefix);
     }
@@ -111,6 +125,17 @@ export class Configuration {
       if (changed && clockwork.isUp) peer.timers.persistentKeepaliveChanged(now);
     }
     clockwork.touched(peer);
+  }
+
+  private setEndpoint(peer: Peer, endpoint: Endpoint): void {
+    const { plane } = this.options;
+    const before = plane.getEndpoint(peer.slot);
+    const isSame =
+      before?.port === endpoint.port &&
+      before.scope === endpoint.scope &&
+      before.address.join('.') === endpoint.address.join('.');
+    if (!isSame) peer.unprovenAttempts = 0;
+    plane.setEndpoint(peer.slot, endpoint);
   }
 
   private setGeneration(peer: Peer, generation: number, isNew: boolean, now: number): void {

@@ -181,6 +181,11 @@ export class Device implements DataPlaneEvents {
     return identity && copyBytes(identity.publicKey);
   }
 
+  /** Latest date on a handshake message so far, ms since 1970; undefined before the first. */
+  get handshakesDatedUntil(): number | undefined {
+    return this.handshakes.datedUntil || undefined;
+  }
+
   peerStatus(): PeerStatus[] {
     return peerStatus(this.peers.all(), this.options.plane);
   }

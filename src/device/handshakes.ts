@@ -58,6 +58,9 @@ export class Handshakes {
   private readonly unknownInitiators = new Map<string, number>();
   private identity: Identity | undefined;
   private checker: CookieChecker | undefined;
+  private earliest = { time: 0, at: 0 };
+  /** ms since 1970: the latest date on an initiation so far, 0 for none. */
+  datedUntil = 0;
 
   constructor(options: HandshakesOptions) {
     this.options = options;
@@ -67,6 +70,11 @@ export class Handshakes {
     const { crypto, random } = this.options;
     this.identity = identity;
     this.checker = identity && new CookieChecker(crypto, identity.publicKey, random);
+  }
+
+  /** From `now` on initiations are dated no earlier than `time` (ms since 1970), as time goes on. */
+  dateFrom(time: number, now: number): void {
+    if (time > this.earliest.time + (now - this.earliest.at)) this.earliest = { time, at: now };
   }
 
   get hasIdentity(): boolean {
@@ -103,7 +111,7 @@ export class Handshakes {
       ephemeral: crypto.x25519PrivateKey(ephemeralPrivate),
     });
     zeroize(ephemeralPrivate);
-    const first = noise.writeMessage(this.nextTimestamp(peer));
+    const first = noise.writeMessage(this.nextTimestamp(peer, now));
     if (first === undefined) return false;
     while (peer.initiations.length >= MAX_PENDING_INITIATIONS) {
       this.giveUp(peer.initiations.shift()!);
@@ -120,6 +128,7 @@ export class Handshakes {
     });
     peer.cookies.addMacs(message, now);
     peer.initiationSentAt = now;
+    if (peer.unprovenAttempts !== undefined) peer.unprovenAttempts++;
     peer.timers.authenticatedPacketSent(now);
     peer.timers.initiationSent(now, isRetry);
     this.options.touched(peer);
@@ -202,6 +211,7 @@ export class Handshakes {
 
     peer.memory.receivedTimestamp.set(timestamp);
     peer.initiationReceivedAt = now;
+    peer.unprovenAttempts = undefined;
     this.options.touched(peer);
     plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
@@ -283,6 +293,7 @@ export class Handshakes {
     peer.initiations.splice(peer.initiations.indexOf(initiation), 1);
     this.abandon(peer);
     if (this.mayAnswer(source)) plane.setEndpoint(peer.slot, source);
+    peer.unprovenAttempts = undefined;
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
     peer.timers.handshakeComplete();
@@ -315,12 +326,18 @@ export class Handshakes {
   }
 
   /** Strictly increasing per peer, also if the wall clock steps back. */
-  private nextTimestamp(peer: Peer): Uint8Array {
-    const wall = BigInt(Math.floor(this.options.wallClock())) * 1_000_000n;
+  private nextTimestamp(peer: Peer, now: number): Uint8Array {
+    const date = BigInt(Math.floor(this.date(now))) * 1_000_000n;
     const earliest = peer.memory.sentTimestamp + TAI64N_STEP_NANOSECONDS;
-    const next = wall > earliest ? wall : earliest;
+    const next = date > earliest ? date : earliest;
     peer.memory.sentTimestamp = next;
+    this.datedUntil = Math.max(this.datedUntil, Math.ceil(Number(next / 1_000_000n)));
     return encodeTai64n(next);
+  }
+
+  /** ms since 1970: by the wall clock, unless that is known to be behind. */
+  private date(now: number): number {
+    return Math.max(this.options.wallClock(), this.earliest.time + (now - this.earliest.at));
   }
 
   private rememberUnknown(publicKey: Uint8Array, now: number): void {

@@ -59,6 +59,11 @@ export class Peer {
   /** ms; -Infinity = never. */
   initiationSentAt = Number.NEGATIVE_INFINITY;
   initiationReceivedAt = Number.NEGATIVE_INFINITY;
+  /**
+   * Initiations sent to an endpoint that was configured and from which the peer was never heard;
+   * undefined once it was.
+   */
+  unprovenAttempts: number | undefined;
   /** When and under which generation we last answered an initiation of this peer. */
   answeredAt = Number.NEGATIVE_INFINITY;
   answeredGeneration = 0;

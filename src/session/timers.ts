@@ -60,6 +60,11 @@ export class Timers {
     if (this.retransmitAt === NEVER) this.retransmitAt = earliest;
   }
 
+  /** Called when no initiation may be sent before `earliest`; the attempt ends when it would have. */
+  retransmissionDeferred(earliest: number): void {
+    this.retransmitAt = earliest;
+  }
+
   /** Called when a response was consumed, or the first packet came in on a responder's keypair. */
   handshakeComplete(): void {
     this.retransmitAt = NEVER;

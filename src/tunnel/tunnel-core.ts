@@ -266,8 +266,11 @@ export class TunnelCore {
         const offset = Number(this.memory.view.getBigUint64(iovecs, true));
         this.options.output.deliver(this.memory.u8.subarray(offset, offset + length));
       },
+      // At once, before the packet is delivered: an answer that is given while it is must not be
+      // sealed for a peer that is no more. It only concerns the outbound half.
       keypairConfirmed: (slot) => {
-        this.events.push(() => this.device.keypairConfirmed(slot, this.now));
+        this.needsPoll = true;
+        this.device.keypairConfirmed(slot, this.now);
       },
     };
   }

@@ -144,6 +144,7 @@ class DgramTunnel implements UserspaceTunnel {
       fwmark: 0,
       peers: device.peerStatus(),
       drops,
+      handshakesDatedUntil: device.handshakesDatedUntil,
     };
   }
 

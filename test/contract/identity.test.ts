@@ -15,7 +15,7 @@ import { compareNodeIds, controllerFingerprint, isNodeId } from '../../src/contr
 import { createJoinToken, formatJoinToken, parseJoinToken } from '../../src/contract/join-token.ts';
 import { readKeyFile, writeKeyFile } from '../../src/contract/key-file.ts';
 import { type KeyRecord, openKeyRecord, signKeyRecord } from '../../src/contract/key-record.ts';
-import { isAcceptableEd25519 } from '../../src/contract/public-keys.ts';
+import { isAcceptableEd25519, isAcceptableX25519 } from '../../src/contract/public-keys.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 
 const crypto = defaultProvider();
@@ -88,6 +88,16 @@ test('a key record opens only with three distinct sound keys and its own signatu
   expect(open({ sealing: order4 })).toBe('key_record_invalid sealing');
   expect(open({ signing: order4 })).toBe('key_record_invalid signing');
   expect(open({ nodeId: 'A' })).toBe('invalid_field node_id');
+});
+
+test('an X25519 key in another encoding than its own is not acceptable', () => {
+  const key = crypto.x25519Public(new Uint8Array(32).fill(3));
+  expect(isAcceptableX25519(crypto, key)).toBe(true);
+  key[31]! |= 0x80;
+  expect(isAcceptableX25519(crypto, key)).toBe(false);
+  const aboveP = new Uint8Array(32).fill(0xff);
+  aboveP[31] = 0x7f;
+  expect(isAcceptableX25519(crypto, aboveP)).toBe(false);
 });
 
 test('Ed25519 keys of small order or in non-canonical form are not acceptable', () => {

@@ -252,6 +252,7 @@ export class LinuxTunnel implements Tunnel {
       listenPort: this.udp.port,
       fwmark: this.udp.fwmark,
       peers: this.device.peerStatus(),
+      handshakesDatedUntil: this.device.handshakesDatedUntil,
       drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
     };
   }
