@@ -18,7 +18,7 @@ export function findExecutable(name: string): string | undefined {
 }
 
 /** Named things a suite can need. Every other name is an executable that must be in PATH. */
-const CHECKS: Record<string, () => boolean> = {
+export const CHECKS: Record<string, () => boolean> = {
   linux: () => process.platform === 'linux',
   root: () => process.getuid?.() === 0,
   tun: () => existsSync('/dev/net/tun'),
