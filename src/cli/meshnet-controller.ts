@@ -62,10 +62,13 @@ function explain(error: unknown, options: ControllerCommand): unknown {
   if (error instanceof ControllerStartError) {
     return new CommandError(EXIT.failed, 'cannot_start', error.message);
   }
-  const { code } = error as NodeJS.ErrnoException;
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
   const { host, port } = options.listen;
-  if (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL' || code === 'EACCES') {
-    return new CommandError(EXIT.failed, 'cannot_listen', `${host}:${port}: ${code}`);
+  if (syscall === 'listen' || syscall === 'bind') {
+    return new CommandError(EXIT.failed, 'cannot_listen', `--listen ${host}:${port}: ${code}`);
+  }
+  if (path !== undefined) {
+    return new CommandError(EXIT.failed, 'cannot_start', `--state: ${path}: ${code}`);
   }
   return error;
 }

@@ -76,7 +76,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     await node.ended;
   } catch (error) {
     if (stop.aborted) return;
-    throw explained(error);
+    throw explained(error, options);
   }
 }
 
@@ -135,15 +135,29 @@ function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBacken
   throw new CommandError(EXIT.usage, 'usage', message);
 }
 
-function explained(error: unknown): unknown {
+function explained(error: unknown, options: NodeCommandOptions): unknown {
   if (error instanceof EnrolmentError) {
-    return new CommandError(EXIT.refused, error.code, `enrolment: ${error.message}`);
+    return new CommandError(EXIT.refused, error.code, enrolmentTrouble(error, options));
   }
   if (error instanceof TunnelError) {
     const missing = error.code === 'not_permitted' || error.code === 'not_supported';
     return new CommandError(missing ? EXIT.unsupported : EXIT.failed, error.code, error.message);
   }
   return error;
+}
+
+function enrolmentTrouble({ code, message }: EnrolmentError, options: NodeCommandOptions): string {
+  switch (code) {
+    case 'not_enrolled':
+      return (
+        `${options.state}: no node is enrolled there, and MESHNET_TOKEN is not set. ` +
+        '`meshnet node add NAME` on the controller prints what to run here'
+      );
+    case 'token_malformed':
+      return 'MESHNET_TOKEN: this is not a join token, as `meshnet node add NAME` prints it';
+    default:
+      return `enrolment: ${message}`;
+  }
 }
 
 /** A node name made of this machine's name. */

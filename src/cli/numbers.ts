@@ -31,6 +31,14 @@ export function durationSeconds(text: string): number {
   return Number(match[1]) * UNITS[match[2] ?? 's']!;
 }
 
+/** The URL of a controller, as it was written. */
+export function httpUrl(text: string): string {
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
+    throw new InvalidArgumentError('Expected a URL such as http://192.0.2.1:8440.');
+  }
+  return text;
+}
+
 /** `127.0.0.1:9586` or `:9586` (loopback). */
 export function hostAndPort(text: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text);

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { durationSeconds, hostAndPort, integerBetween } from '../numbers.ts';
+import { durationSeconds, hostAndPort, httpUrl, integerBetween } from '../numbers.ts';
 import { admin, nodeState, reader, readerOptions, seconds, share } from './options.ts';
 
 function ramp(text: string): { to: number; startS: number; lengthS: number } {
@@ -19,7 +19,9 @@ export function declareNode(program: Command): void {
       new Option(
         '--controller <url>',
         'the controller (default: the last one, else http://127.0.0.1:8440)',
-      ).env('MESHNET_CONTROLLER'),
+      )
+        .env('MESHNET_CONTROLLER')
+        .argParser(httpUrl),
     )
     .option('--name <node>', 'name to enrol as (default: this machine)')
     .addOption(

@@ -1,7 +1,8 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { numberBetween } from '../numbers.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
+import { httpUrl, numberBetween } from '../numbers.ts';
 import type { EpochSource } from '../read-epoch.ts';
 
 /** Options that several commands share. */
@@ -40,7 +41,11 @@ export function admin(command: Command): Command {
 export function reader(command: Command): Command {
   return command
     .addOption(socket())
-    .option('--url <url>', 'ask over the network instead; default where there is no such socket')
+    .option(
+      '--url <url>',
+      'ask over the network instead; default where there is no such socket',
+      httpUrl,
+    )
     .option(
       '--state <dir>',
       'of the node on this machine, which signs and knows its paths',
@@ -49,11 +54,22 @@ export function reader(command: Command): Command {
     .addOption(json());
 }
 
+function controllerFromEnvironment(): string | undefined {
+  const url = process.env.MESHNET_CONTROLLER;
+  if (!url) return undefined;
+  try {
+    return httpUrl(url);
+  } catch (error) {
+    const message = `MESHNET_CONTROLLER=${url}: ${(error as Error).message}`;
+    throw new CommandError(EXIT.usage, 'usage', message);
+  }
+}
+
 /** What `reader` commands are called with. */
 export type ReaderOptions = EpochSource & { readonly json?: boolean };
 
 export function readerOptions(
   options: Omit<ReaderOptions, 'defaultSocket' | 'controller'>,
 ): ReaderOptions {
-  return { ...options, defaultSocket, controller: process.env.MESHNET_CONTROLLER };
+  return { ...options, defaultSocket, controller: controllerFromEnvironment() };
 }

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { integerBetween } from '../numbers.ts';
+import { httpUrl, integerBetween } from '../numbers.ts';
 import { json, share } from './options.ts';
 
 /** `meshnet score`. */
@@ -14,6 +14,7 @@ export function declareScore(program: Command): void {
     .addOption(
       new Option('--controller <url>', 'the controller')
         .env('MESHNET_CONTROLLER')
+        .argParser(httpUrl)
         .default('http://127.0.0.1:8440'),
     )
     .option('--suite <name>', 'suite that the score is of', 'alignment')
