@@ -82,6 +82,12 @@ export const PEER = {
   handshakeWanted: 4,
   /** i32, atomic sequence lock of the endpoint: odd while being written. Control and inbound write. */
   endpointSequence: 8,
+  /**
+   * i32, atomic: 1 + the keypair slot that is to be sent on once the peer was heard on it, 0 for none.
+   * Written by control. Outbound looks by itself: an answer to the first packet would be sealed with
+   * the old key, which the peer may not have any more, before control had its turn.
+   */
+  nextKeypair: 12,
   endpoint: 16, // ENDPOINT.length bytes, ends at 64
   length: 64,
 } as const;

@@ -208,8 +208,9 @@ export class Outbound implements OutboundPath {
    */
   private usableKeypair(peer: number, count: number, now: number): number {
     const { memory } = this.options;
-    const slot = this.sendingKeypair[peer]!;
-    if (slot === NONE) return NONE;
+    const present = this.sendingKeypair[peer]!;
+    if (present === NONE) return NONE;
+    const slot = this.heardNext(peer) ? this.sendingKeypair[peer]! : present;
     const keypair = memory.keypair(slot);
     if (now >= memory.f64[(keypair + KEYPAIR.rejectAt) >> 3]!) return NONE;
     if (this.sharesCounters) return this.usableShared(peer, slot, count, now);
@@ -224,6 +225,17 @@ export class Outbound implements OutboundPath {
       this.wantHandshake(peer);
     }
     return slot;
+  }
+
+  /** True if the peer was heard on its next keypair, which is sent on from now on. */
+  private heardNext(peer: number): boolean {
+    const { memory } = this.options;
+    const { i32 } = memory;
+    const next = Atomics.load(i32, (memory.peer(peer) + PEER.nextKeypair) >> 2) - 1;
+    if (next < 0 || this.peerOfKeypair[next] !== peer) return false;
+    if (Atomics.load(i32, (memory.keypair(next) + KEYPAIR.confirmed) >> 2) === 0) return false;
+    if (this.sendingKeypair[peer] !== next) this.setSendingKeypair(peer, next);
+    return true;
   }
 
   /**

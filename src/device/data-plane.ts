@@ -16,6 +16,8 @@ export interface NewKeypair {
   /** ms, monotonic. */
   readonly rejectAt: number;
   readonly rekeyAt: number;
+  /** Packets are to be sent on it as soon as the peer was heard on it, even before control says so. */
+  readonly sendWhenHeard: boolean;
 }
 
 /** Times (ms, monotonic, 0 = never) that drive the timers of section 6; sampled, not pushed. */

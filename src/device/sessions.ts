@@ -97,6 +97,7 @@ export class Sessions {
         rejectAt: keypair.rejectAt,
         // Only the initiator renews by time, so that the two sides do not both do it (6.2).
         rekeyAt: isInitiator ? now + REKEY_AFTER_TIME : Number.POSITIVE_INFINITY,
+        sendWhenHeard: !isInitiator && peer.keypairs.wouldPromote(keypair, 'received'),
       },
       () => {
         if (this.bySlot[slot]?.keypair === keypair) installed(keypair);
@@ -139,6 +140,9 @@ export class Sessions {
       this.plane.sendOn(peer.slot, slot, keypair.generation > 0);
       peer.confirmAt = [];
       peer.answersLeft = keypair.generation > 0 ? MAX_REPEATED_ANSWERS : 0;
+    } else if (peer.keypairs.sending !== undefined) {
+      // The data path may have begun to send on it, but another one is preferred by now.
+      this.plane.sendOn(peer.slot, peer.keypairs.sending.slot, false);
     }
     for (const older of peer.keypairs.all()) {
       if (older.generation < keypair.generation) {

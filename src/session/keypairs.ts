@@ -80,12 +80,15 @@ export class Keypairs {
    * initiator has derived it, and when the first packet on a keypair has come in.
    */
   promote(keypair: Keypair, because: 'derived' | 'received'): boolean {
-    const at = this.receiveOnly.indexOf(keypair);
-    if (at < 0 || !this.prefers(keypair, because)) return false;
-    this.receiveOnly.splice(at, 1);
+    if (!this.wouldPromote(keypair, because)) return false;
+    this.receiveOnly.splice(this.receiveOnly.indexOf(keypair), 1);
     if (this.sending !== undefined) this.receiveOnly.push(this.sending);
     this.sending = keypair;
     return true;
+  }
+
+  wouldPromote(keypair: Keypair, because: 'derived' | 'received'): boolean {
+    return this.receiveOnly.includes(keypair) && this.prefers(keypair, because);
   }
 
   /** The peer's initiation was answered while `initiated`, of the same generation, was under way. */

@@ -2,10 +2,21 @@ import type { AllowedIps } from '../datapath/allowedips.ts';
 import { BUFFER, type PacketMemory } from '../datapath/memory.ts';
 import { clearEndpoint, readEndpoint, writeEndpoint } from '../datapath/peer-endpoint.ts';
 import type { InboundPath, OutboundPath } from '../datapath/sinks.ts';
-import type { DataPlane, NewKeypair, PeerActivity } from '../device/data-plane.ts';
+import {
+  type DataPlane,
+  type NewKeypair,
+  NO_KEYPAIR,
+  type PeerActivity,
+} from '../device/data-plane.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
-import { clearHandshakeWanted, readActivity, writeKeypair } from './slots-in-memory.ts';
+import {
+  clearHandshakeWanted,
+  forgetNextKeypair,
+  readActivity,
+  settleNextKeypair,
+  writeKeypair,
+} from './slots-in-memory.ts';
 
 /** Both halves of the data path in control's own thread: acknowledged before the call returns. */
 export class SameThreadPlane implements DataPlane {
@@ -35,6 +46,7 @@ export class SameThreadPlane implements DataPlane {
   addPeer(peer: number): void {
     clearEndpoint(this.memory, peer);
     clearHandshakeWanted(this.memory, peer);
+    settleNextKeypair(this.memory, peer, NO_KEYPAIR);
     this.outbound.addPeer(peer);
     this.inbound.addPeer(peer);
   }
@@ -77,10 +89,12 @@ export class SameThreadPlane implements DataPlane {
 
   sendOn(peer: number, slot: number, confirm: boolean): void {
     clearHandshakeWanted(this.memory, peer);
+    settleNextKeypair(this.memory, peer, slot);
     this.outbound.sendOn(peer, slot, confirm, this.now);
   }
 
   removeKeypair(slot: number, done: () => void): void {
+    forgetNextKeypair(this.memory, slot);
     this.outbound.removeKeypair(slot);
     this.inbound.removeKeypair(slot);
     done();

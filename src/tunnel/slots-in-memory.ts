@@ -21,6 +21,26 @@ export function writeKeypair(memory: PacketMemory, keypair: NewKeypair): void {
   Atomics.store(memory.i32, (at + KEYPAIR.sendHolders) >> 2, lanes);
   Atomics.store(memory.i32, (at + KEYPAIR.receiveHolders) >> 2, lanes);
   Atomics.store(memory.i32, (at + KEYPAIR.confirmed) >> 2, 0);
+  if (keypair.sendWhenHeard) {
+    Atomics.store(
+      memory.i32,
+      (memory.peer(keypair.peer) + PEER.nextKeypair) >> 2,
+      keypair.slot + 1,
+    );
+  }
+}
+
+/** Control has said that `slot` (NONE: nothing) is sent on: no other one may be taken up instead. */
+export function settleNextKeypair(memory: PacketMemory, peer: number, slot: number): void {
+  const next = (memory.peer(peer) + PEER.nextKeypair) >> 2;
+  if (Atomics.load(memory.i32, next) !== slot + 1) Atomics.store(memory.i32, next, 0);
+}
+
+/** The slot may be another keypair's soon. */
+export function forgetNextKeypair(memory: PacketMemory, slot: number): void {
+  const peer = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]!;
+  const next = (memory.peer(peer) + PEER.nextKeypair) >> 2;
+  Atomics.compareExchange(memory.i32, next, slot + 1, 0);
 }
 
 /**

@@ -34,6 +34,7 @@ export interface KeypairOptions {
   remoteIndex?: number;
   rejectAt?: number;
   rekeyAt?: number;
+  sendWhenHeard?: boolean;
 }
 
 /** Both halves in one thread on their own memory, and everything they hand out. */
@@ -132,6 +133,7 @@ export class Side {
       remoteIndex: options.remoteIndex ?? options.slot + 0xf000_0000,
       rejectAt: options.rejectAt ?? 180_000,
       rekeyAt: options.rekeyAt ?? Number.POSITIVE_INFINITY,
+      sendWhenHeard: options.sendWhenHeard ?? false,
     });
   }
 

@@ -140,6 +140,7 @@ describe('lanes that send on one keypair', () => {
       remoteIndex: 1,
       rejectAt: 180_000,
       rekeyAt: 120_000,
+      sendWhenHeard: false,
     });
     const start = SHARED_REJECT_AFTER_MESSAGES - 60_000;
     memory.u32[(memory.keypair(3) + KEYPAIR.sendCounterLow) >> 2] = start;

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { nodeProvider } from '../../src/crypto/node.ts';
-import { NONE, PEER } from '../../src/datapath/memory.ts';
+import { KEYPAIR, NONE, PEER } from '../../src/datapath/memory.ts';
 import { Staging } from '../../src/datapath/staging.ts';
 import { REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES } from '../../src/session/limits.ts';
+import { settleNextKeypair } from '../../src/tunnel/slots-in-memory.ts';
 import { payloadOf } from './arbitraries.ts';
 import { MTU, pair, Side } from './harness.ts';
 import {
@@ -240,6 +241,21 @@ describe('outbound', () => {
       a.setCounter(3, REJECT_AFTER_MESSAGES - 2n);
       a.send(three.bytes, 1, three.vnet);
       expect(a.takeSent()).toEqual([]);
+    });
+
+    test('the next one is sent on from when the peer was heard on it, before control says so', () => {
+      const { a } = pair();
+      a.install({ slot: 4, peer: 1, send: 9, remoteIndex: 99, sendWhenHeard: true });
+      const receiver = (): number => {
+        a.send(packet(64));
+        return new DataView(a.takeSent()[0]!.buffer).getUint32(4, true);
+      };
+      expect(receiver()).toBe(7);
+      Atomics.store(a.memory.i32, (a.memory.keypair(4) + KEYPAIR.confirmed) >> 2, 1);
+      expect(receiver()).toBe(99);
+      settleNextKeypair(a.memory, 1, 3); // control prefers the one before
+      a.outbound.sendOn(1, 3, false, 1);
+      expect(receiver()).toBe(7);
     });
 
     test('a removed keypair is zeroed and never used again', () => {

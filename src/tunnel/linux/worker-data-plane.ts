@@ -1,10 +1,21 @@
 import { AllowedIps } from '../../datapath/allowedips.ts';
 import { BUFFER, NONE, type PacketMemory } from '../../datapath/memory.ts';
 import { clearEndpoint, readEndpoint, writeEndpoint } from '../../datapath/peer-endpoint.ts';
-import type { DataPlane, NewKeypair, PeerActivity } from '../../device/data-plane.ts';
+import {
+  type DataPlane,
+  type NewKeypair,
+  NO_KEYPAIR,
+  type PeerActivity,
+} from '../../device/data-plane.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoint.ts';
 import type { Prefix } from '../../wire/prefix.ts';
-import { clearHandshakeWanted, readActivity, writeKeypair } from '../slots-in-memory.ts';
+import {
+  clearHandshakeWanted,
+  forgetNextKeypair,
+  readActivity,
+  settleNextKeypair,
+  writeKeypair,
+} from '../slots-in-memory.ts';
 import {
   type Batch,
   controlThread,
@@ -66,6 +77,7 @@ export class WorkerDataPlane implements DataPlane {
   addPeer(peer: number): void {
     clearEndpoint(this.memory, peer);
     clearHandshakeWanted(this.memory, peer);
+    settleNextKeypair(this.memory, peer, NO_KEYPAIR);
     this.toAll({ op: 'addPeer', peer });
   }
 
@@ -110,6 +122,7 @@ export class WorkerDataPlane implements DataPlane {
 
   sendOn(peer: number, slot: number, confirm: boolean): void {
     clearHandshakeWanted(this.memory, peer);
+    settleNextKeypair(this.memory, peer, slot);
     this.outbound.forEach((_, lane) => {
       // One packet confirms the keypair, so one lane sends it.
       this.toOutbound({ op: 'sendOn', peer, slot, confirm: confirm && lane === 0 }, lane);
@@ -117,6 +130,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   removeKeypair(slot: number, done: () => void): void {
+    forgetNextKeypair(this.memory, slot);
     this.toAll({ op: 'removeKeypair', slot }, done);
   }
 

@@ -48,6 +48,7 @@ const keypair = (slot: number): NewKeypair => ({
   remoteIndex: 0x55667788,
   rejectAt: 180_000,
   rekeyAt: 120_000,
+  sendWhenHeard: false,
 });
 
 test('a change is done when both workers have acknowledged it, not before', async () => {
