@@ -99,6 +99,9 @@ export class Coalescer {
    */
   write(packet: number, total: number): boolean {
     const { u8, view } = this.options.memory;
+    if (u8[packet + IPV6.nextHeader] === PROTOCOL.udp && u8[packet]! >>> 4 === 6) {
+      this.mendZeroChecksum(packet, total);
+    }
     if (!this.tcp && !this.udp) return this.writeAlone(packet, total);
     const isV4 = u8[packet]! >>> 4 === 4;
     const transport = isV4 ? IPV4.headerLength : IPV6.headerLength;
@@ -118,6 +121,22 @@ export class Coalescer {
     }
     if (!(isTcp ? this.tcp : this.udp)) return this.writeAlone(packet, total);
     return this.writeSegment(packet, total, transport, isV4, isTcp);
+  }
+
+  /**
+   * UDP over IPv6 whose checksum came out as 0 must carry 0xffff instead (RFC 8200 section 8.1), or
+   * the receiving system drops it; some senders forget. A 0 that is not the sum means that there is
+   * no checksum (RFC 6935) and stays.
+   */
+  private mendZeroChecksum(packet: number, total: number): void {
+    const { memory, kernel } = this.options;
+    const transport = IPV6.headerLength;
+    if (total < transport + UDP.headerLength) return;
+    const checksum = packet + transport + UDP.checksum;
+    if (memory.view.getUint16(checksum, true) !== 0) return;
+    const pseudoHeader = fold(swap16(PROTOCOL.udp) + swap16(total - transport));
+    const sum = kernel.sum(packet + IPV6.source, total - IPV6.source, pseudoHeader);
+    if (sum === 0xffff) memory.view.setUint16(checksum, 0xffff, true);
   }
 
   /** Writes everything held. */

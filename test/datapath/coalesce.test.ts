@@ -309,3 +309,33 @@ describe('coalescing', () => {
     expect(coalesce(first).map(({ iovecs }) => iovecs - 1)).toEqual([1, 4]);
   });
 });
+
+describe('a UDP checksum of 0 over IPv6', () => {
+  /** A datagram whose sum comes out so that its checksum is 0, and as it has to be sent. */
+  function withZeroSum(): { wrong: Uint8Array; right: Uint8Array } {
+    const shape = { ...SHAPE, version: 6, protocol: 'udp', payload: payloadOf(100, 1) } as const;
+    const { bytes } = build(shape);
+    const rest = new DataView(bytes.buffer).getUint16(46); // the checksum moves into the payload
+    const payload = shape.payload.slice();
+    const view = new DataView(payload.buffer);
+    const sum = view.getUint16(0) + rest;
+    view.setUint16(0, sum > 0xffff ? sum - 0xffff : sum);
+    const right = build({ ...shape, payload }).bytes;
+    new DataView(right.buffer).setUint16(46, 0xffff);
+    const wrong = right.slice();
+    new DataView(wrong.buffer).setUint16(46, 0);
+    return { wrong, right };
+  }
+
+  test.each([true, false])('becomes 0xffff if it is the sum (offloads %s)', (offloads) => {
+    const { wrong, right } = withZeroSum();
+    expect(coalesce([wrong], offloads, offloads).map(({ packet }) => packet)).toEqual([right]);
+    expect(coalesce([right], offloads, offloads).map(({ packet }) => packet)).toEqual([right]);
+  });
+
+  test('stays where it is not the sum: then there is none', () => {
+    const { wrong } = withZeroSum();
+    wrong[60]! ^= 1;
+    expect(coalesce([wrong]).map(({ packet }) => packet)).toEqual([wrong]);
+  });
+});
