@@ -67,7 +67,7 @@ test('rejects a port that is taken in either family', async () => {
 test('a datagram that the system refuses is counted, and the next one goes out', async () => {
   const { udp: here } = await listen();
   const { udp: there, received } = await listen();
-  here.send(text('nowhere'), to('127.0.0.1:0'));
+  here.send(text('nowhere'), { ...to('127.0.0.1:1'), port: 0 });
   here.send(new Uint8Array(70_000), to(`127.0.0.1:${there.port}`));
   here.send(text('next'), to(`127.0.0.1:${there.port}`));
   await expect.poll(() => received.map((datagram) => datagram.text)).toEqual(['next']);
