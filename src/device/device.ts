@@ -10,7 +10,7 @@ import { Configuration } from './configuration.ts';
 import type { DataPlane, DataPlaneEvents } from './data-plane.ts';
 import type { HandshakeLoad } from './handshake-load.ts';
 import { HandshakeQueue } from './handshake-queue.ts';
-import { Handshakes } from './handshakes.ts';
+import { type HandshakeSecrets, Handshakes } from './handshakes.ts';
 import type { Peer } from './peer.ts';
 import { peerStatus } from './peer-status.ts';
 import { PeerTable } from './peer-table.ts';
@@ -40,6 +40,8 @@ export interface DeviceOptions {
   readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
   /** What is known of the own machine. Default: nothing. */
   readonly local?: LocalFacts;
+  /** For debugging: told the secrets of every handshake. */
+  readonly keyLog?: ((secrets: HandshakeSecrets) => void) | undefined;
   /** Called when a handshake was completed in either role. */
   readonly onHandshake?: (publicKey: Uint8Array, generation: number) => void;
 }
@@ -92,6 +94,7 @@ export class Device implements DataPlaneEvents {
       local,
       wallClock,
       send,
+      keyLog: options.keyLog,
       touched,
       answered: (peer, now) => this.clockwork.answered(peer, now),
       completed: (peer, generation) => this.handshakeCompleted(peer, generation),

@@ -29,6 +29,16 @@ export const UNKNOWN_INITIATOR_TIME = 10_000;
 
 const NOTHING = new Uint8Array(0);
 
+/** Everything that opens the session of one handshake. Views, valid during the call. */
+export interface HandshakeSecrets {
+  readonly privateKey: Uint8Array;
+  readonly peerPublicKey: Uint8Array;
+  /** The own ephemeral private key. */
+  readonly ephemeral: Uint8Array;
+  /** All zero: none. */
+  readonly presharedKey: Uint8Array;
+}
+
 export interface HandshakesOptions {
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
@@ -48,6 +58,8 @@ export interface HandshakesOptions {
   readonly answered: (peer: Peer, now: number) => void;
   readonly completed: (peer: Peer, generation: number) => void;
   readonly reject: (reason: RejectReason) => void;
+  /** For debugging: told the secrets of every handshake. */
+  readonly keyLog: ((secrets: HandshakeSecrets) => void) | undefined;
 }
 
 /** Makes and consumes handshake messages. A rejected message has changed nothing (but see `noteTimestamp`). */
@@ -110,6 +122,7 @@ export class Handshakes {
       staticStatic: peer.staticStatic,
       ephemeral: crypto.x25519PrivateKey(ephemeralPrivate),
     });
+    this.logKeys(peer, ephemeralPrivate);
     zeroize(ephemeralPrivate);
     const first = noise.writeMessage(this.nextTimestamp(peer, now));
     if (first === undefined) return false;
@@ -135,6 +148,13 @@ export class Handshakes {
     plane.addTraffic(peer.slot, message.length, 0);
     send(message, endpoint);
     return true;
+  }
+
+  private logKeys({ publicKey, presharedKey }: Peer, ephemeral: Uint8Array): void {
+    const { keyLog } = this.options;
+    if (keyLog === undefined || this.identity === undefined) return;
+    const { privateKey } = this.identity;
+    keyLog({ privateKey, peerPublicKey: publicKey, ephemeral, presharedKey });
   }
 
   /** Gives up the initiations that wait for a response. */
@@ -248,6 +268,7 @@ export class Handshakes {
     const { crypto, random, plane, indexes, sessions, send } = this.options;
     const ephemeralPrivate = random(32);
     const ephemeral = crypto.x25519PrivateKey(ephemeralPrivate);
+    this.logKeys(peer, ephemeralPrivate);
     zeroize(ephemeralPrivate);
     const second = noise.writeMessage(ephemeral, NOTHING, peer.presharedKey);
     ephemeral.zeroize();

@@ -19,6 +19,7 @@ import type { InboundSink, OutboundSink } from '../datapath/sinks.ts';
 import type { DeviceChange } from '../device/config.ts';
 import { Device } from '../device/device.ts';
 import { HandshakeLoad } from '../device/handshake-load.ts';
+import type { HandshakeSecrets } from '../device/handshakes.ts';
 import type { RotationSettings } from '../device/rotation.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
@@ -47,6 +48,8 @@ export interface TunnelCoreOptions {
   readonly requirePsk?: boolean;
   readonly rotation?: RotationSettings;
   readonly onHandshake?: (publicKey: Uint8Array, generation: number) => void;
+  /** For debugging: told the secrets of every handshake. */
+  readonly keyLog?: ((secrets: HandshakeSecrets) => void) | undefined;
   /** Addresses of this machine with their networks' prefix lengths. Default: none known. */
   readonly localAddresses?: () => readonly Prefix[];
 }

@@ -10,6 +10,7 @@ import { type PacketListener, type PingOptions, VirtualTun } from '../io/portabl
 import { SuspendDetector } from '../io/suspend.ts';
 import { parseAddress } from '../wire/address-text.ts';
 import { machineAddresses } from './device-facts.ts';
+import { openKeyLog } from './key-log.ts';
 import {
   DEFAULT_MTU,
   initialChange,
@@ -91,6 +92,7 @@ class DgramTunnel implements UserspaceTunnel {
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
       ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
       localAddresses: machineAddresses,
+      keyLog: openKeyLog(options.log ?? console.warn),
       output: {
         sendDatagram: (datagram, endpoint) => this.udp?.send(datagram, endpoint),
         deliver: (packet) => this.tun.receive(packet),

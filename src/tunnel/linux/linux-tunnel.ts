@@ -23,6 +23,7 @@ import type { UdpSocket } from '../../io/linux/udp.ts';
 import { SuspendDetector } from '../../io/suspend.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoint.ts';
 import { DeviceFacts, machineAddresses } from '../device-facts.ts';
+import { openKeyLog } from '../key-log.ts';
 import { type Tunnel, TunnelError } from '../tunnel.ts';
 import { DataWorkers } from './data-workers.ts';
 import { explain } from './explain.ts';
@@ -160,6 +161,7 @@ export class LinuxTunnel implements Tunnel {
       maxPeers,
       maxKeypairs: maxPeers * KEYPAIRS_PER_PEER,
       send: (message, endpoint) => this.sendMessage(message, endpoint),
+      keyLog: openKeyLog(options.log ?? console.warn),
       local: new DeviceFacts(this.memory, this.plane.allowedIps, machineAddresses),
     });
     this.tellWorkers();
