@@ -12,12 +12,13 @@ const MAY_IMPORT: Record<string, string[]> = {
   session: ['noise', 'wire', 'crypto'],
   datapath: ['session', 'noise', 'wire', 'crypto'],
   device: ['session', 'noise', 'wire', 'crypto'],
-  io: ['wire'],
-  tunnel: ['device', 'datapath', 'session', 'noise', 'wire', 'crypto', 'io'],
-  contract: ['wire', 'crypto'],
-  controller: ['contract', 'wire', 'crypto'],
-  agent: ['contract', 'wire', 'crypto', 'tunnel', 'io'],
-  demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io'],
+  ground: [],
+  io: ['wire', 'ground'],
+  tunnel: ['device', 'datapath', 'session', 'noise', 'wire', 'crypto', 'io', 'ground'],
+  contract: ['wire', 'crypto', 'ground'],
+  controller: ['contract', 'wire', 'crypto', 'ground'],
+  agent: ['contract', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
+  demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };
 
 /** Rooms that do nothing but compute. `crypto` is none: some of its providers are Node's. */

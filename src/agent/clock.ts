@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { bootNow, monotonicNow } from '../io/clock.ts';
+import { bootNow, monotonicNow } from '../ground/clock.ts';
 
 /** All the time an agent knows. Injected, so that hours of it run in a test in milliseconds. */
 export interface AgentClock {

@@ -84,7 +84,7 @@ export class Emitter {
     const { score } = measurement;
     let notBefore = 0;
     for (let attempt = 1; ; attempt++) {
-      const document = this.document(measurement, suite, notBefore);
+      const document = await this.document(measurement, suite, notBefore);
       const { signingSeed, crypto } = this.options;
       const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.benchmark, document);
       const sentAtWall = clock.wall();
@@ -99,7 +99,7 @@ export class Emitter {
           notBefore = error.last + 1; // our file is older than what the controller remembers
         } else if (error.code === 'observed_in_future' && error.serverTime !== undefined) {
           client.learnTime(error.serverTime, sentAtWall);
-          this.forgetFutureObservation();
+          await this.forgetFutureObservation();
         } else if (error.status !== 0 && error.status !== 429 && error.status < 500) {
           throw error; // said again it would be wrong again
         }
@@ -110,7 +110,11 @@ export class Emitter {
   }
 
   /** The next document; its sequence is on the disk before it is used. */
-  private document(measurement: Measurement, suite: string, notBefore: number): BenchmarkDocument {
+  private async document(
+    measurement: Measurement,
+    suite: string,
+    notBefore: number,
+  ): Promise<BenchmarkDocument> {
     const { state, client, meshId, nodeId } = this.options;
     const { sequences, observed_at } = state.readEmitter();
     const last = Object.hasOwn(sequences, suite) ? sequences[suite]! : 0;
@@ -124,17 +128,17 @@ export class Emitter {
       observed_at: Math.max(observed_at, client.controllerTime()),
       sequence: Math.max(last + 1, notBefore),
     };
-    state.writeEmitter({
+    await state.writeEmitter({
       sequences: { ...sequences, [suite]: document.sequence },
       observed_at: document.observed_at,
     });
     return document;
   }
 
-  private forgetFutureObservation(): void {
+  private async forgetFutureObservation(): Promise<void> {
     const { state, client } = this.options;
     const { sequences } = state.readEmitter();
-    state.writeEmitter({ sequences, observed_at: client.controllerTime() });
+    await state.writeEmitter({ sequences, observed_at: client.controllerTime() });
   }
 }
 

@@ -46,6 +46,13 @@ export type AgentEvent =
       readonly detail: string;
     }
   | { readonly event: 'controller'; readonly call: string; readonly ok: true }
+  /** A file that is there to be looked at could not be written (`ok` false), or can again. */
+  | {
+      readonly event: 'file';
+      readonly path: string;
+      readonly ok: boolean;
+      readonly detail: string;
+    }
   | { readonly event: 'device_error'; readonly detail: string }
   | { readonly event: 'device_note'; readonly detail: string }
   | {

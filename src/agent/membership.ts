@@ -91,11 +91,24 @@ export class Membership {
         counters.add('config_ignored_overtaken');
         return false;
       }
-      this.raiseMark(document);
-      const pins = state.readPins();
-      const records = config.peers.map((peer) => peer.record);
-      const newPins = updatePins(pins, document, records);
-      if (newPins !== pins) state.writePins(newPins);
+      try {
+        await this.raiseMark(document); // on the disk before it has any effect
+        const pins = state.readPins();
+        const newPins = updatePins(
+          pins,
+          document,
+          config.peers.map((peer) => peer.record),
+        );
+        if (newPins !== pins) await state.writePins(newPins);
+      } catch (error) {
+        this.diskFailed(error); // what is in force stays until its lifetime
+        return false;
+      }
+      // The disk took its time, and a push may have come meanwhile.
+      if (compareVersions(document, this.highest) < 0 || clock.boot() >= config.expiresAt) {
+        counters.add('config_ignored_overtaken');
+        return false;
+      }
 
       this.options.onLease?.(config.expiresAt); // before keys that need it are made
       const before = this.applied;
@@ -108,34 +121,40 @@ export class Membership {
     });
   }
 
-  /** A signed push newer than everything seen: its removals hold before any config is fetched. */
-  removeAtOnce(mark: Mark, nodes: readonly string[], ownId: string): Promise<boolean> {
-    const receivedAt = this.options.clock.monotonic();
-    return this.inTurn(async () => {
-      if (compareVersions(mark, this.highest) <= 0) return false;
-      const { clock, counters, emit } = this.options;
-      const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;
-      const left = new Map(this.peers);
+  /**
+   * A signed push newer than everything seen: its removals hold before any config is fetched, and
+   * before anything that waits for its turn, or for a disk.
+   */
+  async removeAtOnce(mark: Mark, nodes: readonly string[], ownId: string): Promise<boolean> {
+    const { clock, counters, emit, state } = this.options;
+    const receivedAt = clock.monotonic();
+    if (compareVersions(mark, this.highest) <= 0) return false;
+    // In this process the mark counts from here on: no older config lets anybody in again.
+    this.highest = mark;
+    const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;
+    const without = (peers: DesiredPeers): DesiredPeers => {
+      const left = new Map(peers);
       for (const nodeId of gone) left.delete(nodeId);
-      // Shutting out comes before the disk: the mark keeps older configs from letting somebody in,
-      // and in this process it counts from here on.
-      this.highest = mark;
-      const change = reconcile(this.applied, left);
-      const done = change ? this.change(change, left) : Promise.resolve(true);
-      let applied: boolean;
-      try {
-        this.options.state.writeMark(mark);
-      } finally {
-        applied = await done;
-      }
+      return left;
+    };
+    const change = reconcile(this.applied, without(this.peers));
+    const removed = change ? this.refusable(change) : Promise.resolve(true);
+    const turn = this.inTurn(async () => {
+      const wasRemoved = await removed;
+      // What was under way when the push came may have had these peers in it; and a refusal is met
+      // by removing everybody.
+      const left = without(this.peers);
+      const again = reconcile(this.applied, left);
+      const applied = again ? await this.change(again, left) : wasRemoved;
       counters.add('pushes');
       if (change && applied) {
         const took_ms = Math.round((clock.monotonic() - receivedAt) * 1000) / 1000;
-        const removed = nodes.filter((nodeId) => nodeId !== ownId);
-        emit({ event: 'removed', ...mark, nodes: removed, took_ms });
+        emit({ event: 'removed', ...mark, nodes: nodes.filter((id) => id !== ownId), took_ms });
       }
-      return true;
     });
+    await state.writeMark(mark).catch((error: unknown) => this.diskFailed(error));
+    await turn;
+    return true;
   }
 
   /** Fails closed if the lifetime is over. To be called often; cheap when it is not. */
@@ -173,11 +192,26 @@ export class Membership {
     return turn;
   }
 
-  private raiseMark(mark: Mark): void {
+  private async raiseMark(mark: Mark): Promise<void> {
     if (compareVersions(mark, this.highest) <= 0) return;
     const { epoch, version } = mark;
-    this.options.state.writeMark({ epoch, version }); // on the disk before it has any effect
-    this.highest = { epoch, version };
+    await this.options.state.writeMark({ epoch, version });
+    if (compareVersions(mark, this.highest) > 0) this.highest = { epoch, version };
+  }
+
+  private diskFailed(error: unknown): void {
+    this.options.counters.add('disk_errors');
+    this.options.emit({ event: 'file', path: 'state', ok: false, detail: messageOf(error) });
+  }
+
+  /** Changes the device; false if it refuses. */
+  private async refusable(change: DeviceChange): Promise<boolean> {
+    try {
+      await this.options.tunnel.configure(change);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Changes the device. If it refuses, at least whoever must go goes, or everybody. */

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import type { KeyRecord } from '../contract/key-record.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { ensurePrivateDirectory } from '../ground/directory.ts';
 
 /** The three private keys of a node (32 bytes each). They are made on the node and never leave it. */
 export interface NodeKeys {
@@ -31,7 +32,7 @@ export function readNodeKeys(directory: string): NodeKeys {
 
 /** Makes whichever keys are missing, then reads all three. */
 export function ensureNodeKeys(directory: string, random: RandomBytes): NodeKeys {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  ensurePrivateDirectory(directory);
   for (const file of Object.values(FILES)) {
     const path = join(directory, file);
     if (!existsSync(path)) writeKeyFile(path, random(32));

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   bytes32Field,
@@ -9,7 +8,8 @@ import {
   tunnelPrefixField,
 } from '../contract/fields.ts';
 import { type Schema, violation } from '../contract/schema.ts';
-import { readJsonFile, writeDurably } from './durable-file.ts';
+import { ensurePrivateDirectory } from '../ground/directory.ts';
+import { readJsonFile, replaceFile } from '../ground/files.ts';
 
 /** What an enrolled node knows for good. Nothing in it is secret; keys are files of their own. */
 export interface Enrolment {
@@ -47,17 +47,23 @@ export interface EmitterState {
   readonly observed_at: number;
 }
 
-/** Durable memory of a node: what it must not forget over restarts, each in its own file. */
+/** Of a node that has never sent a score. */
+export const NOTHING_SENT: EmitterState = { sequences: {}, observed_at: 0 };
+
+/**
+ * Durable memory of a node: what it must not forget over restarts, each in its own file. A write is on
+ * the disk when its promise resolves; where it rejects, the old content stands.
+ */
 export interface NodeState {
   readEnrolment(): Enrolment | undefined;
-  writeEnrolment(value: Enrolment): void;
+  writeEnrolment(value: Enrolment): Promise<void>;
   /** Highest (epoch, version) seen. */
   readMark(): Mark;
-  writeMark(value: Mark): void;
+  writeMark(value: Mark): Promise<void>;
   readPins(): Readonly<Record<string, Pin>>;
-  writePins(value: Readonly<Record<string, Pin>>): void;
+  writePins(value: Readonly<Record<string, Pin>>): Promise<void>;
   readEmitter(): EmitterState;
-  writeEmitter(value: EmitterState): void;
+  writeEmitter(value: EmitterState): Promise<void>;
 }
 
 const enrolmentFile: Schema = {
@@ -113,7 +119,7 @@ const emitterFile: Schema = {
 
 /** A directory of files, made with mode 0700. */
 export function openNodeState(directory: string): NodeState {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  ensurePrivateDirectory(directory);
   const path = (name: string) => join(directory, name);
 
   function read<T>(name: string, schema: Schema): T | undefined {
@@ -124,22 +130,43 @@ export function openNodeState(directory: string): NodeState {
     return value as T;
   }
 
+  function pinsOnDisk(): Readonly<Record<string, Pin>> {
+    const pins = read<Record<string, Pin>>('pins.json', { type: 'object' }) ?? {};
+    for (const [nodeId, value] of Object.entries(pins)) {
+      const bad = violation(pin, value, nodeId);
+      if (bad) throw new Error(`${path('pins.json')}: ${bad.field} is not ${bad.expected}`);
+    }
+    return pins;
+  }
+
+  // Read once: this process is the only one to write them (lock.ts).
+  let enrolment = read<Enrolment>('enrolment.json', enrolmentFile);
+  let mark = read<Mark>('mark.json', markFile) ?? { epoch: 0, version: 0 };
+  let pins = pinsOnDisk();
+  let emitter = read<EmitterState>('emitter.json', emitterFile) ?? NOTHING_SENT;
+  const write = (name: string, value: unknown) =>
+    replaceFile(path(name), `${JSON.stringify(value)}\n`);
+
   return {
-    readEnrolment: () => read<Enrolment>('enrolment.json', enrolmentFile),
-    writeEnrolment: (value) => writeDurably(path('enrolment.json'), value),
-    readMark: () => read<Mark>('mark.json', markFile) ?? { epoch: 0, version: 0 },
-    writeMark: (value) => writeDurably(path('mark.json'), value),
-    readPins() {
-      const pins = read<Record<string, Pin>>('pins.json', { type: 'object' }) ?? {};
-      for (const [nodeId, value] of Object.entries(pins)) {
-        const bad = violation(pin, value, nodeId);
-        if (bad) throw new Error(`${path('pins.json')}: ${bad.field} is not ${bad.expected}`);
-      }
-      return pins;
+    readEnrolment: () => enrolment,
+    async writeEnrolment(value) {
+      await write('enrolment.json', value);
+      enrolment = value;
     },
-    writePins: (value) => writeDurably(path('pins.json'), value),
-    readEmitter: () =>
-      read<EmitterState>('emitter.json', emitterFile) ?? { sequences: {}, observed_at: 0 },
-    writeEmitter: (value) => writeDurably(path('emitter.json'), value),
+    readMark: () => mark,
+    async writeMark(value) {
+      await write('mark.json', value);
+      mark = value;
+    },
+    readPins: () => pins,
+    async writePins(value) {
+      await write('pins.json', value);
+      pins = value;
+    },
+    readEmitter: () => emitter,
+    async writeEmitter(value) {
+      await write('emitter.json', value);
+      emitter = value;
+    },
   };
 }

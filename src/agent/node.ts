@@ -162,7 +162,7 @@ export async function startNode(
   const parts = [
     configAgent.run(until),
     probe.run(until),
-    writeStatusFile(join(options.stateDirectory, 'status.json'), status, clock, until),
+    writeStatusFile(join(options.stateDirectory, 'status.json'), status, clock, emit, until),
     reportReadiness(status, clock, emit, until),
     tunnelEnd(backend, until),
   ];
@@ -228,7 +228,7 @@ async function openedBackend(
     const detail = `UDP port ${enrolment.listen_port} is taken; others learn of ${listenPort} when this node calls them`;
     emit({ event: 'device_note', detail });
     const backend = await open(listenPort);
-    state.writeEnrolment({ ...enrolment, listen_port: listenPort });
+    await state.writeEnrolment({ ...enrolment, listen_port: listenPort });
     return backend;
   }
 }
@@ -249,7 +249,7 @@ async function enrolled(
     }
     if (options.listenPort === 0 || options.listenPort === known.listen_port) return known;
     const moved = { ...known, listen_port: options.listenPort };
-    state.writeEnrolment(moved);
+    await state.writeEnrolment(moved);
     return moved;
   }
   const nodeId = options.nodeId ?? options.defaultNodeId;
@@ -282,7 +282,7 @@ async function enrolled(
     },
     signal,
   );
-  state.writeEnrolment(enrolment);
+  await state.writeEnrolment(enrolment);
   emit({ event: 'enrolled', node: enrolment.node_id, address: enrolment.tunnel_address });
   return enrolment;
 }

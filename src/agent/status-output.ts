@@ -1,23 +1,35 @@
-import { renameSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
+import { replaceFile } from '../ground/files.ts';
 import type { AgentClock } from './clock.ts';
+import type { EmitEvent } from './events.ts';
 import { nodeMetrics } from './metrics.ts';
 import type { NodeStatusDocument } from './status.ts';
 
 const WRITE_MS = 1000;
 
-/** Keeps a status file up to date: whole at any moment, at most a second old. */
+/**
+ * Keeps a status file up to date: whole at any moment, at most a second old. It is there to be looked
+ * at: where it cannot be written, that is said once, and the node goes on.
+ */
 export async function writeStatusFile(
   path: string,
   status: () => NodeStatusDocument,
   clock: AgentClock,
+  emit: EmitEvent,
   signal: AbortSignal,
 ): Promise<void> {
+  let failure: string | undefined;
   while (!signal.aborted) {
-    const temporary = `${path}.new`;
-    writeFileSync(temporary, `${JSON.stringify(status(), undefined, 1)}\n`, { mode: 0o600 });
-    renameSync(temporary, path);
+    try {
+      await replaceFile(path, `${JSON.stringify(status(), undefined, 1)}\n`, { durable: false });
+      if (failure !== undefined) emit({ event: 'file', path, ok: true, detail: '' });
+      failure = undefined;
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      if (detail !== failure) emit({ event: 'file', path, ok: false, detail });
+      failure = detail;
+    }
     await clock.sleep(WRITE_MS, signal);
   }
 }

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { bootNow } from '../io/clock.ts';
+import { bootNow } from '../ground/clock.ts';
 import { uapiSet } from './uapi-client.ts';
 
 /**

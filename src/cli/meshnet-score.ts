@@ -3,14 +3,14 @@ import { existsSync } from 'node:fs';
 import { systemClock } from '../agent/clock.ts';
 import { ControllerClient } from '../agent/controller-client.ts';
 import { Counters } from '../agent/counters.ts';
-import { readJsonFile, writeDurably } from '../agent/durable-file.ts';
 import { Emitter } from '../agent/emitter.ts';
 import type { AgentEvent } from '../agent/events.ts';
-import type { EmitterState } from '../agent/node-state.ts';
+import { type EmitterState, NOTHING_SENT } from '../agent/node-state.ts';
 import { fromBase64, fromBase64Url, toBase64 } from '../contract/encoding.ts';
 import { isNodeId } from '../contract/ids.ts';
 import { readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import { defaultProvider } from '../crypto/select.ts';
+import { readJsonFile, replaceFile } from '../ground/files.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 export interface ScoreOptions {
@@ -23,7 +23,6 @@ export interface ScoreOptions {
 }
 
 const CALL_TIMEOUT_MS = 10_000;
-const NOTHING_SENT: EmitterState = { sequences: {}, observed_at: 0 };
 
 /** `meshnet score NODE SCORE`: an evaluator's word about a node. */
 export async function score(nodeId: string, value: number, options: ScoreOptions): Promise<void> {
@@ -85,6 +84,7 @@ function memoryBeside(key: string, nodeId: string) {
   const all = () => (readJsonFile(path) ?? {}) as Record<string, EmitterState>;
   return {
     readEmitter: (): EmitterState => all()[nodeId] ?? NOTHING_SENT,
-    writeEmitter: (value: EmitterState) => writeDurably(path, { ...all(), [nodeId]: value }),
+    writeEmitter: (value: EmitterState) =>
+      replaceFile(path, `${JSON.stringify({ ...all(), [nodeId]: value })}\n`),
   };
 }

@@ -29,6 +29,8 @@ export function describeEvent(event: AgentEvent): string {
       return event.ok
         ? `controller: ${event.call} works again`
         : `controller: ${event.call} failed: ${event.detail} (${event.code})`;
+    case 'file':
+      return event.ok ? `${event.path} is written again` : `${event.path}: ${event.detail}`;
     case 'device_error':
       return `the device refused a change: ${event.detail}`;
     case 'device_note':

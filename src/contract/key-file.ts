@@ -6,13 +6,13 @@ import {
   fsyncSync,
   openSync,
   readFileSync,
-  writeSync,
+  rmSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { POSIX, syncDirectory, writeWholeSync } from '../ground/files.ts';
 import { fromBase64, toBase64 } from './encoding.ts';
 
-/** Elsewhere modes and owners are made up by Node, and directories cannot be synced. */
-const POSIX = process.platform !== 'win32';
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** A key file that must not be used. The message says what to do and never shows the content. */
 export class KeyFileError extends Error {
@@ -62,7 +62,7 @@ export function readKeyFile(path: string): Uint8Array {
 export function writeKeyFile(path: string, key: Uint8Array): void {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    fd = openSync(path, NEW_FILE, 0o600);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EEXIST') {
@@ -72,21 +72,13 @@ export function writeKeyFile(path: string, key: Uint8Array): void {
   }
   try {
     fchmodSync(fd, 0o600); // an inherited umask can only have taken bits away; say it anyway
-    writeSync(fd, `${toBase64(key)}\n`);
+    writeWholeSync(fd, `${toBase64(key)}\n`);
     fsyncSync(fd);
+  } catch (error) {
+    rmSync(path, { force: true }); // half a key is none, and would be in the way
+    throw error;
   } finally {
     closeSync(fd);
   }
   syncDirectory(dirname(path));
-}
-
-/** Makes a file's creation or rename last. */
-export function syncDirectory(path: string): void {
-  if (!POSIX) return;
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

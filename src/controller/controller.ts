@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { controllerFingerprint } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { replaceFile } from '../ground/files.ts';
 import { Benchmarks } from './benchmarks.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
 import { ConfigBuilder } from './config-builder.ts';
@@ -18,7 +19,7 @@ import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
 import type { Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
-import { openStore, privateDirectory, signingKey, writeAtomically } from './state-directory.ts';
+import { openStore, privateDirectory, signingKey } from './state-directory.ts';
 import type { Store } from './store.ts';
 import { StreamHub } from './stream-hub.ts';
 
@@ -94,7 +95,12 @@ async function serve(
       streams.publish(epoch);
       logEpoch(logger, epoch, settings);
       epochDocument(governor, settings, clock, meshId)
-        .then((document) => writeAtomically(statusFile, `${JSON.stringify(document, null, 2)}\n`))
+        .then((document) =>
+          replaceFile(statusFile, `${JSON.stringify(document, null, 2)}\n`, {
+            mode: 0o644,
+            durable: false,
+          }),
+        )
         .catch((error) => logger.error({ err: error }, 'status.json could not be written'));
     },
     onError: (error) => logger.error({ err: error }, 'deciding an epoch failed'),

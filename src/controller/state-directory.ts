@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { controllerFingerprint } from '../contract/ids.ts';
 import { KeyFileError, readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { DirectoryError, ensurePrivateDirectory } from '../ground/directory.ts';
 import { type Store, StoreError } from './store.ts';
 import { SqliteStore } from './store-sqlite.ts';
 
@@ -12,13 +12,12 @@ export class ControllerStartError extends Error {
 
 /** Makes the directory of database, key, socket and status; nobody else may put files in it. */
 export function privateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const mode = statSync(path).mode & 0o777;
-  if (process.platform === 'win32' || (mode & 0o022) === 0) return;
-  const text = mode.toString(8).padStart(4, '0');
-  throw new ControllerStartError(
-    `${path}: others may write here (mode ${text}), run: chmod 700 ${path}`,
-  );
+  try {
+    ensurePrivateDirectory(path);
+  } catch (error) {
+    if (!(error instanceof DirectoryError)) throw error;
+    throw new ControllerStartError(error.message, { cause: error });
+  }
 }
 
 /** A second controller on the same file is refused. */
@@ -63,12 +62,4 @@ function newKey(path: string, random: RandomBytes): Uint8Array {
   const seed = random(32);
   writeKeyFile(path, seed);
   return seed;
-}
-
-/** For readers that never see half of it. */
-export function writeAtomically(path: string, text: string): void {
-  const temporary = `${path}.new`;
-  writeFileSync(temporary, text, { mode: 0o644 });
-  chmodSync(temporary, 0o644); // whatever the umask is at the moment
-  renameSync(temporary, path);
 }

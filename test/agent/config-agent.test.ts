@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { NodeState } from '../../src/agent/node-state.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { SimClock } from '../lab/agent-clock.ts';
+import { memoryState } from '../lab/memory-state.ts';
 import { FakeController, keysFrom } from './support/fake-controller.ts';
-import { agentRig, temporaryDirectory } from './support/rig.ts';
+import { agentRig } from './support/rig.ts';
 
 let clock: SimClock;
 let controller: FakeController;
-let directory: ReturnType<typeof temporaryDirectory>;
+let state: NodeState;
 const rigs: ReturnType<typeof agentRig>[] = [];
 
 beforeEach(() => {
@@ -15,16 +17,15 @@ beforeEach(() => {
   controller.addNode('node-a', 1);
   controller.addNode('node-b', 2);
   controller.addNode('node-c', 3, { allowed: false });
-  directory = temporaryDirectory();
+  state = memoryState();
 });
 
 afterEach(async () => {
   for (const rig of rigs.splice(0)) await rig.stop();
-  directory.remove();
 });
 
 async function started(options: Parameters<typeof agentRig>[4] = {}) {
-  const rig = agentRig(controller, clock, 'node-a', directory.path, options);
+  const rig = agentRig(controller, clock, 'node-a', state, options);
   rigs.push(rig);
   await rig.start();
   return rig;

@@ -1,17 +1,18 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { Counters } from '../../src/agent/counters.ts';
 import { Emitter } from '../../src/agent/emitter.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
-import { openNodeState } from '../../src/agent/node-state.ts';
+import type { NodeState } from '../../src/agent/node-state.ts';
 import { ScoreError, type ScoreSource } from '../../src/agent/score-source.ts';
 import type { BenchmarkDocument } from '../../src/contract/benchmark.ts';
 import type { Envelope } from '../../src/contract/envelope.ts';
 import { SimClock } from '../lab/agent-clock.ts';
-import { crypto, temporaryDirectory } from './support/rig.ts';
+import { memoryState } from '../lab/memory-state.ts';
+import { crypto } from './support/rig.ts';
 
 let clock: SimClock;
-let directory: ReturnType<typeof temporaryDirectory>;
+let state: NodeState;
 /** Every document that was posted, and what is answered to the next ones. */
 let posted: BenchmarkDocument[];
 let answers: (() => Response)[];
@@ -19,12 +20,11 @@ let events: AgentEvent[];
 
 beforeEach(() => {
   clock = new SimClock();
-  directory = temporaryDirectory();
+  state = memoryState();
   posted = [];
   answers = [];
   events = [];
 });
-afterEach(() => directory.remove());
 
 function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
   const client = new ControllerClient({
@@ -42,7 +42,7 @@ function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
   return new Emitter({
     client,
     source,
-    state: openNodeState(directory.path),
+    state: state,
     meshId: new Uint8Array(32),
     nodeId: 'node-a',
     signingSeed: new Uint8Array(32).fill(1),

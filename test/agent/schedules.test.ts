@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { SimClock } from '../lab/agent-clock.ts';
+import { memoryState } from '../lab/memory-state.ts';
 import { FakeController } from './support/fake-controller.ts';
-import { agentRig, temporaryDirectory } from './support/rig.ts';
+import { agentRig } from './support/rig.ts';
 
 /** What may happen to a mesh, one thing after the other. */
 type Step =
@@ -59,7 +60,7 @@ async function play(steps: readonly Step[]): Promise<void> {
   const controller = new FakeController(clock);
   controller.lifetimeS = LIFETIME_S;
   for (const [i, id] of NODES.entries()) controller.addNode(id, i + 1);
-  const directory = temporaryDirectory();
+  const state = memoryState(); // what the node keeps over restarts
   /** Who was a member in which version. */
   const history = new Map<number, ReadonlySet<string>>();
   const remember = () => {
@@ -67,7 +68,7 @@ async function play(steps: readonly Step[]): Promise<void> {
     history.set(controller.version, new Set(members));
   };
   remember();
-  let rig = agentRig(controller, clock, 'node-a', directory.path, { pollMs: 4000 });
+  let rig = agentRig(controller, clock, 'node-a', state, { pollMs: 4000 });
   let mark = rig.membership.mark;
   await rig.start();
 
@@ -128,7 +129,7 @@ async function play(steps: readonly Step[]): Promise<void> {
         }
         case 'restart':
           await rig.stop();
-          rig = agentRig(controller, clock, 'node-a', directory.path, { pollMs: 4000 });
+          rig = agentRig(controller, clock, 'node-a', state, { pollMs: 4000 });
           await rig.start();
           break;
         case 'cut':
@@ -173,7 +174,6 @@ async function play(steps: readonly Step[]): Promise<void> {
     expect(rig.membership.state).toBe(members.has('node-a') ? 'member' : 'denied');
   } finally {
     await rig.stop();
-    directory.remove();
   }
 }
 

@@ -13,7 +13,7 @@ import { PAYLOAD_TYPES, signEnvelope } from '../../src/contract/envelope.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { monotonicMs } from '../lab/clock.ts';
-import { memoryState } from './memory-state.ts';
+import { memoryState } from '../lab/memory-state.ts';
 import { listen, partOptions, say } from './part.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { monotonicNow } from '../clock.ts';
+import { monotonicNow } from '../../ground/clock.ts';
 import { buildEcho, buildUdp, destinationOf, type Echo, parseEcho, parseUdp } from './packets.ts';
 
 /** Own tuning: payload of a ping as ping(8) sends it, and how long it is waited for. */

@@ -4,7 +4,7 @@ import { Inbound } from '../../datapath/inbound.ts';
 import { Lease } from '../../datapath/lease.ts';
 import { BUFFER, DROP } from '../../datapath/memory.ts';
 import { warmUpInbound } from '../../datapath/warm-up.ts';
-import { bootNow, monotonicNow } from '../../io/clock.ts';
+import { bootNow, monotonicNow } from '../../ground/clock.ts';
 import { DatagramReceiver } from '../../io/linux/datagrams.ts';
 import { ERRNO } from '../../io/linux/errno.ts';
 import { NativeBuffer } from '../../io/linux/syscalls.ts';

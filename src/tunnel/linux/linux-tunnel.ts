@@ -14,13 +14,13 @@ import {
 import type { DeviceChange, DeviceStatus } from '../../device/config.ts';
 import { Device } from '../../device/device.ts';
 import type { RotationSettings } from '../../device/rotation.ts';
-import { bootNow, monotonicNow } from '../../io/clock.ts';
+import { bootNow, monotonicNow } from '../../ground/clock.ts';
+import { SuspendDetector } from '../../ground/suspend.ts';
 import { DatagramSender } from '../../io/linux/datagrams.ts';
 import type { Link, LinkState } from '../../io/linux/netlink.ts';
 import { NativeBuffer } from '../../io/linux/syscalls.ts';
 import type { Tun } from '../../io/linux/tun.ts';
 import type { UdpSocket } from '../../io/linux/udp.ts';
-import { SuspendDetector } from '../../io/suspend.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoint.ts';
 import { DeviceFacts, machineAddresses } from '../device-facts.ts';
 import { openKeyLog } from '../key-log.ts';

@@ -5,7 +5,7 @@ import { Lease } from '../../datapath/lease.ts';
 import { BUFFER } from '../../datapath/memory.ts';
 import { Outbound } from '../../datapath/outbound.ts';
 import { warmUpOutbound } from '../../datapath/warm-up.ts';
-import { bootNow, monotonicNow } from '../../io/clock.ts';
+import { bootNow, monotonicNow } from '../../ground/clock.ts';
 import { VNET_HEADER_LENGTH } from '../../io/linux/constants.ts';
 import { DatagramSender } from '../../io/linux/datagrams.ts';
 import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';

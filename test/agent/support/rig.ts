@@ -7,7 +7,7 @@ import { ControllerClient } from '../../../src/agent/controller-client.ts';
 import { Counters } from '../../../src/agent/counters.ts';
 import type { AgentEvent } from '../../../src/agent/events.ts';
 import { Membership } from '../../../src/agent/membership.ts';
-import { openNodeState } from '../../../src/agent/node-state.ts';
+import type { NodeState } from '../../../src/agent/node-state.ts';
 import { toBase64 } from '../../../src/contract/encoding.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import type { SimClock } from '../../lab/agent-clock.ts';
@@ -26,14 +26,13 @@ export function agentRig(
   controller: FakeController,
   clock: SimClock,
   nodeId: string,
-  directory: string,
+  state: NodeState,
   { push = true, pollMs = 10_000 } = {},
 ) {
   const node = controller.nodes.get(nodeId)!;
   const events: AgentEvent[] = [];
   const counters = new Counters();
   const tunnel = new FakeTunnel();
-  const state = openNodeState(directory);
   let nonces = 0;
   const client = new ControllerClient({
     fetch: controller.fetch,

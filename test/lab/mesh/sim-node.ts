@@ -6,13 +6,14 @@ import { Counters } from '../../../src/agent/counters.ts';
 import { Emitter } from '../../../src/agent/emitter.ts';
 import { Membership } from '../../../src/agent/membership.ts';
 import { keyRecordOf, type NodeKeys } from '../../../src/agent/node-keys.ts';
-import type { EmitterState, Mark, NodeState, Pin } from '../../../src/agent/node-state.ts';
+import type { Mark } from '../../../src/agent/node-state.ts';
 import { DEFAULT_SUITE } from '../../../src/contract/benchmark.ts';
 import { toBase64 } from '../../../src/contract/encoding.ts';
 import { signKeyRecord } from '../../../src/contract/key-record.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
-import { SuspendDetector } from '../../../src/io/suspend.ts';
+import { SuspendDetector } from '../../../src/ground/suspend.ts';
+import { memoryState } from '../memory-state.ts';
 import type { SimulatedNode } from '../simulation.ts';
 import type { ChannelUser, SimChannel } from './sim-channel.ts';
 import type { SimController } from './sim-controller.ts';
@@ -51,7 +52,7 @@ export class SimNode {
   private readonly world: SimWorld;
   private readonly settings: Settings;
   private readonly keys: NodeKeys;
-  private readonly state = new Disk();
+  private readonly state = memoryState();
   private readonly random: () => number;
   private readonly randomBytes: (length: number) => Uint8Array;
 
@@ -284,33 +285,5 @@ export class SimNode {
           world.simulation.after(at - tunnel.clock, wake);
         }),
     };
-  }
-}
-
-/** What a node keeps over restarts. */
-class Disk implements NodeState {
-  private mark: Mark = { epoch: 0, version: 0 };
-  private pins: Readonly<Record<string, Pin>> = {};
-  private emitter: EmitterState = { sequences: {}, observed_at: 0 };
-
-  readEnrolment(): undefined {}
-  writeEnrolment(): void {}
-  readMark(): Mark {
-    return this.mark;
-  }
-  writeMark(value: Mark): void {
-    this.mark = { ...value };
-  }
-  readPins(): Readonly<Record<string, Pin>> {
-    return this.pins;
-  }
-  writePins(value: Readonly<Record<string, Pin>>): void {
-    this.pins = structuredClone(value);
-  }
-  readEmitter(): EmitterState {
-    return this.emitter;
-  }
-  writeEmitter(value: EmitterState): void {
-    this.emitter = structuredClone(value);
   }
 }

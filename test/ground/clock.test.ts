@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { bootNow, monotonicNow } from '../../src/io/clock.ts';
+import { bootNow, monotonicNow } from '../../src/ground/clock.ts';
 
 /** ms: a thread may lose its processor between two readings of a clock. */
 const TOLERANCE = 20;
 
 test('all threads read the same monotonic time', async () => {
-  const module = new URL('../../src/io/clock.ts', import.meta.url).href;
+  const module = new URL('../../src/ground/clock.ts', import.meta.url).href;
   const worker = new Worker(
     `import('${module}').then(({ monotonicNow }) => {
        const { parentPort } = require('node:worker_threads');

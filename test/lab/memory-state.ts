@@ -1,6 +1,9 @@
 import type { EmitterState, Enrolment, Mark, NodeState, Pin } from '../../src/agent/node-state.ts';
 
-/** A node's memory that is not on a disk: a thousand nodes of one process would share its fsyncs. */
+/**
+ * A node's memory without a disk: simulated time does not wait for one, and a thousand nodes in one
+ * process would share its fsyncs.
+ */
 export function memoryState(): NodeState {
   let enrolment: Enrolment | undefined;
   let mark: Mark = { epoch: 0, version: 0 };
@@ -8,19 +11,19 @@ export function memoryState(): NodeState {
   let emitter: EmitterState = { sequences: {}, observed_at: 0 };
   return {
     readEnrolment: () => enrolment,
-    writeEnrolment: (value) => {
+    writeEnrolment: async (value) => {
       enrolment = value;
     },
     readMark: () => mark,
-    writeMark: (value) => {
+    writeMark: async (value) => {
       mark = value;
     },
     readPins: () => pins,
-    writePins: (value) => {
+    writePins: async (value) => {
       pins = value;
     },
     readEmitter: () => emitter,
-    writeEmitter: (value) => {
+    writeEmitter: async (value) => {
       emitter = value;
     },
   };

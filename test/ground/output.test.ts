@@ -1,0 +1,115 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test } from 'vitest';
+import { Output } from '../../src/ground/output.ts';
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'ground-'));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+test('lines reach a file whole and in order', async () => {
+  const path = join(folder(), 'log');
+  const fd = openSync(path, 'a');
+  onTestFinished(() => closeSync(fd));
+  const output = new Output(fd);
+  const lines = Array.from({ length: 1000 }, (_, i) => `line ${i}\n`);
+  for (const line of lines) output.write(line);
+  expect(await output.flush(5000)).toBe(true);
+  expect(readFileSync(path, 'utf8')).toBe(lines.join(''));
+});
+
+/** A program that writes more than a pipe takes, and says on stderr how it fared. */
+const WRITER = `
+  import { Output } from ${JSON.stringify(join(import.meta.dirname, '../../src/ground/output.ts'))};
+  import { endProcess } from ${JSON.stringify(join(import.meta.dirname, '../../src/ground/end.ts'))};
+  const output = new Output(1, { capacity: 100_000 });
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+    for (let i = 0; i < 100; i++) output.write('x'.repeat(99) + '\\n');
+  }, 5);
+  process.on('SIGUSR2', () => {
+    clearInterval(timer);
+    output.write('after\\n');
+  });
+  process.on('SIGTERM', () => {
+    process.stderr.write(JSON.stringify({ longest, dropped: output.dropped }));
+    void endProcess(7, [output]);
+  });
+`;
+
+function writer() {
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', WRITER], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+test('a reader that has stopped holds nobody up, and the program still ends when it is told to', async () => {
+  const child = writer();
+  child.stdout.pause();
+  const said = text(child.stderr);
+  await new Promise((resolve) => setTimeout(resolve, 1500)); // the pipe and the queue are full
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  expect(code).toBe(7);
+  const { longest, dropped } = JSON.parse(await said) as { longest: number; dropped: number };
+  expect(dropped).toBeGreaterThan(0);
+  expect(longest).toBeLessThan(1000);
+});
+
+test('when it reads again it is told how many lines it has missed', async () => {
+  const child = writer();
+  child.stdout.pause();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const lines = text(child.stdout);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  child.kill('SIGUSR2');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  child.kill('SIGTERM');
+  const output = await lines;
+  expect(output).toMatch(/^\d+ lines were dropped: nobody read them$/m);
+  expect(output.trimEnd().endsWith('after')).toBe(true);
+  for (const line of output.trimEnd().split('\n')) {
+    expect(line).toMatch(/^(x{99}|after|\d+ lines were dropped: nobody read them)$/);
+  }
+});
+
+test('a reader that is gone is told once, and nothing is kept for it', async () => {
+  const script = `
+    import { Output } from ${JSON.stringify(join(import.meta.dirname, '../../src/ground/output.ts'))};
+    let gone = 0;
+    const output = new Output(1, { onGone: () => { gone++; } });
+    const timer = setInterval(() => output.write('line\\n'), 2);
+    setTimeout(() => { clearInterval(timer); process.stderr.write(String(gone)); }, 600);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  expect(await text(child.stderr)).toBe('1');
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a full disk costs lines and nothing else (needs root)',
+  async () => {
+    const disk = folder();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk]);
+    onTestFinished(() => void execFileSync('umount', [disk]));
+    const fd = openSync(join(disk, 'log'), 'a');
+    const output = new Output(fd);
+    for (let i = 0; i < 200; i++) output.write(`${'x'.repeat(999)}\n`);
+    expect(await output.flush(5000)).toBe(true);
+    expect(output.dropped).toBeGreaterThan(0);
+    closeSync(fd);
+  },
+);
