@@ -44,16 +44,28 @@ use_compile_cache() {
   export NODE_COMPILE_CACHE
 }
 
+# Node resets signals that it finds ignored at its start; that nohup was asked for is handed on.
+tell_nohup() {
+  [ -r /proc/self/status ] || return
+  while read -r key value; do
+    case $key$value in
+      SigIgn:*[13579bdf]) MESH_NOHUP=1 && export MESH_NOHUP ;;
+    esac
+  done </proc/self/status
+}
+
 # launch NAME ARGUMENTS...
 launch() {
   name=$1
   shift
   find_node
   use_compile_cache
+  tell_nohup
   if [ -f "$root/src/cli/$name.ts" ]; then
     entry=$root/src/cli/$name.ts
   else
     entry=$root/dist/cli/$name.js
   fi
-  exec "$node" --disable-warning=ExperimentalWarning "$entry" "$@"
+  # SIGUSR1 would open the debugger, for any local user, in the process that holds the keys.
+  exec "$node" --disable-warning=ExperimentalWarning --disable-sigusr1 "$entry" "$@"
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readJsonFile, writeDurably } from './durable-file.ts';
+import { readJsonFile, replaceFileSync } from '../ground/files.ts';
 
 const FILE = 'controller.json';
 
@@ -13,5 +13,6 @@ export function readKnownController(directory: string): string | undefined {
 
 /** Writes only what is new. */
 export function rememberController(directory: string, url: string): void {
-  if (readKnownController(directory) !== url) writeDurably(join(directory, FILE), { url });
+  if (readKnownController(directory) !== url)
+    replaceFileSync(join(directory, FILE), `${JSON.stringify({ url })}\n`);
 }

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { ensurePrivateDirectory } from '../ground/directory.ts';
+import { lockDirectory } from '../ground/lock.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { ownIdentity } from './accepted-config.ts';
 import type { Backend, BackendOptions } from './backend.ts';
@@ -71,6 +73,23 @@ const CALL_TIMEOUT_MS = 5000;
 
 /** Enrols if need be, opens the tunnel and runs all parts until `signal` aborts. */
 export async function startNode(
+  options: NodeOptions,
+  surroundings: NodeSurroundings,
+  signal: AbortSignal,
+): Promise<RunningNode> {
+  ensurePrivateDirectory(options.stateDirectory);
+  const lock = lockDirectory(options.stateDirectory, 'meshnet node');
+  try {
+    const node = await startLocked(options, surroundings, signal);
+    void node.ended.finally(() => lock.release()).catch(() => {}); // whoever waits for it is told
+    return node;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function startLocked(
   options: NodeOptions,
   surroundings: NodeSurroundings,
   signal: AbortSignal,

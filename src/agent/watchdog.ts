@@ -18,7 +18,7 @@ export class Watchdog {
     const url = new URL(`./watchdog-process${extname(import.meta.url)}`, import.meta.url);
     this.process = spawn(
       process.execPath,
-      ['--disable-warning=ExperimentalWarning', fileURLToPath(url), socket],
+      ['--disable-warning=ExperimentalWarning', '--disable-sigusr1', fileURLToPath(url), socket],
       { stdio: ['pipe', 'ignore', 'inherit'], detached: true },
     );
     this.process.stdin?.on('error', () => {});

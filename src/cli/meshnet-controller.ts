@@ -7,6 +7,7 @@ import { readPolicyFile } from '../controller/policy-file.ts';
 import { type GivenSettings, SettingsError } from '../controller/settings.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** Options of `meshnet controller`. */
@@ -33,12 +34,20 @@ export async function runController(options: ControllerCommand): Promise<void> {
     restored: options.restored ?? false,
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
-    logger: pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }),
+    logger: pino(
+      { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      standardOutput({ notice }),
+    ),
   }).catch((error: unknown) => {
     throw explain(error, options);
   });
   if (!signal.aborted) await once(signal, 'abort');
   await controller.close();
+}
+
+function notice(dropped: number): string {
+  const time = new Date().toISOString();
+  return `${JSON.stringify({ level: 40, time, dropped, msg: 'log lines were dropped: nobody read them' })}\n`;
 }
 
 /** The policy file, and what the command line says over it. */
@@ -60,7 +69,7 @@ function explain(error: unknown, options: ControllerCommand): unknown {
     return new CommandError(EXIT.usage, 'invalid_setting', error.message);
   }
   if (error instanceof ControllerStartError) {
-    return new CommandError(EXIT.failed, 'cannot_start', error.message);
+    return new CommandError(EXIT.failed, 'cannot_start', `--state: ${error.message}`);
   }
   const { code, syscall, path } = error as NodeJS.ErrnoException;
   const { host, port } = options.listen;

@@ -10,9 +10,12 @@ import { commandSource, gaussianSource, type ScoreSource } from '../agent/score-
 import { isNodeId } from '../contract/ids.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { defaultTransport } from '../crypto/transport-select.ts';
+import { DirectoryError } from '../ground/directory.ts';
+import { LockedError } from '../ground/lock.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { describeEvent } from './node-events.ts';
+import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 
 const DEFAULT_CONTROLLER = 'http://127.0.0.1:8440';
@@ -46,9 +49,13 @@ export interface NodeCommandOptions {
 export async function runNode(options: NodeCommandOptions): Promise<void> {
   const crypto = defaultProvider();
   delete process.env.MESHNET_TOKEN; // a score command has no business with it
+  const output = standardOutput({
+    notice: (dropped) =>
+      `${options.json ? JSON.stringify({ at: Date.now(), event: 'output_dropped', dropped }) : `${dropped} lines were dropped: nobody read them`}\n`,
+  });
   const emit = (event: AgentEvent): void => {
     const line = options.json ? JSON.stringify({ at: Date.now(), ...event }) : describeEvent(event);
-    process.stdout.write(`${line}\n`);
+    output.write(`${line}\n`);
   };
   if (options.name !== undefined && !isNodeId(options.name)) {
     throw new CommandError(EXIT.usage, 'usage', `${options.name}: not a node name`);
@@ -71,7 +78,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     );
     if (node.backend.note !== undefined) {
       const what = node.backend.kind === 'userspace' ? 'userspace mode, because ' : '';
-      process.stderr.write(`meshnet node: ${what}${node.backend.note}\n`);
+      standardError().write(`meshnet node: ${what}${node.backend.note}\n`);
     }
     await node.ended;
   } catch (error) {
@@ -121,7 +128,7 @@ type OpenBackend = (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<B
 function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBackend {
   if (backend === 'auto' || backend === 'linux' || backend === 'userspace') {
     // Not when the device is opened: by then fetch has WebAssembly of its own.
-    defaultTransport((message) => process.stderr.write(`meshnet node: ${message}\n`));
+    defaultTransport((message) => standardError().write(`meshnet node: ${message}\n`));
     return (options) => openBackend({ ...options, kind: backend, name });
   }
   const socket = /^uapi:(.+)$/.exec(backend)?.[1];
@@ -138,6 +145,9 @@ function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBacken
 function explained(error: unknown, options: NodeCommandOptions): unknown {
   if (error instanceof EnrolmentError) {
     return new CommandError(EXIT.refused, error.code, enrolmentTrouble(error, options));
+  }
+  if (error instanceof DirectoryError || error instanceof LockedError) {
+    return new CommandError(EXIT.failed, 'cannot_start', `--state: ${error.message}`);
   }
   if (error instanceof TunnelError) {
     const missing = error.code === 'not_permitted' || error.code === 'not_supported';

@@ -7,6 +7,7 @@ import { declareNode } from './commands/node.ts';
 import { declareScore } from './commands/score.ts';
 import { declareTokens } from './commands/token.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { end } from './standard-output.ts';
 import { version } from './version.ts';
 
 /** `meshnet`: parses the command line; each command's code is loaded only when it is used. */
@@ -70,5 +71,5 @@ function describe(error: unknown): { code: string; message: string; exitCode: nu
 }
 
 if (import.meta.main) {
-  process.exitCode = await main(process.argv.slice(2));
+  await end(await main(process.argv.slice(2)));
 }

@@ -7,6 +7,7 @@ import { TunnelError } from '../tunnel/tunnel.ts';
 import { isAnswering, socketPath, UapiServer } from '../tunnel/uapi/server.ts';
 import type { DaemonArguments } from './meshtun-arguments.ts';
 import type { Log } from './meshtun-log.ts';
+import { isHangupIgnored } from './stop-signal.ts';
 
 /**
  * Runs a tunnel until a signal, until its interface is deleted or its socket is. `onReady` is
@@ -38,7 +39,8 @@ export async function runDaemon(
 function waitForSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      process.once(signal, () => resolve(signal));
+      if (signal === 'SIGHUP' && isHangupIgnored()) process.on(signal, () => {});
+      else process.once(signal, () => resolve(signal));
     }
   });
 }

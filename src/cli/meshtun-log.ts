@@ -1,26 +1,23 @@
-import { openSync, writeSync } from 'node:fs';
+import { openSync } from 'node:fs';
+import type { Output } from '../ground/output.ts';
 import type { LogLevel } from './meshtun-arguments.ts';
 
-/** Lines for an operator. Rare, so each is written at once. */
+/** Lines for an operator. Where nobody takes them they are dropped, and the tunnel goes on. */
 export interface Log {
   error(message: string): void;
   verbose(message: string): void;
 }
-
-export const STANDARD_ERROR = 2;
 
 /** Opens a log file for appending, readable by its owner only. Throws the system's error. */
 export function openLogFile(path: string): number {
   return openSync(path, 'a', 0o600);
 }
 
-/** A log on a descriptor. `label` is the interface's name; a syslog adds the time by itself. */
-export function logTo(descriptor: number, level: LogLevel, label: string, withTime: boolean): Log {
+/** `label` is the interface's name; a syslog adds the time by itself. */
+export function logTo(output: Output, level: LogLevel, label: string, withTime: boolean): Log {
   const write = (message: string) => {
     const time = withTime ? `${new Date().toISOString()} ` : '';
-    try {
-      writeSync(descriptor, `${time}(${label}) ${message}\n`);
-    } catch {} // a log that is full or gone does not end the tunnel
+    output.write(`${time}(${label}) ${message}\n`);
   };
   return {
     error: level === 'silent' ? () => {} : write,

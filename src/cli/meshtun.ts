@@ -1,11 +1,17 @@
 import { closeSync, writeSync } from 'node:fs';
+import { endProcess } from '../ground/end.ts';
+import { Output } from '../ground/output.ts';
 import { parseArguments, USAGE, UsageError } from './meshtun-arguments.ts';
 import { READY_FD, type StartReport, startInBackground, TO_SYSLOG } from './meshtun-background.ts';
-import { logTo, openLogFile, STANDARD_ERROR } from './meshtun-log.ts';
+import { logTo, openLogFile } from './meshtun-log.ts';
+import { standardError } from './standard-output.ts';
 import { version } from './version.ts';
 
 const FAILED = 1;
 const WRONG_ARGUMENTS = 2;
+
+/** What the tunnel's log goes to. */
+const outputs: Output[] = [];
 
 function complain(message: string): void {
   process.stderr.write(`meshtun: ${message}\n`);
@@ -28,7 +34,8 @@ async function main(): Promise<number> {
   const report = startReporter();
   try {
     const { interfaceName, logLevel, logFile } = parsed.run;
-    const output = logFile === undefined ? STANDARD_ERROR : openLogFile(logFile);
+    const output = logFile === undefined ? standardError() : new Output(openLogFile(logFile));
+    outputs.push(output);
     const log = logTo(output, logLevel, interfaceName, process.env[TO_SYSLOG] !== '1');
     // Loaded here: the process that only starts another one does without.
     const { runDaemon } = await import('./meshtun-daemon.ts');
@@ -54,11 +61,13 @@ function startReporter(): (report: StartReport) => void {
   };
 }
 
+let code: number;
 try {
-  process.exitCode = await main();
+  code = await main();
 } catch (error) {
   const isUsage = error instanceof UsageError;
   complain((error as Error).message);
   if (isUsage) process.stderr.write('see meshtun --help\n');
-  process.exitCode = isUsage ? WRONG_ARGUMENTS : FAILED;
+  code = isUsage ? WRONG_ARGUMENTS : FAILED;
 }
+await endProcess(code, outputs);

@@ -1,8 +1,11 @@
+import { constants } from 'node:os';
+import { end } from './standard-output.ts';
+
 /** npm hands on a Ctrl-C that the terminal has sent to everybody already: the same one twice. */
 const SAME_SIGNAL_MS = 1000;
 
 /**
- * Aborts on SIGINT and SIGTERM, and with `withStdin` when standard input ends: a child whose
+ * Aborts on SIGINT, SIGTERM and SIGHUP, and with `withStdin` when standard input ends: a child whose
  * parent dies, however it dies, then stops too. A second signal ends the process at once.
  *
  * Output that nobody reads any more (EPIPE) ends a program that is there to be watched
@@ -23,11 +26,12 @@ export function stopSignal({
       firstAt = now;
       controller.abort();
     } else if (now - firstAt > SAME_SIGNAL_MS) {
-      process.exit(signal === 'SIGINT' ? 130 : 143);
+      void end(128 + constants.signals[signal]);
     }
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', isHangupIgnored() ? () => {} : onSignal);
   process.stdout.on('error', () => {
     if (withStdout) controller.abort();
   });
@@ -38,4 +42,12 @@ export function stopSignal({
     process.stdin.unref?.();
   }
   return controller.signal;
+}
+
+/**
+ * Whether whoever started this program wants it to survive the end of its terminal (nohup). Node resets
+ * signals that it finds ignored at its start, so the launcher looks and tells.
+ */
+export function isHangupIgnored(): boolean {
+  return process.env.MESH_NOHUP === '1';
 }

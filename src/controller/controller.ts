@@ -82,6 +82,7 @@ async function serve(
   const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
   const silenceS = settings.lifetimeS;
   const streams = new StreamHub({ crypto, clock, meshId, signingSeed, silenceS });
+  let statusWritten: Promise<void> = Promise.resolve();
   const governor = new Governor({
     store,
     settings,
@@ -94,7 +95,7 @@ async function serve(
       options.onEpoch?.(epoch, committedAt);
       streams.publish(epoch);
       logEpoch(logger, epoch, settings);
-      epochDocument(governor, settings, clock, meshId)
+      statusWritten = epochDocument(governor, settings, clock, meshId)
         .then((document) =>
           replaceFile(statusFile, `${JSON.stringify(document, null, 2)}\n`, {
             mode: 0o644,
@@ -124,6 +125,7 @@ async function serve(
     streams.close();
     await Promise.all(servers.map((server) => server.close()));
     await governor.close();
+    await statusWritten;
     signingSeed.fill(0);
   };
   try {

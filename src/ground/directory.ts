@@ -1,5 +1,8 @@
-import { lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { POSIX } from './files.ts';
+
+/** The mode with which the root of a new tmpfs comes: open to all, with this bit. */
+const STICKY = 0o1000;
 
 /** A directory that must not be used. The message says what is wrong and what to do. */
 export class DirectoryError extends Error {
@@ -32,6 +35,10 @@ export function ensurePrivateDirectory(path: string): void {
     );
   }
   if ((stat.mode & 0o022) === 0) return;
+  if ((stat.mode & STICKY) !== 0 && readdirSync(path).length === 0) {
+    chmodSync(path, 0o700); // ours, and nobody has put anything there
+    return;
+  }
   const mode = (stat.mode & 0o7777).toString(8).padStart(4, '0');
   throw new DirectoryError(`${path}: others may write here (mode ${mode}), run: chmod 700 ${path}`);
 }

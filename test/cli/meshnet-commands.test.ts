@@ -333,7 +333,7 @@ test('a controller that cannot start names the option at fault', async () => {
   writeFileSync(file, '');
   const noDirectory = await meshnet('controller', '--state', join(file, 'state'));
   expect(noDirectory).toMatchObject({ code: 1 });
-  expect(noDirectory.err).toContain(`--state: ${join(file, 'state')}: ENOTDIR`);
+  expect(noDirectory.err).toContain(`--state: ${join(file, 'state')}: cannot be made (`);
   const state = join(directory, 'unheard');
   const elsewhere = await meshnet('controller', '--state', state, '--listen', '192.0.2.77:8440');
   expect(elsewhere.err).toContain('--listen 192.0.2.77:8440: EADDRNOTAVAIL');

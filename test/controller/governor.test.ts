@@ -139,9 +139,11 @@ test('status.json says who is in, who is out, and why', async () => {
   const [, b] = await withMembers('ab');
   await mesh.report(0.1, b!);
   await mesh.clock.advance(MIN);
-  const status = JSON.parse(readFileSync(join(mesh.state, 'status.json'), 'utf8'));
   const shown = await mesh.epoch();
-  expect(status).toMatchObject({ epoch: shown.epoch, version: shown.version });
+  const read = () => JSON.parse(readFileSync(join(mesh.state, 'status.json'), 'utf8'));
+  const { epoch, version } = shown;
+  await expect.poll(read).toMatchObject({ epoch, version }); // nobody waits for this file
+  const status = read();
   expect(status.nodes[1]).toMatchObject({ node_id: 'b', allowed: false, score: 0.1 });
   expect(existsSync(join(mesh.state, 'status.json.new'))).toBe(false);
 });

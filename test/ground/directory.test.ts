@@ -29,8 +29,15 @@ test('a directory is made with its parents, for its owner alone', () => {
 });
 
 test.each([0o770, 0o702, 0o1777])('one in which others may write is refused (mode %o)', (mode) => {
+  writeFileSync(join(folder, 'planted'), '');
   chmodSync(folder, mode);
   expect(() => ensurePrivateDirectory(folder)).toThrow(/others may write here .* run: chmod 700/);
+});
+
+test('a new file system of our own, open to all and empty, is made private', () => {
+  chmodSync(folder, 0o1777);
+  ensurePrivateDirectory(folder);
+  expect(statSync(folder).mode & 0o7777).toBe(0o700);
 });
 
 test('one that others may only read is taken: what is secret in it has a mode of its own', () => {
