@@ -61,8 +61,9 @@ export interface Verdict {
 export type SignersOf = (rule: SuiteRule) => readonly string[];
 
 /**
- * Decides about one node at `now`. Where several evaluators are accepted, a majority of them must
- * have a fresh score, and the lower median of those counts: f of 2f+1 can neither admit nor cut.
+ * Decides about one node at `now`. Where several evaluators are accepted, their last words are taken
+ * together by medians only, so that f liars of 2f+1 decide nothing: neither by what they say of the
+ * score, the samples or the time, nor by silence, nor beside an honest one that is late.
  */
 export function judge(
   policy: Policy,
@@ -116,22 +117,24 @@ function check(
   const { threshold, freshnessS } = policy;
   const { suite, minSamples } = rule;
   const needed = majority(signers.length);
-  const known = scores
-    .filter(countsFor(rule, signers))
-    .sort((a, b) => ageOf(a, now) - ageOf(b, now));
-  if (known.length < needed) {
-    const nothing = { suite, score: null, age_s: null, samples: null, passed: false };
-    const sentence =
-      known.length === 0
+  const known = scores.filter(countsFor(rule, signers));
+  // A word that rests on too little is none at all: absent, it cannot speak for the others.
+  const counted = known.filter((one) => one.samples >= minSamples);
+  if (counted.length < needed) {
+    const tooFew = known.length >= needed;
+    const samples = tooFew ? lowerMedian(known.map((one) => one.samples)) : null;
+    const nothing = { suite, score: null, age_s: null, samples, passed: false };
+    const sentence = tooFew
+      ? tooFewSamples(suite, minSamples, known, counted.length, needed)
+      : known.length === 0
         ? `No ${suite} score yet.`
         : `No ${suite} score yet: ${known.length} of the ${needed} evaluators needed have reported.`;
-    return { status: nothing, reason: 'no_score', sentence };
+    return { status: nothing, reason: tooFew ? 'too_few_samples' : 'no_score', sentence };
   }
-  const fresh = known.filter((one) => ageOf(one, now) <= freshnessS);
-  const counted = fresh.length >= needed ? fresh : known.slice(0, needed);
   const score = lowerMedian(counted.map((one) => one.score));
-  const age = ageOf(counted.at(-1)!, now);
-  const samples = Math.min(...counted.map((one) => one.samples));
+  const samples = lowerMedian(counted.map((one) => one.samples));
+  // As old as the one that makes the majority: so many are that fresh, whatever the others say.
+  const age = counted.map((one) => ageOf(one, now)).toSorted((x, y) => x - y)[needed - 1]!;
   const of = (reason: Reason, sentence: string): Check => {
     const passed = reason === 'passed';
     return { status: { suite, score, age_s: age, samples, passed }, reason, sentence };
@@ -139,16 +142,10 @@ function check(
   const value = beside(score, threshold, 2);
   const old = beside(age, freshnessS, 0);
   const limit = decimals(threshold, 2);
-  if (fresh.length < needed) {
+  if (age > freshnessS) {
     return of(
       'score_too_old',
       `The last ${suite} score, ${value}, is ${old} s old; at most ${freshnessS} s is fresh.`,
-    );
-  }
-  if (samples < minSamples) {
-    return of(
-      'too_few_samples',
-      `The ${suite} score averages ${samples} samples; at least ${minSamples} are required.`,
     );
   }
   if (score < threshold) {
@@ -161,6 +158,19 @@ function check(
     'passed',
     `${suite} score ${value} is at least ${limit} and ${old} s old (at most ${freshnessS} s).`,
   );
+}
+
+function tooFewSamples(
+  suite: string,
+  minSamples: number,
+  known: readonly Score[],
+  counted: number,
+  needed: number,
+): string {
+  if (known.length === 1) {
+    return `The ${suite} score averages ${known[0]!.samples} samples; at least ${minSamples} are required.`;
+  }
+  return `${counted} of the ${needed} evaluators needed have one of ${suite} with at least ${minSamples} samples.`;
 }
 
 function countsFor(rule: SuiteRule, signers: readonly string[]): (score: Score) => boolean {

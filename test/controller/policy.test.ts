@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   DEFAULT_POLICY,
@@ -181,5 +182,91 @@ describe('evaluators', () => {
 
   test('what others sign, the node itself included, does not count', () => {
     expect(decided(by('self', 1), by('e1', 1), by('e9', 1)).reason).toBe('no_score');
+  });
+});
+
+describe('liars among the evaluators', () => {
+  const T = 0.7;
+  const policy: Policy = {
+    threshold: T,
+    freshnessS: 120,
+    suites: [{ suite: 'alignment', minSamples: 50, signers: 'evaluators' }],
+  };
+  const lie = fc.record({
+    score: fc.double({ min: 0, max: 1, noNaN: true }),
+    samples: fc.integer({ min: 0, max: 1_000_000 }),
+    age: fc.double({ min: -30, max: 1e6, noNaN: true }),
+    isSilent: fc.boolean(),
+  });
+
+  /** f liars and f+1 honest evaluators that all say much the same, one of which may be late. */
+  function verdictOf(
+    lies: readonly (typeof lie extends fc.Arbitrary<infer T> ? T : never)[],
+    honest: readonly number[],
+    lateBy: number,
+  ) {
+    const signers = [...lies.map((_, i) => `liar-${i}`), ...honest.map((_, i) => `honest-${i}`)];
+    const scores = [
+      ...lies.flatMap(({ isSilent, ...said }, i) =>
+        isSilent ? [] : [score({ ...said, signer: `liar-${i}` })],
+      ),
+      ...honest.map((value, i) =>
+        score({ score: value, samples: 50, age: i === 0 ? lateBy : 60, signer: `honest-${i}` }),
+      ),
+    ];
+    return judge(policy, scores, () => signers, NOW);
+  }
+
+  const crowd = (low: number, high: number) =>
+    fc.integer({ min: 1, max: 4 }).chain((f) =>
+      fc.tuple(
+        fc.array(lie, { minLength: f, maxLength: f }),
+        fc.array(fc.double({ min: low, max: high, noNaN: true }), {
+          minLength: f + 1,
+          maxLength: f + 1,
+        }),
+      ),
+    );
+
+  test('f of 2f+1 never cut a node that all honest ones pass', () => {
+    fc.assert(
+      fc.property(crowd(T, 1), ([lies, honest]) => {
+        expect(verdictOf(lies, honest, 60)).toMatchObject({ allowed: true });
+      }),
+    );
+  });
+
+  test('f of 2f+1 never admit a node that no honest one passes', () => {
+    fc.assert(
+      fc.property(crowd(0, T - 1e-9), ([lies, honest]) => {
+        expect(verdictOf(lies, honest, 60).allowed).toBe(false);
+      }),
+    );
+  });
+
+  test('nor is a node cut by its score where an honest one is late as well', () => {
+    fc.assert(
+      fc.property(crowd(T, 1), fc.integer({ min: 121, max: 100_000 }), ([lies, honest], lateBy) => {
+        const { allowed, reason } = verdictOf(lies, honest, lateBy);
+        // Liars that are silent, or say that they are old, leave no fresh majority: that is no
+        // word about the node, and it is called what it is.
+        if (!allowed) expect(reason).toBe('score_too_old');
+        const isFresh = (one: (typeof lies)[number]) =>
+          !one.isSilent && one.samples >= 50 && one.age <= 120;
+        if (lies.some(isFresh)) expect(allowed).toBe(true);
+      }),
+    );
+  });
+
+  test('a word with too few samples is no word', () => {
+    const three = () => ['e1', 'e2', 'e3'];
+    const by = (signer: string, samples: number) => score({ signer, samples });
+    expect(judge(policy, [by('e1', 50), by('e2', 60), by('e3', 1)], three, NOW)).toMatchObject({
+      allowed: true,
+    });
+    expect(judge(policy, [by('e1', 50), by('e2', 2), by('e3', 1)], three, NOW)).toMatchObject({
+      reason: 'too_few_samples',
+      explanation: '1 of the 2 evaluators needed have one of alignment with at least 50 samples.',
+    });
   });
 });
