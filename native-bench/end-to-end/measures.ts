@@ -1,5 +1,5 @@
+import { openDescriptors, residentMemory } from '../../test/lab/process-usage.ts';
 import { quantile } from '../../test/lab/statistics.ts';
-import { openDescriptors, residentMemory } from './process-usage.ts';
 import { during, roundTrips, tcp, udp } from './traffic.ts';
 import { cpuOf, type Path } from './tunnel.ts';
 

@@ -2,10 +2,10 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeMachine, loadNow } from '../../test/lab/machine.ts';
+import { openDescriptors, residentMemory } from '../../test/lab/process-usage.ts';
 import { writeReport } from '../report/write.ts';
 import { pause } from './commands.ts';
 import { meshtun } from './implementations.ts';
-import { openDescriptors, residentMemory } from './process-usage.ts';
 import type { Isolate, SoakResults, SoakSample } from './soak-results.ts';
 import { tcp } from './traffic.ts';
 import { Tunnel } from './tunnel.ts';

@@ -4,10 +4,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type CpuTime, cpuTime } from '../../test/lab/process-usage.ts';
 import { end, pause, run, start } from './commands.ts';
 import type { Implementation } from './implementations.ts';
 import { Link, type LinkEnd } from './link.ts';
-import { type CpuTime, cpuTime } from './process-usage.ts';
 
 const PORT = 51_820;
 const MTU = 1420;
@@ -29,7 +29,7 @@ export function barePath(): Path {
     left: link.left,
     right: link.right,
     processes: [],
-    close: async () => link.close(),
+    close: () => link.close(),
   };
 }
 
@@ -201,7 +201,7 @@ export class Tunnel implements Path {
 
   async close(): Promise<void> {
     await Promise.all(this.running.map((tunnelEnd) => tunnelEnd.close()));
-    this.link.close();
+    await this.link.close();
   }
 }
 

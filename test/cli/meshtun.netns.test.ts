@@ -13,8 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { ended, type Namespace, until, useLab } from '../lab/netns.ts';
+import { ended, type Namespace, until } from '../lab/netns.ts';
 import { requires } from '../lab/requirements.ts';
+import { useLab } from '../lab/use-lab.ts';
 
 const MESHTUN = resolve(import.meta.dirname, '../../bin/meshtun');
 const SOCKETS = '/var/run/wireguard';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
-import { useLab } from '../lab/netns.ts';
 import { requires } from '../lab/requirements.ts';
+import { useLab } from '../lab/use-lab.ts';
 import { Machines } from './machines.ts';
 import { blocksOf, isCommand, pages } from './pages.ts';
 

@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Namespace, until, useLab } from '../lab/netns.ts';
+import { type Namespace, until } from '../lab/netns.ts';
 import { requires } from '../lab/requirements.ts';
+import { useLab } from '../lab/use-lab.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 

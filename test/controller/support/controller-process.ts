@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EpochDocument } from '../../../src/contract/epoch.ts';
+import { openDescriptors, residentMemory } from '../../lab/process-usage.ts';
 import { type Answer, call } from './test-mesh.ts';
 import { TestNode } from './test-node.ts';
 
@@ -118,12 +119,11 @@ export class ControllerProcess {
 
   /** Resident memory, bytes. */
   get resident(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+    return residentMemory(this.pid).now * 2 ** 20;
   }
 
   get openFiles(): number {
-    return readdirSync(`/proc/${this.pid}/fd`).length;
+    return openDescriptors(this.pid);
   }
 
   private async end(ask: (child: ChildProcess) => void): Promise<void> {

@@ -5,8 +5,9 @@ import { EchoSocket } from '../../../src/io/linux/echo-socket.ts';
 import { must, SystemCallError } from '../../../src/io/linux/errno.ts';
 import { inNamespace, openPath } from '../../../src/io/linux/namespace.ts';
 import { syscalls } from '../../../src/io/linux/syscalls.ts';
-import { type Namespace, useLab } from '../../lab/netns.ts';
+import type { Namespace } from '../../lab/netns.ts';
 import { requires } from '../../lab/requirements.ts';
+import { useLab } from '../../lab/use-lab.ts';
 
 requires(
   'linux',

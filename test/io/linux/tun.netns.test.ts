@@ -5,8 +5,9 @@ import { inNamespace, openPath } from '../../../src/io/linux/namespace.ts';
 import { Link } from '../../../src/io/linux/netlink.ts';
 import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
 import { Tun, type TunOptions } from '../../../src/io/linux/tun.ts';
-import { type Namespace, useLab } from '../../lab/netns.ts';
+import type { Namespace } from '../../lab/netns.ts';
 import { requires } from '../../lab/requirements.ts';
+import { useLab } from '../../lab/use-lab.ts';
 
 const ALL = { vnetHeader: true, tcp: true, udp: true };
 

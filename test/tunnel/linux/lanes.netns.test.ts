@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inboundThread, outboundThread } from '../../../src/tunnel/linux/messages.ts';
-import { until, useLab } from '../../lab/netns.ts';
+import { until } from '../../lab/netns.ts';
 import { requires } from '../../lab/requirements.ts';
+import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, privateKey, publicKey, type Side, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { useLab } from '../../lab/netns.ts';
 import { requires } from '../../lab/requirements.ts';
+import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, Site } from './pair.ts';
 
 requires(

@@ -4,8 +4,9 @@ import { must } from '../../../src/io/linux/errno.ts';
 import { inNamespace, openPath } from '../../../src/io/linux/namespace.ts';
 import { syscalls } from '../../../src/io/linux/syscalls.ts';
 import { Tun } from '../../../src/io/linux/tun.ts';
-import { type Namespace, until, useLab } from '../../lab/netns.ts';
+import { type Namespace, until } from '../../lab/netns.ts';
 import { findExecutable, requires } from '../../lab/requirements.ts';
+import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 

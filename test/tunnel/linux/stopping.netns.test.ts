@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { inboundThread, outboundThread } from '../../../src/tunnel/linux/messages.ts';
-import { until, useLab } from '../../lab/netns.ts';
+import { until } from '../../lab/netns.ts';
 import { requires } from '../../lab/requirements.ts';
+import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, type Side, Site } from './pair.ts';
 
 /**
