@@ -31,6 +31,8 @@ export interface TransportAeadOptions {
   readonly log: (message: string) => void;
   /** MESH_AEAD names an implementation to begin with; MESH_CRYPTO=noble forces noble. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Default: `process.arch`. */
+  readonly architecture?: string;
   /** Injected by tests. */
   readonly factories?: Readonly<Record<TransportAeadName, TransportAeadFactory>>;
 }
@@ -114,6 +116,8 @@ function firstChoice(options: TransportAeadOptions): TransportAeadName {
     );
   }
   if (options.prefer !== undefined) return options.prefer;
+  // V8 has the option on x64 only, and prints an error where it is not.
+  if ((options.architecture ?? process.arch) !== 'x64') return 'wasm-simd';
   const v8 = process.versions.v8.split('.').slice(0, 2).join('.');
   return TESTED_V8.includes(v8) ? 'wasm-simd-revec' : 'wasm-simd';
 }

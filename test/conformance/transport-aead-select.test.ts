@@ -24,18 +24,19 @@ function spoilt(
 const throws: TransportAeadFactory = () => {
   throw new Error('no SIMD here');
 };
+const FASTEST = process.arch === 'x64' ? 'wasm-simd-revec' : 'wasm-simd';
 const nothingWrong = { environment: {}, log: (line: string) => expect.unreachable(line) };
 
 describe('the transport AEAD', () => {
   test('is the revectorised kernel where it works, named as such', () => {
     const aead = selectTransportAead(newMemory(), SCRATCH, nothingWrong);
-    expect(aead.name).toBe('wasm-simd-revec');
+    expect(aead.name).toBe(FASTEST);
     expect(selectTransport(nothingWrong).memoryKernel?.(newMemory()).sum(0, 10, 3)).toBe(3);
   });
 
   test.each([
     [{ MESH_CRYPTO: 'noble' }, 'noble'],
-    [{ MESH_CRYPTO: 'node' }, 'wasm-simd-revec'],
+    [{ MESH_CRYPTO: 'node' }, FASTEST],
     [{ MESH_AEAD: 'wasm-simd' }, 'wasm-simd'],
     [{ MESH_AEAD: 'node', MESH_CRYPTO: '' }, 'node'],
     [{ MESH_AEAD: 'node', MESH_CRYPTO: 'noble' }, 'noble'],
@@ -51,6 +52,11 @@ describe('the transport AEAD', () => {
     expect(selectTransport({ ...nothingWrong, prefer }).name).toBe('wasm-simd');
     const environment = { MESH_AEAD: 'node' };
     expect(selectTransport({ ...nothingWrong, prefer, environment }).name).toBe('node');
+  });
+
+  test('is the plain kernel where the processor is no x64', () => {
+    const transport = selectTransport({ ...nothingWrong, architecture: 'arm64' });
+    expect(transport.name).toBe('wasm-simd');
   });
 
   test('an unknown name in the environment is an error that lists the known ones', () => {

@@ -64,7 +64,7 @@ export function compileKernel(variant: KernelVariant): WebAssembly.Module {
       ['--no-wasm-inlining', '--wasm-inlining'],
       ['--no-liftoff', '--liftoff'],
       ['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'],
-      ...(revectorized ? [REVECTORIZE] : []),
+      ...(revectorized && process.arch === 'x64' ? [REVECTORIZE] : []),
     ],
     () => new WebAssembly.Module(bytes),
   );
