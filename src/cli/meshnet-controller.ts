@@ -4,8 +4,10 @@ import { pino } from 'pino';
 import { KeyFileError } from '../contract/key-file.ts';
 import { ControllerStartError, startController } from '../controller/controller.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
+import { announceRestoredIn } from '../controller/restored.ts';
 import { type GivenSettings, SettingsError } from '../controller/settings.ts';
 import { defaultProvider } from '../crypto/select.ts';
+import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -20,7 +22,6 @@ export interface ControllerCommand {
   readonly freshness?: number;
   readonly tunnelPrefix?: string;
   readonly observeOnly?: boolean;
-  readonly restored?: boolean;
   readonly stopWithStdin?: boolean;
 }
 
@@ -31,7 +32,6 @@ export async function runController(options: ControllerCommand): Promise<void> {
     state: options.state,
     listen: options.listen,
     settings: settingsOf(options),
-    restored: options.restored ?? false,
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
     logger: pino(
@@ -80,4 +80,21 @@ function explain(error: unknown, options: ControllerCommand): unknown {
     return new CommandError(EXIT.failed, 'cannot_start', `--state: ${path}: ${code}`);
   }
   return error;
+}
+
+/** `meshnet controller restored`. */
+export async function announce(options: {
+  readonly state: string;
+  readonly json?: boolean;
+}): Promise<void> {
+  const epoch = await announceRestoredIn(options.state, Date.now()).catch((error: unknown) => {
+    if (!(error instanceof ControllerStartError)) throw error;
+    throw new CommandError(EXIT.failed, 'cannot_start', error.message);
+  });
+  const { epoch: number, version } = epoch ?? { epoch: 0, version: 0 };
+  const text =
+    epoch === undefined
+      ? 'there was no epoch yet: nothing to jump ahead of'
+      : `epoch ${number}.${version}: start the controller; nodes enrolled or removed since the backup are forgotten`;
+  print(options, { epoch: number, version }, text);
 }

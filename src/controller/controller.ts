@@ -32,8 +32,6 @@ export interface ControllerOptions {
   readonly settings?: GivenSettings;
   /** PEM. */
   readonly tls?: { readonly key: string; readonly cert: string };
-  /** The database was restored from a backup. */
-  readonly restored?: boolean;
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
   readonly clock?: ControllerClock;
@@ -90,7 +88,6 @@ async function serve(
     crypto,
     random,
     meshId,
-    restored: options.restored ?? false,
     onEpoch: (epoch, committedAt) => {
       options.onEpoch?.(epoch, committedAt);
       streams.publish(epoch);

@@ -7,8 +7,6 @@ import { EpochKeys } from './psk.ts';
 import { reservationMs, type Settings } from './settings.ts';
 import type { NodeRecord, Removal, Store } from './store.ts';
 
-/** How far a restored controller jumps ahead of what its backup knew. */
-const RESTORED_JUMP = 1_000_000;
 /** After a start or an outage, an epoch waits this many report intervals for its members. */
 const INTERVALS_AWAY = 3;
 /** After a commit that failed (the disk is full), ms. */
@@ -23,8 +21,6 @@ export interface GovernorOptions {
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
   readonly meshId: Uint8Array;
-  /** The store was restored from a backup: epochs and versions may have gone on since. */
-  readonly restored?: boolean;
   /** Called right after an epoch's commit is on the disk, at `committedAt` (performance.now()). */
   readonly onEpoch: (epoch: Epoch, committedAt: number) => void;
   readonly onError: (error: unknown) => void;
@@ -68,10 +64,9 @@ export class Governor {
 
   /** Commits the first epoch ever, or waits for the members of the last one to report again. */
   async start(): Promise<void> {
-    const { store, restored } = this.options;
+    const { store } = this.options;
     this.setEpoch(await store.currentEpoch());
     await this.reloadNodes();
-    if (restored) await this.jumpAhead();
     await this.exclusively<unknown>(() => (this.epoch ? this.wait() : this.decide()));
   }
 
@@ -187,19 +182,6 @@ export class Governor {
     this.byKeyId = new Map();
     this.keyIds = new Map();
     for (const node of nodes) this.enrolled(node);
-  }
-
-  /** Nothing that was decided, given out or promised after the backup is decided once more. */
-  private async jumpAhead(): Promise<void> {
-    const { store, clock } = this.options;
-    for (const { id } of await store.openTokens(clock.now())) await store.deleteToken(id);
-    if (this.epoch === undefined) return;
-    const epoch = this.epoch.epoch + RESTORED_JUMP;
-    const version = this.epoch.version + RESTORED_JUMP;
-    const next = { ...this.epoch, epoch, version, startedAt: clock.now(), secret: undefined };
-    if (!(await store.commitEpoch(this.epoch, next))) throw new Error('the store is in use');
-    this.setEpoch(next);
-    await store.scrub();
   }
 
   /** Lets the epoch in force go on until its members have reported again. */

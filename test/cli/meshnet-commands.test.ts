@@ -338,3 +338,19 @@ test('a controller that cannot start names the option at fault', async () => {
   const elsewhere = await meshnet('controller', '--state', state, '--listen', '192.0.2.77:8440');
   expect(elsewhere.err).toContain('--listen 192.0.2.77:8440: EADDRNOTAVAIL');
 });
+
+test('a backup is announced once, before the controller starts', async () => {
+  const state = join(directory, 'backup');
+  const options = { state, listen: { host: '127.0.0.1', port: 0 }, crypto: defaultProvider() };
+  const random = (length: number) => new Uint8Array(randomBytes(length));
+  const original = await startController({ ...options, random });
+  const running = await meshnet('controller', 'restored', '--state', state);
+  expect(running).toMatchObject({ code: 1 });
+  await original.close();
+  const once = await meshnet('controller', 'restored', '--state', state, '--json');
+  expect(json(once.out)).toEqual({ epoch: 1_000_001, version: 1_000_001 });
+  const again = await meshnet('controller', 'restored', '--state', state, '--json');
+  expect(again.out).toBe(once.out);
+  const nowhere = await meshnet('controller', 'restored', '--state', join(directory, 'nothing'));
+  expect(nowhere.err).toContain('there is no such database');
+});

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Epoch } from '../../src/controller/epoch.ts';
+import { announceRestoredIn } from '../../src/controller/restored.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { SimClock, settled } from './support/sim-clock.ts';
 import { call, problemOf, TestMesh } from './support/test-mesh.ts';
@@ -248,7 +249,7 @@ test('a restored controller jumps ahead, voids tokens, breaks no membership by i
   const nodes = await withMembers('ab');
   const token = await mesh.token();
   const before = await mesh.epoch();
-  await mesh.restart({ restored: true }, 10 * MIN);
+  await mesh.restart({}, 10 * MIN, (state) => announceRestoredIn(state, mesh.clock.now()));
   // Nothing of the old epoch is given out: its keys may be known to who was denied since.
   const refused = await mesh.configCall(nodes[0]!);
   expect([refused.status, problemOf(refused).code]).toEqual([503, 'not_ready']);

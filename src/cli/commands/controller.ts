@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander';
 import { hostAndPort } from '../numbers.ts';
-import { controllerState, seconds, share } from './options.ts';
+import { controllerState, json, seconds, share } from './options.ts';
 
 /** `meshnet controller`. */
 export function declareController(program: Command): void {
-  program
+  const controller = program
     .command('controller')
+    .enablePositionalOptions()
     .description('decide every epoch who may stay, and hand out the keys')
     .option('--state <dir>', 'database, key and admin socket', controllerState)
     .addOption(
@@ -19,10 +20,20 @@ export function declareController(program: Command): void {
     .option('--freshness <seconds>', 'oldest score of a member', seconds)
     .option('--tunnel-prefix <prefix>', 'addresses inside the mesh, IPv4')
     .option('--observe-only', 'compute and show verdicts, cut nobody: how to start in production')
-    .option('--restored', 'the database is a backup: let epoch and version jump ahead')
     .option('--stop-with-stdin', 'stop when standard input ends')
     .action(async (options) => {
       const { runController } = await import('../meshnet-controller.ts');
       await runController(options);
+    });
+  controller
+    .command('restored')
+    .description(
+      'say that the state is a backup: epoch and version jump ahead. Before the start, once',
+    )
+    .option('--state <dir>', 'database, key and admin socket', controllerState)
+    .addOption(json())
+    .action(async (options) => {
+      const { announce } = await import('../meshnet-controller.ts');
+      await announce(options);
     });
 }

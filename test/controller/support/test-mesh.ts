@@ -103,8 +103,14 @@ export class TestMesh {
   }
 
   /** Stops and starts again on the same state, as much later as the clock says. */
-  async restart(options: Partial<ControllerOptions> = {}, meanwhile = 0): Promise<void> {
+  /** `offline` is done to the state directory while no controller runs. */
+  async restart(
+    options: Partial<ControllerOptions> = {},
+    meanwhile = 0,
+    offline: (state: string) => Promise<unknown> = async () => {},
+  ): Promise<void> {
     await this.controller.close();
+    await offline(this.state);
     this.clock.early = 0;
     await this.clock.advance(meanwhile);
     await this.open(options);
