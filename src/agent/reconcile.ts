@@ -1,5 +1,6 @@
 import { equalBytes } from '../contract/encoding.ts';
 import type { DeviceChange, PeerChange } from '../tunnel/create-tunnel.ts';
+import { ANYWHERE, acceptableEndpoint } from '../wire/acceptable-endpoint.ts';
 import { parseAddress, parseEndpoint } from '../wire/address-text.ts';
 
 /** What is in force for one peer. */
@@ -60,7 +61,10 @@ function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange
   };
   // An endpoint that the config merely repeats must not undo roaming.
   if (peer.endpoint === null || peer.endpoint === known?.endpoint) return change;
-  return { ...change, endpoint: parseEndpoint(peer.endpoint)! };
+  // What one member claims must not spoil the config of the others: without one it is tried nowhere.
+  const endpoint = parseEndpoint(peer.endpoint);
+  if (endpoint === undefined || !acceptableEndpoint(endpoint, ANYWHERE)) return change;
+  return { ...change, endpoint };
 }
 
 function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {

@@ -1,10 +1,6 @@
 import { isZero } from '../crypto/bytes.ts';
 import { isMaskedX25519 } from '../crypto/x25519-keys.ts';
-import {
-  endpointFault,
-  explainEndpointFault,
-  type LocalFacts,
-} from '../wire/acceptable-endpoint.ts';
+import { ANYWHERE, endpointFault, explainEndpointFault } from '../wire/acceptable-endpoint.ts';
 import { formatEndpoint } from '../wire/address-text.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
@@ -42,29 +38,30 @@ function checkPrefix(field: string, prefix: Prefix): void {
 }
 
 /**
- * An endpoint inside the tunnel is taken nonetheless: whether it is one may change with any other
- * peer's allowed-ips, so it is looked at whenever something is to be sent there.
+ * What is no endpoint anywhere is refused. One inside the tunnel, or the device's own socket, is taken:
+ * whether it is one changes with other peers' allowed-ips and with the machine's addresses, so it is
+ * looked at whenever something is to be sent there.
  */
-function checkEndpoint(field: string, endpoint: Endpoint, local: LocalFacts): void {
+function checkEndpoint(field: string, endpoint: Endpoint): void {
   checkAddress(`${field}.address`, endpoint.address);
   if (endpoint.address.length !== (endpoint.family === 4 ? 4 : 16)) {
     invalid(`${field}.family`, 'the family of its address');
   }
   checkInteger(`${field}.port`, endpoint.port, MAX_U16);
-  const fault = endpointFault(endpoint, local);
-  if (fault !== undefined && fault !== 'routedIntoTunnel') {
+  const fault = endpointFault(endpoint, ANYWHERE);
+  if (fault !== undefined) {
     const text = explainEndpointFault(formatEndpoint(endpoint), fault);
     throw new TunnelError('invalid_argument', `${field}: ${text}`);
   }
 }
 
-function checkPeer(field: string, peer: PeerChange, local: LocalFacts): void {
+function checkPeer(field: string, peer: PeerChange): void {
   checkKey(`${field}.publicKey`, peer.publicKey);
   if (isMaskedX25519(peer.publicKey)) {
     invalid(`${field}.publicKey`, 'a key with bit 255 clear, as X25519 takes it');
   }
   if (peer.presharedKey !== undefined) checkKey(`${field}.presharedKey`, peer.presharedKey);
-  if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint, local);
+  if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint);
   if (peer.persistentKeepalive !== undefined) {
     checkInteger(`${field}.persistentKeepalive`, peer.persistentKeepalive, MAX_U16);
   }
@@ -86,7 +83,7 @@ function checkPeer(field: string, peer: PeerChange, local: LocalFacts): void {
  */
 export function checkChange(
   change: DeviceChange,
-  limits: { requirePsk: boolean; freePeers: number; local: LocalFacts },
+  limits: { requirePsk: boolean; freePeers: number },
   peerOf: (publicKey: Uint8Array) => { generation: number; hasPresharedKey: boolean } | undefined,
 ): void {
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
@@ -98,7 +95,7 @@ export function checkChange(
   let added = 0;
   change.peers?.forEach((peer, i) => {
     const field = `peers[${i}]`;
-    checkPeer(field, peer, limits.local);
+    checkPeer(field, peer);
     if (peer.remove) return;
     const present = change.replacePeers ? undefined : peerOf(peer.publicKey);
     if (present === undefined && peer.updateOnly) return;

@@ -1,7 +1,6 @@
 import { constantTimeEqual, isZero, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { clampX25519 } from '../crypto/x25519-keys.ts';
-import type { LocalFacts } from '../wire/acceptable-endpoint.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import { maskPrefix, type Prefix } from '../wire/prefix.ts';
 import { Barrier } from './barrier.ts';
@@ -25,7 +24,6 @@ export interface ConfigurationOptions {
   readonly clockwork: Clockwork;
   readonly rotation: RotationSettings;
   readonly requirePsk: boolean;
-  readonly local: LocalFacts;
   /** [0, 1). */
   readonly random: () => number;
 }
@@ -44,8 +42,8 @@ export class Configuration {
 
   /** Checks the whole change, then applies it. See `Device.configure`. */
   apply(change: DeviceChange, now: number, done: () => void): void {
-    const { peers, requirePsk, local } = this.options;
-    checkChange(change, { requirePsk, freePeers: peers.free, local }, (key) => peers.get(key));
+    const { peers, requirePsk } = this.options;
+    checkChange(change, { requirePsk, freePeers: peers.free }, (key) => peers.get(key));
     const barrier = new Barrier(done);
     if (change.earliestTime !== undefined) {
       this.options.handshakes.dateFrom(change.earliestTime, now);

@@ -108,7 +108,7 @@ export class Device implements DataPlaneEvents {
     this.handshakes = handshakes;
     this.clockwork = new Clockwork(parts);
     const { clockwork } = this;
-    this.configuration = new Configuration({ ...parts, crypto, clockwork, requirePsk, local });
+    this.configuration = new Configuration({ ...parts, crypto, clockwork, requirePsk });
   }
 
   // ---- configuration ----

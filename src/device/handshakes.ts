@@ -103,14 +103,14 @@ export class Handshakes {
 
   /**
    * Sends an initiation (paper 5.4.2). False if that is not possible now: no identity, no
-   * endpoint or one inside the tunnel, no pre-shared key where one is required.
+   * endpoint or none that anything may be sent to, no pre-shared key where one is required.
    */
   initiate(peer: Peer, isRetry: boolean, now: number): boolean {
     const { crypto, random, plane, indexes, send, requirePsk } = this.options;
     const endpoint = plane.getEndpoint(peer.slot);
     if (this.identity === undefined || peer.staticStatic === undefined) return false;
     if (endpoint === undefined || (requirePsk && !peer.hasPresharedKey)) return false;
-    if (!this.mayAnswer(endpoint)) {
+    if (!acceptableEndpoint(endpoint, this.options.local)) {
       this.options.reject('endpointUnacceptable');
       return false;
     }
@@ -333,9 +333,9 @@ export class Handshakes {
     return undefined;
   }
 
-  /** Whether something may be sent to where a message came from, or to an endpoint in use. */
-  private mayAnswer(endpoint: Endpoint): boolean {
-    return acceptableEndpoint(endpoint, arrivedFrom(endpoint, this.options.local));
+  /** Whether something may be sent to where a message came from. */
+  private mayAnswer(source: Endpoint): boolean {
+    return acceptableEndpoint(source, arrivedFrom(source, this.options.local));
   }
 
   private consumeCookieReply(message: Uint8Array, now: number): RejectReason | undefined {

@@ -68,6 +68,20 @@ test('key, PSK, generation and address of a peer always come together', () => {
   }
 });
 
+test('an endpoint that is none spoils nothing but the way to whoever claims it', () => {
+  for (const endpoint of [
+    '255.255.255.255:1',
+    '224.0.0.1:1',
+    '0.0.0.0:1',
+    '[::]:1',
+    '[fe80::1]:1',
+  ]) {
+    const [only] = reconcile(undefined, peers(peer('a', { endpoint })))!.peers!;
+    expect(only).toMatchObject({ publicKey: bytes(97), presharedKey: bytes(1) });
+    expect('endpoint' in only!, endpoint).toBe(false);
+  }
+});
+
 test('whatever the two peer lists are, the device ends with the second one', async () => {
   const list = fc
     .uniqueArray(

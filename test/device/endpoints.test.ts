@@ -135,3 +135,17 @@ test.each([
   expect(change).toThrow(/^peers\[0\]\.endpoint: /);
   expect(a.peer(b)).toBeUndefined();
 });
+
+test('nothing is sent to the own socket or to a broadcast address of an own network', () => {
+  const own = { address: Uint8Array.of(192, 0, 2, 1), length: 24 };
+  const machine = simulation.addNode({ localAddresses: () => [own] });
+  machine.core.port = 51820;
+  machine.onSent = (_, to) => sentTo.push(formatEndpoint(to));
+  for (const endpoint of ['192.0.2.1:51820', '127.0.0.1:51820', '192.0.2.255:51820']) {
+    machine.configure({ peers: [b.asPeer({ endpoint: at(endpoint) })] });
+    machine.sendTo(b, Uint8Array.of(1));
+    simulation.runFor(20_000);
+  }
+  expect(sentTo).toEqual([]);
+  expect(machine.drops.endpointUnacceptable).toBeGreaterThan(2);
+});

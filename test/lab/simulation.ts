@@ -141,6 +141,7 @@ export interface NodeOptions {
   /** How fast this node's monotonic clock runs: 1.01 gains 10 ms in a second. */
   readonly clockRate: number;
   readonly maxPeers: number;
+  readonly localAddresses: () => readonly Prefix[];
   readonly onHandshake: (publicKey: Uint8Array, generation: number) => void;
 }
 
@@ -307,6 +308,7 @@ export class SimulatedNode {
       wallClock: () => 1_700_000_000_000 + simulation.now + this.clockSkew,
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
       ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
+      ...(options.localAddresses === undefined ? {} : { localAddresses: options.localAddresses }),
       ...(options.onHandshake === undefined ? {} : { onHandshake: options.onHandshake }),
       output: {
         sendDatagram: (datagram, endpoint) => {
