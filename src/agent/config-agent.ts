@@ -124,7 +124,7 @@ export class ConfigAgent {
       emit({ event: 'ignored', what: 'config', reason: judged.ignored, detail: judged.detail });
       return false;
     }
-    client.learnTime(judged.config.document.issued_at, answer.sentAtWall);
+    client.learnTime(judged.config.document.issued_at);
     for (const node of judged.refusedPeers) {
       counters.add('peers_refused_key_changed');
       emit({ event: 'key_changed', node });

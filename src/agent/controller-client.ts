@@ -1,3 +1,4 @@
+import { type BenchmarkAnswer, benchmarkAnswerSchema } from '../contract/benchmark.ts';
 import { toBase64Url } from '../contract/encoding.ts';
 import type { EnrolmentRequest } from '../contract/enrolment.ts';
 import type { Envelope } from '../contract/envelope.ts';
@@ -7,6 +8,9 @@ import {
   signRequest,
   splitTarget,
 } from '../contract/http-signature.ts';
+import { printable } from '../contract/printable.ts';
+import { envelopeHash, openReceipt, type Receipt, requestHash } from '../contract/receipt.ts';
+import { violation } from '../contract/schema.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { AgentClock } from './clock.ts';
 
@@ -18,31 +22,31 @@ export class CallError extends Error {
   readonly status: number;
   /** Problem code, or `unreachable`, `timeout`, `unexpected_answer`. */
   readonly code: string;
-  /** Members of the problem document that a caller may need. */
-  readonly last: number | undefined;
-  readonly serverTime: number | undefined;
+  /** What came, unverified; undefined if it was not JSON. Only a receipt in it may be relied on. */
+  readonly answer: unknown;
+  /** What the controller signed about the request, verified. */
+  readonly receipt: Receipt | undefined;
 
   constructor(
     status: number,
     code: string,
     message: string,
-    details: { last?: number | undefined; serverTime?: number | undefined } = {},
+    { answer, receipt }: { readonly answer?: unknown; readonly receipt?: Receipt } = {},
   ) {
     super(message);
     this.name = 'CallError';
     this.status = status;
     this.code = code;
-    this.last = details.last;
-    this.serverTime = details.serverTime;
+    this.answer = answer;
+    this.receipt = receipt;
   }
 }
 
 /** What the answer to a signed request must fit. */
 interface Sent {
   readonly nonce: string;
-  /** Boot clock (s) and wall clock (ms) just before the request was sent. */
+  /** Boot clock (s) just before the request was sent. */
   readonly sentAt: number;
-  readonly sentAtWall: number;
 }
 
 /** An answered config request. */
@@ -69,8 +73,9 @@ const MAX_ANSWER_BYTES = 16_000_000;
 export class ControllerClient {
   private readonly options: ControllerClientOptions;
   private readonly base: URL;
-  /** Controller's wall clock minus ours, ms. */
-  private clockOffset = 0;
+  private meshId: Uint8Array | undefined;
+  /** The newest time that the controller signed for us, and when that came (boot clock, s). */
+  private verified: { readonly time: number; readonly at: number } | undefined;
 
   constructor(options: ControllerClientOptions) {
     this.options = options;
@@ -80,14 +85,24 @@ export class ControllerClient {
     }
   }
 
-  /** Wall clock as the controller has it, ms since 1970. */
-  controllerTime(): number {
-    return Math.round(this.options.clock.wall() + this.clockOffset);
+  /** The mesh whose controller is believed. Before this, no receipt is. */
+  belongTo(meshId: Uint8Array): void {
+    this.meshId = meshId;
   }
 
-  /** `time`: the controller's wall clock when it answered a request sent at `sentAtWall` (ours). */
-  learnTime(time: number, sentAtWall: number): void {
-    this.clockOffset = time - (sentAtWall + this.options.clock.wall()) / 2;
+  /**
+   * Controller's wall clock, ms since 1970: what it signed last and what has passed since on the boot
+   * clock, so never ahead of it. This machine's own wall clock while it has signed nothing.
+   */
+  controllerTime(): number {
+    const { clock } = this.options;
+    if (this.verified === undefined) return Math.round(clock.wall());
+    return Math.round(this.verified.time + (clock.boot() - this.verified.at) * 1000);
+  }
+
+  /** `time`: the controller's wall clock, ms, out of a signed answer to a request of ours. */
+  learnTime(time: number): void {
+    this.verified = { time, at: this.options.clock.boot() };
   }
 
   newNonce(): string {
@@ -99,8 +114,30 @@ export class ControllerClient {
     return parse(await this.post('/v1/nodes', body));
   }
 
+  /**
+   * Delivers a score. A success is one only with the answer of a controller in it: whatever else
+   * says 2xx (a captive portal, a proxy) has taken nothing.
+   */
   async postBenchmark(nodeId: string, envelope: Envelope): Promise<void> {
-    await this.post(`/v1/benchmarks/${nodeId}`, envelope);
+    const hash = envelopeHash(this.options.crypto, envelope);
+    let body: unknown;
+    try {
+      body = parse(await this.post(`/v1/benchmarks/${nodeId}`, envelope));
+    } catch (error) {
+      throw error instanceof CallError ? this.withReceipt(error, hash) : error;
+    }
+    const receipt = this.receiptIn(body, hash);
+    if (receipt?.code === 'accepted') {
+      this.learnTime(receipt.server_time);
+      return;
+    }
+    // A controller of the version before signs none; its answer has this shape.
+    const bad = violation(benchmarkAnswerSchema, body);
+    const isOther = bad === undefined && (body as BenchmarkAnswer).node_id !== nodeId;
+    if (bad || isOther || receipt) {
+      const what = 'a success without the answer of a controller; is there a proxy on the way?';
+      throw new CallError(0, 'unexpected_answer', what);
+    }
   }
 
   /** `etag`: of the config in force; with it the answer may be 304. */
@@ -161,8 +198,8 @@ export class ControllerClient {
   }
 
   /**
-   * A signed GET. If the controller finds our wall clock off, its time comes with the 401: it is
-   * believed for one retry, because nothing but `created` of that retry hangs on it.
+   * A signed GET. If the controller finds our clock off, its signed time comes with the 401, and the
+   * request is made once more.
    */
   private async signed<T>(
     target: string,
@@ -174,7 +211,7 @@ export class ControllerClient {
     const { clock, crypto } = this.options;
     const url = this.url(target);
     for (let attempt = 0; ; attempt++) {
-      const sent = { nonce: this.newNonce(), sentAt: clock.boot(), sentAtWall: clock.wall() };
+      const sent = { nonce: this.newNonce(), sentAt: clock.boot() };
       const request = {
         method: 'GET',
         authority: url.host,
@@ -188,9 +225,10 @@ export class ControllerClient {
       try {
         return await run(url, { headers: { ...headers, ...signature } }, sent);
       } catch (error) {
-        const skewed = error instanceof CallError && error.code === 'signature_expired';
-        if (!skewed || error.serverTime === undefined || attempt > 0) throw error;
-        this.learnTime(error.serverTime, sent.sentAtWall);
+        if (!(error instanceof CallError)) throw error;
+        const receipt = this.receiptIn(error.answer, requestHash(crypto, signature.signature!));
+        if (receipt?.code !== 'signature_expired' || attempt > 0) throw error;
+        this.learnTime(receipt.server_time);
       }
     }
   }
@@ -205,6 +243,17 @@ export class ControllerClient {
     return this.timed(never, async (signal) =>
       limitedText(await this.send(this.url(target), { ...init, signal })),
     );
+  }
+
+  private receiptIn(answer: unknown, request: Uint8Array): Receipt | undefined {
+    if (this.meshId === undefined) return undefined;
+    return openReceipt(this.options.crypto, this.meshId, request, answer);
+  }
+
+  private withReceipt(error: CallError, request: Uint8Array): CallError {
+    const receipt = this.receiptIn(error.answer, request);
+    if (receipt === undefined) return error;
+    return new CallError(error.status, receipt.code, error.message, { receipt });
   }
 
   private url(target: string): URL {
@@ -275,14 +324,11 @@ async function problemOf(response: Response): Promise<CallError> {
   const fallback = `the controller answered ${response.status}`;
   try {
     const value = JSON.parse(await limitedText(response)) as Record<string, unknown>;
-    const code = typeof value.code === 'string' ? value.code.slice(0, 64) : 'unexpected_answer';
+    const isCode = typeof value.code === 'string' && /^[a-z_]{1,64}$/.test(value.code);
+    const code = isCode ? (value.code as string) : 'unexpected_answer';
     const text = [value.title, value.detail].filter((part) => typeof part === 'string').join(': ');
-    return new CallError(response.status, code, text.slice(0, 500) || fallback, {
-      last: Number.isSafeInteger(value.last) ? (value.last as number) : undefined,
-      serverTime: Number.isSafeInteger(value.server_time)
-        ? (value.server_time as number)
-        : undefined,
-    });
+    const message = printable(text.slice(0, 500)) || fallback;
+    return new CallError(response.status, code, message, { answer: value });
   } catch {
     return new CallError(response.status, 'unexpected_answer', fallback);
   }

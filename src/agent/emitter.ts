@@ -82,12 +82,11 @@ export class Emitter {
     const backoff = new Backoff(FIRST_RETRY_MS, intervalMs / DELIVERY_ATTEMPTS, random);
     const suite = measurement.suite ?? this.options.suite;
     const { score } = measurement;
-    let notBefore = 0;
+    let sequence: number | undefined;
     for (let attempt = 1; ; attempt++) {
-      const document = await this.document(measurement, suite, notBefore);
+      const document = await this.document(measurement, suite, sequence);
       const { signingSeed, crypto } = this.options;
       const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.benchmark, document);
-      const sentAtWall = clock.wall();
       try {
         await client.postBenchmark(nodeId, envelope);
         counters.add('scores_delivered');
@@ -95,10 +94,12 @@ export class Emitter {
         return;
       } catch (error) {
         if (!(error instanceof CallError) || attempt >= DELIVERY_ATTEMPTS) throw error;
-        if (error.code === 'sequence_replayed' && error.last !== undefined) {
-          notBefore = error.last + 1; // our file is older than what the controller remembers
-        } else if (error.code === 'observed_in_future' && error.serverTime !== undefined) {
-          client.learnTime(error.serverTime, sentAtWall);
+        // Only what the controller signed about this very score is kept or dated by.
+        const { receipt } = error;
+        if (receipt?.code.startsWith('sequence_') && receipt.last !== null) {
+          sequence = receipt.last + 1; // it remembers others than we do, or was told to forget
+        } else if (receipt?.code === 'observed_in_future') {
+          client.learnTime(receipt.server_time);
           await this.forgetFutureObservation();
         } else if (error.status !== 0 && error.status !== 429 && error.status < 500) {
           throw error; // said again it would be wrong again
@@ -109,11 +110,11 @@ export class Emitter {
     }
   }
 
-  /** The next document; its sequence is on the disk before it is used. */
+  /** The next document; its sequence (the next one, if not given) is on the disk before it is used. */
   private async document(
     measurement: Measurement,
     suite: string,
-    notBefore: number,
+    sequence: number | undefined,
   ): Promise<BenchmarkDocument> {
     const { state, client, meshId, nodeId } = this.options;
     const { sequences, observed_at } = state.readEmitter();
@@ -126,7 +127,7 @@ export class Emitter {
       score: measurement.score,
       samples: measurement.samples ?? this.options.samples,
       observed_at: Math.max(observed_at, client.controllerTime()),
-      sequence: Math.max(last + 1, notBefore),
+      sequence: sequence ?? last + 1,
     };
     await state.writeEmitter({
       sequences: { ...sequences, [suite]: document.sequence },

@@ -108,6 +108,7 @@ async function startLocked(
   const enrolment = await enrolled(options, surroundings, client, keys, state, signal);
   rememberController(options.stateDirectory, options.controllerUrl);
   const identity = ownIdentity(crypto, enrolment, keys);
+  client.belongTo(identity.meshId);
   const counters = new Counters();
 
   const backend = await openedBackend(options, surroundings, enrolment, keys, state);

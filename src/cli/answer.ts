@@ -1,3 +1,4 @@
+import { printable, printableJson } from '../contract/printable.ts';
 import type { AdminTarget } from './admin-client.ts';
 
 /** Options of every command that asks the controller. */
@@ -7,5 +8,7 @@ export interface AdminOptions extends AdminTarget {
 
 /** Prints what a command found out: for people, or as JSON. */
 export function print(options: { readonly json?: boolean }, value: unknown, text: string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(value) : text}\n`);
+  process.stdout.write(
+    `${options.json ? printableJson(JSON.stringify(value)) : printable(text)}\n`,
+  );
 }

@@ -8,6 +8,7 @@ import { readKnownController } from '../agent/known-controller.ts';
 import { type NodeOptions, startNode } from '../agent/node.ts';
 import { commandSource, gaussianSource, type ScoreSource } from '../agent/score-source.ts';
 import { isNodeId } from '../contract/ids.ts';
+import { printable, printableJson } from '../contract/printable.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { defaultTransport } from '../crypto/transport-select.ts';
 import { DirectoryError } from '../ground/directory.ts';
@@ -54,7 +55,9 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
       `${options.json ? JSON.stringify({ at: Date.now(), event: 'output_dropped', dropped }) : `${dropped} lines were dropped: nobody read them`}\n`,
   });
   const emit = (event: AgentEvent): void => {
-    const line = options.json ? JSON.stringify({ at: Date.now(), ...event }) : describeEvent(event);
+    const line = options.json
+      ? printableJson(JSON.stringify({ at: Date.now(), ...event }))
+      : printable(describeEvent(event));
     output.write(`${line}\n`);
   };
   if (options.name !== undefined && !isNodeId(options.name)) {

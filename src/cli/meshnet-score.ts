@@ -43,15 +43,17 @@ export async function score(nodeId: string, value: number, options: ScoreOptions
   const clock = systemClock;
   const events: AgentEvent[] = [];
   const memory = memoryBeside(options.key, nodeId);
+  const client = new ControllerClient({
+    fetch,
+    clock,
+    crypto,
+    random,
+    url: options.controller,
+    timeoutMs: CALL_TIMEOUT_MS,
+  });
+  client.belongTo(meshId);
   const emitter = new Emitter({
-    client: new ControllerClient({
-      fetch,
-      clock,
-      crypto,
-      random,
-      url: options.controller,
-      timeoutMs: CALL_TIMEOUT_MS,
-    }),
+    client,
     source: async () => ({ score: value }),
     state: memory,
     meshId,

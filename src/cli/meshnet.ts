@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { printable, printableJson } from '../contract/printable.ts';
 import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareEpoch } from './commands/epoch.ts';
@@ -48,7 +49,9 @@ export async function main(parameters: readonly string[]): Promise<number> {
     const wantsJson = parameters.includes('--json');
     const { code, message, exitCode } = describe(error);
     process.stderr.write(
-      wantsJson ? `${JSON.stringify({ error: { code, message } })}\n` : `meshnet: ${message}\n`,
+      wantsJson
+        ? `${printableJson(JSON.stringify({ error: { code, message } }))}\n`
+        : `meshnet: ${printable(message)}\n`,
     );
     return exitCode;
   }

@@ -1,3 +1,4 @@
+import { type Envelope, envelopeSchema } from './envelope.ts';
 import { bytes32Field, counterField, nodeIdField, suiteField, timeField } from './fields.ts';
 import type { Schema } from './schema.ts';
 
@@ -60,6 +61,9 @@ export interface BenchmarkAnswer {
   readonly sequence: number;
   /** Controller's wall clock at receipt, ms since 1970. */
   readonly received_at: number;
+  /** Of protocol 1 on; a controller before that has none. */
+  readonly receipt?: Envelope;
+  readonly controller_key?: string;
 }
 
 export const benchmarkAnswerSchema = {
@@ -71,5 +75,7 @@ export const benchmarkAnswerSchema = {
     suite: suiteField,
     sequence: counterField,
     received_at: timeField,
+    receipt: envelopeSchema,
+    controller_key: bytes32Field,
   },
 } as const satisfies Schema;

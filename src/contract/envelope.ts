@@ -30,6 +30,7 @@ export const PAYLOAD_TYPES = {
   benchmark: 'application/vnd.aligned-meshnet.benchmark.v1+json',
   config: 'application/vnd.aligned-meshnet.config.v1+json',
   streamEvent: 'application/vnd.aligned-meshnet.stream-event.v1+json',
+  receipt: 'application/vnd.aligned-meshnet.receipt.v1+json',
 } as const;
 
 export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];

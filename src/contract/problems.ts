@@ -76,11 +76,14 @@ export interface Problem {
   readonly server_time?: number;
   /** The last accepted sequence: with `sequence_replayed` and `sequence_too_far`. */
   readonly last?: number;
+  /** See receipt.ts: what a program may rely on, where the request itself was signed. */
+  readonly receipt?: object;
+  readonly controller_key?: string;
 }
 
 export type ProblemDetails = Pick<
   Problem,
-  'detail' | 'field' | 'expected' | 'server_time' | 'last'
+  'detail' | 'field' | 'expected' | 'server_time' | 'last' | 'receipt' | 'controller_key'
 >;
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';

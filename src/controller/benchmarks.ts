@@ -7,9 +7,11 @@ import { toBase64 } from '../contract/encoding.ts';
 import { PAYLOAD_TYPES, readEnvelope, verifiedSigner } from '../contract/envelope.ts';
 import { signingKeyId } from '../contract/ids.ts';
 import { accepted, type Checked, rejected } from '../contract/problems.ts';
+import { envelopeHash } from '../contract/receipt.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import type { Governor } from './governor.ts';
+import type { Receipts } from './receipts.ts';
 import type { Settings } from './settings.ts';
 import type { Store } from './store.ts';
 
@@ -30,6 +32,7 @@ export interface BenchmarksOptions {
   readonly clock: ControllerClock;
   readonly crypto: CryptoProvider;
   readonly meshId: Uint8Array;
+  readonly receipts: Receipts;
 }
 
 /** Takes scores: signed by whom the policy accepts, fresh, in sequence. */
@@ -46,7 +49,7 @@ export class Benchmarks {
 
   /** `nodeId`: of the path. `body`: an envelope, unchecked. */
   async take(nodeId: string, body: unknown): Promise<Checked<BenchmarkAnswer>> {
-    const { store, governor, settings, clock, crypto, meshId } = this.options;
+    const { store, governor, settings, clock, crypto, meshId, receipts } = this.options;
     const read = readEnvelope<BenchmarkDocument>(body, PAYLOAD_TYPES.benchmark, benchmarkSchema);
     if (!read.ok) return read;
     const { document, envelope } = read.value;
@@ -79,11 +82,13 @@ export class Benchmarks {
       });
     }
     const receivedAt = clock.now();
+    const hash = envelopeHash(crypto, envelope);
     if (document.observed_at > receivedAt + MAX_AHEAD) {
       return rejected('observed_in_future', {
         field: 'observed_at',
         expected: `at most ${MAX_AHEAD / 1000} s ahead of the server's time`,
         server_time: receivedAt,
+        ...receipts.sign(hash, 'observed_in_future'),
       });
     }
     const { suite, sequence } = document;
@@ -108,12 +113,14 @@ export class Benchmarks {
       const { reason } = outcome;
       if (reason === 'unknown_node') return rejected(reason, { field: 'node_id' });
       const [field, expected] = EXPECTED[reason];
-      return rejected(reason, { field, expected, last: outcome.last });
+      const { last } = outcome;
+      return rejected(reason, { field, expected, last, ...receipts.sign(hash, reason, last) });
     }
     this.charge(series, receivedAt); // only now: replays of a node's scores must not cost it
     this.accepted++;
     governor.reported(nodeId);
-    return accepted({ node_id: nodeId, suite, sequence, received_at: receivedAt });
+    const answer = { node_id: nodeId, suite, sequence, received_at: receivedAt };
+    return accepted({ ...answer, ...receipts.sign(hash, 'accepted') });
   }
 
   private get interval(): number {

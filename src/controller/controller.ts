@@ -12,6 +12,7 @@ import { Enrolments } from './enrolments.ts';
 import { type Epoch, membersOf } from './epoch.ts';
 import { epochDocument } from './epoch-document.ts';
 import { Governor } from './governor.ts';
+import { Receipts } from './receipts.ts';
 import { RequestAuth } from './request-auth.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { nodeRoutes } from './routes/nodes.ts';
@@ -104,14 +105,15 @@ async function serve(
     onError: (error) => logger.error({ err: error }, 'deciding an epoch failed'),
   });
   const common = { store, governor, settings, clock, crypto, meshId };
+  const receipts = new Receipts({ crypto, clock, meshId, signingSeed });
   const services: Services = {
     meshId,
     settings,
     clock,
     store,
     governor,
-    auth: new RequestAuth(crypto, clock),
-    benchmarks: new Benchmarks(common),
+    auth: new RequestAuth(crypto, clock, receipts),
+    benchmarks: new Benchmarks({ ...common, receipts }),
     enrolments: new Enrolments({ ...common, random, signingSeed }),
     configs: new ConfigBuilder({ governor, settings, clock, crypto, meshId, signingSeed }),
     streams,

@@ -5,8 +5,10 @@ import {
   signatureIsValid,
 } from '../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../contract/problems.ts';
+import { requestHash } from '../contract/receipt.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
+import type { Receipts } from './receipts.ts';
 import type { NodeRecord } from './store.ts';
 
 /** A signature is good for this long either side of the server's clock, ms. */
@@ -25,6 +27,7 @@ type Nonces = Map<string, Set<string>>;
 export class RequestAuth {
   private readonly crypto: CryptoProvider;
   private readonly clock: ControllerClock;
+  private readonly receipts: Receipts;
   /**
    * Nonces are remembered in memory only. What was signed up to the second of the start may have
    * been used before it, so it is refused: the 401 tells the time, and the node signs again.
@@ -34,8 +37,9 @@ export class RequestAuth {
   private previous: Nonces = new Map();
   private generation: number;
 
-  constructor(crypto: CryptoProvider, clock: ControllerClock) {
+  constructor(crypto: CryptoProvider, clock: ControllerClock, receipts: Receipts) {
     this.crypto = crypto;
+    this.receipts = receipts;
     this.clock = clock;
     this.startedAt = clock.now();
     this.generation = this.startedAt;
@@ -62,7 +66,12 @@ export class RequestAuth {
     const isBeforeStart = created <= Math.floor(this.startedAt / 1000);
     if (isBeforeStart || Math.abs(created * 1000 - now) > MAX_SKEW) {
       const expected = `within ${MAX_SKEW / 1000} s of the server's time, and after its start`;
-      return rejected('signature_expired', { field: 'created', expected });
+      const hash = requestHash(this.crypto, String(headers.signature));
+      return rejected('signature_expired', {
+        field: 'created',
+        expected,
+        ...this.receipts.sign(hash, 'signature_expired'),
+      });
     }
     this.turn(now);
     if (this.current.get(keyid)?.has(nonce) || this.previous.get(keyid)?.has(nonce)) {

@@ -6,16 +6,21 @@ import type { AgentEvent } from '../../src/agent/events.ts';
 import type { NodeState } from '../../src/agent/node-state.ts';
 import { ScoreError, type ScoreSource } from '../../src/agent/score-source.ts';
 import type { BenchmarkDocument } from '../../src/contract/benchmark.ts';
+import { toBase64 } from '../../src/contract/encoding.ts';
 import type { Envelope } from '../../src/contract/envelope.ts';
+import { controllerFingerprint } from '../../src/contract/ids.ts';
+import { envelopeHash, signReceipt } from '../../src/contract/receipt.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 import { memoryState } from '../lab/memory-state.ts';
 import { crypto } from './support/rig.ts';
 
 let clock: SimClock;
+const controller = new Uint8Array(32).fill(9);
+const meshId = controllerFingerprint(crypto, crypto.ed25519Public(controller));
 let state: NodeState;
 /** Every document that was posted, and what is answered to the next ones. */
 let posted: BenchmarkDocument[];
-let answers: (() => Response)[];
+let answers: ((envelope: Envelope) => Response)[];
 let events: AgentEvent[];
 
 beforeEach(() => {
@@ -29,9 +34,10 @@ beforeEach(() => {
 function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
   const client = new ControllerClient({
     fetch: async (_url, init) => {
-      const { payload } = JSON.parse(String(init.body)) as Envelope;
-      posted.push(JSON.parse(Buffer.from(payload, 'base64').toString()));
-      return answers.shift()?.() ?? Response.json({}, { status: 202 });
+      const envelope = JSON.parse(String(init.body)) as Envelope;
+      posted.push(JSON.parse(Buffer.from(envelope.payload, 'base64').toString()));
+      const answer = answers.shift();
+      return answer?.(envelope) ?? Response.json(receipt(envelope, 'accepted'), { status: 202 });
     },
     clock,
     crypto,
@@ -39,11 +45,12 @@ function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
     url: 'http://controller.test',
     timeoutMs: 5000,
   });
+  client.belongTo(meshId);
   return new Emitter({
     client,
     source,
     state: state,
-    meshId: new Uint8Array(32),
+    meshId,
     nodeId: 'node-a',
     signingSeed: new Uint8Array(32).fill(1),
     clock,
@@ -57,10 +64,22 @@ function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
   });
 }
 
+/** What the controller signs about a score, or `seed` in its place. */
+function receipt(envelope: Envelope, code: string, last: number | null = null, seed = controller) {
+  return signReceipt(crypto, seed, {
+    mesh_id: toBase64(meshId),
+    request: toBase64(envelopeHash(crypto, envelope)),
+    code,
+    last,
+    server_time: clock.trueWall(),
+  });
+}
+
+/** `signed`: what is in the answer besides the plain, unsigned words. */
 const refuse =
-  (status: number, code: string, details: object = {}) =>
-  () =>
-    Response.json({ code, title: code, ...details }, { status });
+  (status: number, code: string, plain: object = {}, signed?: (envelope: Envelope) => object) =>
+  (envelope: Envelope) =>
+    Response.json({ code, title: code, ...plain, ...signed?.(envelope) }, { status });
 
 async function during(seconds: number, one = emitter()): Promise<void> {
   const stop = new AbortController();
@@ -86,18 +105,86 @@ test('the sequence goes on after a restart, also after one that was never answer
 });
 
 test('a node that lost its memory learns the sequence from the refusal', async () => {
-  answers = [refuse(409, 'sequence_replayed', { last: 71 })];
+  answers = [refuse(409, 'sequence_replayed', {}, (one) => receipt(one, 'sequence_replayed', 71))];
   await during(5);
   expect(posted.map(({ sequence }) => sequence)).toEqual([1, 72]);
   expect(events).toMatchObject([{ event: 'score', sequence: 72 }]);
 });
 
-test('a clock that is fast is corrected by the refusal', async () => {
+test('a sequence that is too far ahead is taken back, so that a reset at the controller mends it', async () => {
+  await state.writeEmitter({ sequences: { alignment: 9e15 }, observed_at: 0 });
+  answers = [refuse(409, 'sequence_too_far', {}, (one) => receipt(one, 'sequence_too_far', 0))];
+  await during(5);
+  expect(posted.map(({ sequence }) => sequence)).toEqual([9e15 + 1, 1]);
+});
+
+test.each([
+  ['not signed at all', () => ({})],
+  [
+    'signed by somebody else',
+    (one: Envelope) => receipt(one, 'sequence_replayed', 9e15, new Uint8Array(32).fill(3)),
+  ],
+  [
+    'signed about another score',
+    (one: Envelope) =>
+      receipt({ ...one, payload: toBase64(Buffer.from('{}')) }, 'sequence_replayed', 9e15),
+  ],
+])('a sequence in an answer that is %s is kept nowhere', async (_what, signed) => {
+  answers = [refuse(409, 'sequence_replayed', { last: 9e15 }, signed)];
+  await during(15);
+  expect(posted.map(({ sequence }) => sequence)).toEqual([1, 2]);
+  expect(state.readEmitter().sequences).toEqual({ alignment: 2 });
+});
+
+test('a clock that is fast is corrected by what the controller signed', async () => {
   clock.wallError = 600_000;
-  answers = [refuse(422, 'observed_in_future', { server_time: clock.trueWall() })];
+  const signed = (one: Envelope) => receipt(one, 'observed_in_future');
+  answers = [refuse(422, 'observed_in_future', {}, signed)];
   await during(5);
   expect(posted).toHaveLength(2);
   expect(Math.abs(posted[1]!.observed_at - clock.trueWall())).toBeLessThan(6000);
+});
+
+test('a time that nobody signed dates nothing', async () => {
+  answers = [refuse(422, 'observed_in_future', { server_time: clock.trueWall() + 9e9 })];
+  await during(15);
+  for (const one of posted) expect(one.observed_at).toBeLessThanOrEqual(clock.trueWall());
+});
+
+test('once the controller has signed a time, the wall clock is asked no more', async () => {
+  const one = emitter();
+  await during(5, one);
+  clock.wallError = 86_400_000;
+  await during(25, one);
+  expect(posted).toHaveLength(4);
+  for (const one of posted) expect(one.observed_at).toBeLessThanOrEqual(clock.trueWall());
+});
+
+test.each([
+  ['a captive portal', () => new Response('<html>welcome</html>', { status: 200 })],
+  ['an empty answer', () => new Response(null, { status: 204 })],
+  ['some JSON', () => Response.json({ ok: true }, { status: 202 })],
+  [
+    'the receipt of another score',
+    (one: Envelope) =>
+      Response.json(receipt({ ...one, payload: toBase64(Buffer.from('{}')) }, 'accepted')),
+  ],
+])('%s that says 2xx has accepted nothing', async (_what, answer) => {
+  answers = [answer, answer, answer];
+  await during(5);
+  expect(events).toMatchObject([{ event: 'score_failed', code: 'unexpected_answer' }]);
+});
+
+test('a controller of the version before is taken at its word', async () => {
+  answers = [
+    () => {
+      const { suite, sequence } = posted.at(-1)!;
+      const body = { node_id: 'node-a', suite, sequence, received_at: clock.trueWall() };
+      return Response.json(body, { status: 202 });
+    },
+  ];
+  await during(5);
+  expect(events).toMatchObject([{ event: 'score', sequence: 1 }]);
 });
 
 test('observations never step back in time', async () => {

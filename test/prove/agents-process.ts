@@ -9,6 +9,7 @@ import type { AgentEvent } from '../../src/agent/events.ts';
 import { Membership } from '../../src/agent/membership.ts';
 import type { NodeKeys } from '../../src/agent/node-keys.ts';
 import { type BenchmarkDocument, DEFAULT_SUITE } from '../../src/contract/benchmark.ts';
+import { fromBase64 } from '../../src/contract/encoding.ts';
 import { PAYLOAD_TYPES, signEnvelope } from '../../src/contract/envelope.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
@@ -111,6 +112,7 @@ class SimulatedAgent {
       stop.signal,
     );
     this.meshId = enrolment.mesh_id;
+    client.belongTo(fromBase64(enrolment.mesh_id, 32)!);
     await this.score(0.9);
     const state = memoryState();
     const emit = (event: AgentEvent) => this.heard(event);

@@ -10,6 +10,12 @@ import {
 } from '../../../src/contract/http-signature.ts';
 import { compareNodeIds, controllerFingerprint } from '../../../src/contract/ids.ts';
 import { type KeyRecord, signKeyRecord } from '../../../src/contract/key-record.ts';
+import {
+  envelopeHash,
+  requestHash,
+  type SignedReceipt,
+  signReceipt,
+} from '../../../src/contract/receipt.ts';
 import { sealPsks } from '../../../src/contract/sealed-psks.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import type { SimClock } from '../../lab/agent-clock.ts';
@@ -136,7 +142,9 @@ export class FakeController {
     if (kind === 'benchmarks') {
       const envelope = JSON.parse(String(init.body)) as Envelope;
       this.benchmarks.push(JSON.parse(Buffer.from(envelope.payload, 'base64').toString()));
-      return Response.json({}, { status: 202 });
+      return Response.json(this.receipt(envelopeHash(crypto, envelope), 'accepted'), {
+        status: 202,
+      });
     }
     const tag = kind === 'config' ? SIGNATURE_TAGS.config : SIGNATURE_TAGS.stream;
     const request = { method: 'GET', authority: new URL(url).host, ...splitTarget(target) };
@@ -146,7 +154,8 @@ export class FakeController {
     }
     const now = this.clock.trueWall();
     if (Math.abs(created * 1000 - now) > 30_000) {
-      return problem(401, 'signature_expired', { server_time: now });
+      const hash = requestHash(crypto, headers.get('signature')!);
+      return problem(401, 'signature_expired', this.receipt(hash, 'signature_expired'));
     }
     if (kind === 'stream') return this.stream(init.signal!);
     const etag = configEtag(nodeId, this.epoch, this.version);
@@ -155,6 +164,16 @@ export class FakeController {
     this.lastAnswer = answer;
     return Response.json(answer, { headers: { etag } });
   };
+
+  receipt(request: Uint8Array, code: string, last: number | null = null): SignedReceipt {
+    return signReceipt(crypto, this.signWith, {
+      mesh_id: toBase64(this.meshId),
+      request: toBase64(request),
+      code,
+      last,
+      server_time: this.clock.trueWall(),
+    });
+  }
 
   async config(nodeId: string, nonce: string): Promise<Envelope> {
     const node = this.nodes.get(nodeId)!;

@@ -42,6 +42,7 @@ export function agentRig(
     url: 'http://controller.test:8080',
     timeoutMs: 5000,
   });
+  client.belongTo(controller.meshId);
   const enrolment = {
     mesh_id: toBase64(controller.meshId),
     node_id: nodeId,

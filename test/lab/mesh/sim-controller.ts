@@ -12,6 +12,7 @@ import { ConfigQueue } from '../../../src/controller/config-queue.ts';
 import { type Epoch, membersOf } from '../../../src/controller/epoch.ts';
 import { Governor } from '../../../src/controller/governor.ts';
 import { orRefuse, ProblemError, refuse } from '../../../src/controller/problem-error.ts';
+import { Receipts } from '../../../src/controller/receipts.ts';
 import { RequestAuth } from '../../../src/controller/request-auth.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import type { NodeRecord } from '../../../src/controller/store.ts';
@@ -129,12 +130,13 @@ export class SimController {
     const common = { store, settings, clock, crypto, meshId };
     const governor = new Governor({ ...common, random, onEpoch, onError });
     const signed = { ...common, governor, signingSeed: this.seed };
+    const receipts = new Receipts(signed);
     Object.assign(process, {
       isAlive: true,
       diesAtCommit: undefined,
       governor,
-      auth: new RequestAuth(crypto, clock),
-      benchmarks: new Benchmarks({ ...common, governor }),
+      auth: new RequestAuth(crypto, clock, receipts),
+      benchmarks: new Benchmarks({ ...common, governor, receipts }),
       configs: new ConfigBuilder(signed),
       queue: new ConfigQueue(),
       streams: new StreamHub({ ...signed, silenceS: settings.lifetimeS }),

@@ -147,6 +147,7 @@ export class SimNode {
       url: 'http://controller.test:8080',
       timeoutMs: Math.min(5000, reportMs),
     });
+    client.belongTo(controller.meshId);
     const meshId = toBase64(controller.meshId);
     const controllerKey = toBase64(controller.publicKey);
     const enrolment = { mesh_id: meshId, node_id: nodeId, controller_key: controllerKey };
