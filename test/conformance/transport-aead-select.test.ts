@@ -73,7 +73,8 @@ describe('the transport AEAD', () => {
       'wasm-simd-revec': spoilt(() => ({ open: () => true })),
       'wasm-simd': throws,
     };
-    const { name } = selectTransport({ environment: {}, log: (l) => lines.push(l), factories });
+    const log = (line: string) => lines.push(line);
+    const { name } = selectTransport({ environment: {}, architecture: 'x64', log, factories });
     expect(name).toBe('node');
     expect(lines).toEqual([
       'transport AEAD wasm-simd-revec is not used: accepts 0 bytes that are forged',

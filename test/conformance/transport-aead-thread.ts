@@ -40,4 +40,6 @@ function run({ memory, area, length, rounds }: ThreadSetup): void {
   parentPort!.postMessage({ name: transport.name, failures });
 }
 
-if (parentPort) run(workerData as ThreadSetup);
+// The runner's own thread may import this file, too.
+const setup = workerData as Partial<ThreadSetup> | null;
+if (setup?.rounds !== undefined) run(setup as ThreadSetup);
