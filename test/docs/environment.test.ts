@@ -7,13 +7,15 @@ import { ROOT } from './pages.ts';
 const [ofPrograms = [], ofTests = []] = readFileSync(join(ROOT, 'docs/ENVIRONMENT.md'), 'utf8')
   .split(/^## /m)
   .slice(1)
-  .map((part) => [...part.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1]!));
+  .map((part) =>
+    [...part.matchAll(/^\| (`[A-Z_`, ]+`) \|/gm)].flatMap((match) => match[1]!.match(/[A-Z_]+/g)!),
+  );
 
 /** How programs read a variable: from an environment, for an option, by a constant, in shells. */
 const READS = [
   /\b(?:process\.env|environment)\.([A-Z_]+)/g,
   /\.env\('([A-Z_]+)'\)/g,
-  /\$\{?((?:MESHNET|NODE|XDG|LONG|SOAK)_[A-Z_]+|HOME)\b/g,
+  /\$\{?((?:MESHNET|NODE|XDG|LONG|SOAK)_[A-Z_]+|HOME|CACHE)\b/g,
 ];
 const CONSTANTS = /'((?:MESH|MESHNET|MESHTUN|WG)_[A-Z_]+)'/g;
 
