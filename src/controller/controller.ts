@@ -12,6 +12,7 @@ import { Enrolments } from './enrolments.ts';
 import { type Epoch, membersOf } from './epoch.ts';
 import { epochDocument } from './epoch-document.ts';
 import { Governor } from './governor.ts';
+import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
 import { RequestAuth } from './request-auth.ts';
 import { adminRoutes } from './routes/admin.ts';
@@ -82,6 +83,7 @@ async function serve(
   const silenceS = settings.lifetimeS;
   const streams = new StreamHub({ crypto, clock, meshId, signingSeed, silenceS });
   let statusWritten: Promise<void> = Promise.resolve();
+  const presence = new Presence();
   const governor = new Governor({
     store,
     settings,
@@ -89,6 +91,7 @@ async function serve(
     crypto,
     random,
     meshId,
+    presence,
     onEpoch: (epoch, committedAt) => {
       options.onEpoch?.(epoch, committedAt);
       streams.publish(epoch);
@@ -117,6 +120,7 @@ async function serve(
     enrolments: new Enrolments({ ...common, random, signingSeed }),
     configs: new ConfigBuilder({ governor, settings, clock, crypto, meshId, signingSeed }),
     streams,
+    presence,
     problems: new Map(),
   };
   const servers: FastifyInstance[] = [];

@@ -2,7 +2,8 @@ import { signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import { type Epoch, membersOf, type NodeVerdict, nextBoundary, nextEpoch } from './epoch.ts';
-import { hasReportedSince, judge, type SignersOf } from './policy.ts';
+import { hasReportedSince, judge, type SignersOf, type Verdict } from './policy.ts';
+import type { Presence } from './presence.ts';
 import { EpochKeys } from './psk.ts';
 import { reservationMs, type Settings } from './settings.ts';
 import type { NodeRecord, Removal, Store } from './store.ts';
@@ -21,6 +22,7 @@ export interface GovernorOptions {
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
   readonly meshId: Uint8Array;
+  readonly presence: Presence;
   /** Called right after an epoch's commit is on the disk, at `committedAt` (performance.now()). */
   readonly onEpoch: (epoch: Epoch, committedAt: number) => void;
   readonly onError: (error: unknown) => void;
@@ -152,7 +154,7 @@ export class Governor {
     for (const [nodeId, node] of this.directory) {
       const own = scores.get(nodeId) ?? [];
       const signers = this.signersOf(node);
-      const verdict = judge(policy, own, signers, now);
+      const verdict = this.reachable(nodeId, judge(policy, own, signers, now));
       const isAwaited = this.waiting?.members.has(nodeId) && now < this.waiting.until;
       if (!isAwaited) verdicts.set(nodeId, { verdict });
       else {
@@ -168,6 +170,18 @@ export class Governor {
     this.cancelTimer();
     await this.busy;
     this.keys?.erase();
+  }
+
+  /** Nobody becomes a member who has not fetched a config: no other member could reach it. */
+  private reachable(nodeId: string, verdict: Verdict): Verdict {
+    const { presence } = this.options;
+    if (!verdict.allowed || presence.has(nodeId) || membersOf(this.epoch).has(nodeId)) {
+      return verdict;
+    }
+    const explanation =
+      'Its scores would do, but it has not fetched a config since the controller started. ' +
+      'If that goes on, its requests are refused: its log says why.';
+    return { ...verdict, allowed: false, reason: 'no_config_fetched', explanation };
   }
 
   private signersOf({ nodeId }: NodeRecord): SignersOf {
@@ -300,6 +314,7 @@ export class Governor {
   private forget(nodeId: string): void {
     this.revision++;
     this.directory.delete(nodeId);
+    this.options.presence.forget(nodeId);
     this.byKeyId.delete(this.keyIds.get(nodeId)!);
     this.keyIds.delete(nodeId);
   }

@@ -43,7 +43,8 @@ export type Reason =
   | 'no_score'
   | 'score_too_old'
   | 'too_few_samples'
-  | 'score_below_threshold';
+  | 'score_below_threshold'
+  | 'no_config_fetched';
 
 export interface Verdict {
   readonly allowed: boolean;

@@ -59,7 +59,9 @@ export class RequestAuth {
     if (!node || !signatureIsValid(this.crypto, node.signing, request, read.value, tag)) {
       return rejected('signature_invalid', {
         field: 'signature',
-        expected: `a signature of this request by an enrolled node, tag ${tag}`,
+        expected:
+          `a signature by an enrolled node, tag ${tag}, over authority ${request.authority} and ` +
+          `path ${request.path}, as they arrived here (a proxy must pass Host and path on)`,
       });
     }
     const now = this.clock.now();

@@ -3,6 +3,7 @@ import type { ControllerClock } from './clock.ts';
 import type { ConfigBuilder } from './config-builder.ts';
 import type { Enrolments } from './enrolments.ts';
 import type { Governor } from './governor.ts';
+import type { Presence } from './presence.ts';
 import type { RequestAuth } from './request-auth.ts';
 import type { Settings } from './settings.ts';
 import type { Store } from './store.ts';
@@ -20,6 +21,7 @@ export interface Services {
   readonly enrolments: Enrolments;
   readonly configs: ConfigBuilder;
   readonly streams: StreamHub;
+  readonly presence: Presence;
   /** Answered problems by code. */
   readonly problems: Map<string, number>;
 }

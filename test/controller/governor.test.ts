@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import type { Epoch } from '../../src/controller/epoch.ts';
 import { announceRestoredIn } from '../../src/controller/restored.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
@@ -189,6 +190,7 @@ test('rotating or removing while members are waited for denies nobody else', asy
   expect((await mesh.epoch()).nodes[0]).toMatchObject({ reason: 'awaiting_report' });
   expect((await mesh.admin('DELETE', '/v1/nodes/b')).status).toBe(200);
   expect(await mesh.members()).toEqual(['a']);
+  await mesh.configCall(c!);
   await mesh.report(0.9, a!, c!);
   await mesh.clock.advance(30 * S);
   expect(await mesh.members()).toEqual(['a', 'c']);
@@ -342,4 +344,34 @@ test('secrets of past epochs are nowhere in the state directory', async () => {
   expect(found.map((one) => Buffer.from(one).toString('hex')).sort()).toEqual(
     [Buffer.from(current), secret].map((one) => one.toString('hex')).sort(),
   );
+});
+
+test('nobody is a member before it has fetched a config, and the verdict says so', async () => {
+  mesh = await TestMesh.start();
+  const a = await mesh.enrol('a', 1);
+  mesh.controller.services.presence.forget('a');
+  await mesh.report(0.9, a);
+  await mesh.rotate();
+  expect((await mesh.epoch()).nodes[0]).toMatchObject({
+    allowed: false,
+    reason: 'no_config_fetched',
+    score: 0.9,
+  });
+  // A request that a proxy has spoilt is none, and the answer names what arrived.
+  const url = `${mesh.url}/v1/config/a`;
+  const signed = a.signed(url, SIGNATURE_TAGS.config, mesh.clock.now());
+  const spoilt = await call(url, { headers: { ...signed, host: 'upstream:8440' } });
+  expect(problemOf(spoilt)).toMatchObject({ status: 401, code: 'signature_invalid' });
+  expect(problemOf(spoilt).expected).toContain('authority upstream:8440 and path /v1/config/a');
+  await mesh.report(0.9, a);
+  await mesh.rotate();
+  expect(await mesh.members()).toEqual([]);
+  await mesh.config(a);
+  await mesh.rotate();
+  expect(await mesh.members()).toEqual(['a']);
+  // A member stays one over a restart of the controller, whichever of the two it hears of first.
+  await mesh.restart();
+  await mesh.report(0.9, a);
+  await mesh.clock.advance(MIN);
+  expect(await mesh.members()).toEqual(['a']);
 });

@@ -125,9 +125,10 @@ export function signedRequest(
     authority: (request.headers.host ?? '').toLowerCase(),
     ...splitTarget(request.url),
   };
-  const { auth, governor, streams } = services;
+  const { auth, governor, streams, presence } = services;
   const nodeOfKey = (keyid: string) => governor.nodeOfKey(keyid);
   const signed = orRefuse(auth.verify(nodeOfKey, parts, request.headers, tag));
   streams.seen(signed.node.nodeId);
+  if (tag !== SIGNATURE_TAGS.epoch) presence.add(signed.node.nodeId);
   return signed;
 }

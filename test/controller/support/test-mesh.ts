@@ -144,6 +144,7 @@ export class TestMesh {
     const body = node.enrolment(await this.token());
     const answer = await call(`${this.url}/v1/nodes`, { method: 'POST', body });
     if (answer.status !== 201) throw new Error(answer.text);
+    await this.configCall(node); // as every node does first; whatever the answer
     return node;
   }
 

@@ -11,6 +11,7 @@ import { ConfigBuilder } from '../../../src/controller/config-builder.ts';
 import { ConfigQueue } from '../../../src/controller/config-queue.ts';
 import { type Epoch, membersOf } from '../../../src/controller/epoch.ts';
 import { Governor } from '../../../src/controller/governor.ts';
+import { Presence } from '../../../src/controller/presence.ts';
 import { orRefuse, ProblemError, refuse } from '../../../src/controller/problem-error.ts';
 import { Receipts } from '../../../src/controller/receipts.ts';
 import { RequestAuth } from '../../../src/controller/request-auth.ts';
@@ -43,6 +44,7 @@ interface Process {
   /** It dies between the next commit and telling anybody, in one way or the other. */
   diesAtCommit: 'silently' | 'heard' | undefined;
   readonly governor: Governor;
+  readonly presence: Presence;
   readonly auth: RequestAuth;
   readonly benchmarks: Benchmarks;
   readonly configs: ConfigBuilder;
@@ -128,13 +130,15 @@ export class SimController {
       if (process.isAlive) process.streams.publish(epoch);
     };
     const common = { store, settings, clock, crypto, meshId };
-    const governor = new Governor({ ...common, random, onEpoch, onError });
+    const presence = new Presence();
+    const governor = new Governor({ ...common, presence, random, onEpoch, onError });
     const signed = { ...common, governor, signingSeed: this.seed };
     const receipts = new Receipts(signed);
     Object.assign(process, {
       isAlive: true,
       diesAtCommit: undefined,
       governor,
+      presence,
       auth: new RequestAuth(crypto, clock, receipts),
       benchmarks: new Benchmarks({ ...common, governor, receipts }),
       configs: new ConfigBuilder(signed),
@@ -236,6 +240,7 @@ export class SimController {
     const nodeOfKey = (keyid: string) => process.governor.nodeOfKey(keyid);
     const signed = orRefuse(process.auth.verify(nodeOfKey, parts, headers, tag));
     process.streams.seen(signed.node.nodeId);
+    process.presence.add(signed.node.nodeId);
     if (path.split('/')[3] !== signed.node.nodeId) refuse('wrong_node');
     return signed;
   }
