@@ -3,15 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { call } from '../controller/support/test-mesh.ts';
 import { TestNode } from '../controller/support/test-node.ts';
+import { programOptions } from '../lab/programs.ts';
 
 /** `npm run bench -- controller --nodes 100,1000`: what a mesh of that size costs its controller. */
-const { values } = parseArgs({ options: { nodes: { type: 'string', default: '10,100,1000' } } });
+const values = programOptions({ nodes: { type: 'string', default: '10,100,1000' } });
 
 interface Figures {
   readonly nodes: number;

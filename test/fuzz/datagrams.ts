@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { programOptions } from '../lab/programs.ts';
 import { Fuzzer } from './malformed.ts';
 
 /**
@@ -7,8 +7,9 @@ import { Fuzzer } from './malformed.ts';
  * Throws malformed datagrams at a device with peers (test/fuzz/malformed.ts). The same seed
  * makes the same datagrams. Writes a JSON report; exit code 1 if anything was wrong.
  */
-const { values } = parseArgs({
-  options: { seed: { type: 'string' }, count: { type: 'string', default: '10000000' } },
+const values = programOptions({
+  seed: { type: 'string' },
+  count: { type: 'string', default: '10000000' },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const count = Number(values.count);

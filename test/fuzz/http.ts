@@ -1,12 +1,10 @@
-import { parseArgs } from 'node:util';
+import { programOptions } from '../lab/programs.ts';
 import { fuzzHttp } from './http-fuzzer.ts';
 
 /** `npm run fuzz -- http --count N --seed S`: hostile requests to a controller; 1 if one succeeds. */
-const { values } = parseArgs({
-  options: {
-    count: { type: 'string', default: '100000' },
-    seed: { type: 'string', default: '1' },
-  },
+const values = programOptions({
+  count: { type: 'string', default: '100000' },
+  seed: { type: 'string', default: '1' },
 });
 const count = Number(values.count);
 const result = await fuzzHttp({

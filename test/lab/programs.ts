@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 
 /** Of a family of programs that one npm script runs: `npm run prove -- NAME [OPTIONS]`. */
 export interface Program {
@@ -44,4 +45,19 @@ export async function runProgram(
   child.once('error', reject);
   child.once('exit', (code) => resolve(code ?? 1));
   return promise;
+}
+
+/** What the command line says of a program's options; ends the program if it says anything else. */
+export function programOptions<const Options extends ParseArgsOptionsConfig>(options: Options) {
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    console.error((error as Error).message);
+    const shown = Object.entries(options).map(([name, { type, default: usual }]) => {
+      const value = type === 'boolean' ? '' : ` ${usual === '' ? 'TEXT' : (usual ?? 'N')}`;
+      return `[--${name}${value}]`;
+    });
+    console.error(`options: ${shown.join(' ')}`);
+    process.exit(EXIT_USAGE);
+  }
 }

@@ -1,13 +1,12 @@
 // npm run prove -- crowd: a rotation of 50 nodes in one process is no flood of handshakes.
-import { parseArgs } from 'node:util';
+
+import { programOptions } from '../lab/programs.ts';
 import { rotateCrowd } from './crowd-run.ts';
 import { observeMachine } from './priority.ts';
 
-const { values } = parseArgs({
-  options: {
-    nodes: { type: 'string', default: '50' },
-    json: { type: 'boolean', default: false },
-  },
+const values = programOptions({
+  nodes: { type: 'string', default: '50' },
+  json: { type: 'boolean', default: false },
 });
 const machine = observeMachine();
 const result = await rotateCrowd(Number(values.nodes));

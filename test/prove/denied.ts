@@ -1,9 +1,10 @@
 // npm run prove -- denied: a denied node on real TUN devices does everything it can.
-import { parseArgs } from 'node:util';
+
+import { programOptions } from '../lab/programs.ts';
 import { attackAsDenied } from './denied-run.ts';
 import { observeMachine } from './priority.ts';
 
-const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const values = programOptions({ json: { type: 'boolean', default: false } });
 const machine = observeMachine();
 const result = await attackAsDenied();
 process.stdout.write(

@@ -1,20 +1,19 @@
 // npm run prove -- exclusion: how long after an epoch's commit is a denied node still heard or spoken to?
-import { parseArgs } from 'node:util';
+
+import { programOptions } from '../lab/programs.ts';
 import { measureExclusions } from './exclusion-run.ts';
 import { observeMachine } from './priority.ts';
 
-const { values } = parseArgs({
-  options: {
-    /** Default 300, of a mixed mesh 100. */
-    count: { type: 'string' },
-    /** One member is the official wireguard-go behind the agent, which is killed at the end. */
-    foreign: { type: 'boolean', default: false },
-    kills: { type: 'string', default: '10' },
-    'no-push': { type: 'boolean', default: false },
-    poll: { type: 'string', default: '10' },
-    rate: { type: 'string', default: '500' },
-    json: { type: 'boolean', default: false },
-  },
+const values = programOptions({
+  /** Default 300, of a mixed mesh 100. */
+  count: { type: 'string' },
+  /** One member is the official wireguard-go behind the agent, which is killed at the end. */
+  foreign: { type: 'boolean', default: false },
+  kills: { type: 'string', default: '10' },
+  'no-push': { type: 'boolean', default: false },
+  poll: { type: 'string', default: '10' },
+  rate: { type: 'string', default: '500' },
+  json: { type: 'boolean', default: false },
 });
 const progress = (done: number, of: number) => {
   if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} exclusions`);

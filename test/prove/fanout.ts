@@ -1,14 +1,13 @@
 // npm run prove -- fanout: how long after an epoch's commit have 10, 100, 1,000 agents heard of it?
-import { parseArgs } from 'node:util';
+
+import { programOptions } from '../lab/programs.ts';
 import { type FanoutResult, measureFanout } from './fanout-run.ts';
 import { observeMachine } from './priority.ts';
 
-const { values } = parseArgs({
-  options: {
-    agents: { type: 'string', default: '10,100,1000' },
-    rounds: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  },
+const values = programOptions({
+  agents: { type: 'string', default: '10,100,1000' },
+  rounds: { type: 'string' },
+  json: { type: 'boolean', default: false },
 });
 
 /** Enough epochs for a p99 where agents are few, not an hour where they are many. */

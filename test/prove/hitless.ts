@@ -1,16 +1,15 @@
 // npm run prove -- hitless: what do TCP and UDP between two members notice of 100 rotations on real TUNs?
-import { parseArgs } from 'node:util';
+
+import { programOptions } from '../lab/programs.ts';
 import { measureHitless } from './hitless-run.ts';
 import { observeMachine } from './priority.ts';
 
-const { values } = parseArgs({
-  options: {
-    rotations: { type: 'string', default: '100' },
-    epoch: { type: 'string', default: '2' },
-    rates: { type: 'string', default: '500,1000,2000,4000,8000,16000' },
-    size: { type: 'string', default: '1200' },
-    json: { type: 'boolean', default: false },
-  },
+const values = programOptions({
+  rotations: { type: 'string', default: '100' },
+  epoch: { type: 'string', default: '2' },
+  rates: { type: 'string', default: '500,1000,2000,4000,8000,16000' },
+  size: { type: 'string', default: '1200' },
+  json: { type: 'boolean', default: false },
 });
 const machine = observeMachine();
 const result = await measureHitless({

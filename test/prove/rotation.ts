@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { programOptions } from '../lab/programs.ts';
 import { type RotationReport, RotationRun, SCENARIOS } from '../lab/rotation.ts';
 
 /**
@@ -8,14 +8,12 @@ import { type RotationReport, RotationRun, SCENARIOS } from '../lab/rotation.ts'
  * per millisecond in each direction, every packet accounted for. JSON on stdout; exit code 1 if a
  * packet was lost, duplicated, altered or taken from somebody who was denied.
  */
-const { values } = parseArgs({
-  options: {
-    rotations: { type: 'string', default: '1000' },
-    rate: { type: 'string', default: '1000' },
-    epoch: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    only: { type: 'string', default: '' },
-  },
+const values = programOptions({
+  rotations: { type: 'string', default: '1000' },
+  rate: { type: 'string', default: '1000' },
+  epoch: { type: 'string' },
+  seed: { type: 'string', default: '1' },
+  only: { type: 'string', default: '' },
 });
 const [rotations, rate, seed] = [values.rotations, values.rate, values.seed].map(Number) as [
   number,
