@@ -24,14 +24,17 @@ export interface EmitterOptions {
   readonly emit: EmitEvent;
   /** ms between measurements; production: 10 s. */
   readonly intervalMs: number;
-  /** What a measurement that does not say otherwise is of, and how many samples it has. */
+  /** What a measurement that does not say otherwise is of. */
   readonly suite: string;
-  readonly samples: number;
+  /** And how many samples it has. A number of which nobody says more is one sample. */
+  readonly samples?: number;
 }
 
 /** Attempts to deliver one measurement; after that the next one is worth more. */
 const DELIVERY_ATTEMPTS = 3;
 const FIRST_RETRY_MS = 250;
+/** A harness's clock may be ahead of the controller's by as much as scores may (GOVERNANCE.md), ms. */
+const MAX_AHEAD_MS = 30_000;
 
 /** Measures, signs and delivers the node's own score, interval by interval. */
 export class Emitter {
@@ -72,7 +75,8 @@ export class Emitter {
     } catch (error) {
       if (signal.aborted) return;
       counters.add('scores_undelivered');
-      const code = error instanceof CallError ? error.code : 'failed';
+      const isNamed = error instanceof CallError || error instanceof ScoreError;
+      const code = isNamed ? error.code : 'failed';
       emit({ event: 'score_failed', code, detail: messageOf(error) });
     }
   }
@@ -82,6 +86,7 @@ export class Emitter {
     const backoff = new Backoff(FIRST_RETRY_MS, intervalMs / DELIVERY_ATTEMPTS, random);
     const suite = measurement.suite ?? this.options.suite;
     const { score } = measurement;
+    if (this.isReported(measurement, suite)) return;
     let sequence: number | undefined;
     for (let attempt = 1; ; attempt++) {
       const document = await this.document(measurement, suite, sequence);
@@ -89,6 +94,7 @@ export class Emitter {
       const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.benchmark, document);
       try {
         await client.postBenchmark(nodeId, envelope);
+        await this.remember(measurement, suite);
         counters.add('scores_delivered');
         emit({ event: 'score', suite, score, sequence: document.sequence });
         return;
@@ -117,29 +123,55 @@ export class Emitter {
     sequence: number | undefined,
   ): Promise<BenchmarkDocument> {
     const { state, client, meshId, nodeId } = this.options;
-    const { sequences, observed_at } = state.readEmitter();
+    const memory = state.readEmitter();
+    const { sequences, observed_at } = memory;
     const last = Object.hasOwn(sequences, suite) ? sequences[suite]! : 0;
+    const now = Math.max(observed_at, client.controllerTime());
     const document: BenchmarkDocument = {
       mesh_id: toBase64(meshId),
       audience: 'controller',
       node_id: nodeId,
       suite,
       score: measurement.score,
-      samples: measurement.samples ?? this.options.samples,
-      observed_at: Math.max(observed_at, client.controllerTime()),
+      samples: measurement.samples ?? this.options.samples ?? 1,
+      observed_at: Math.min(now, measurement.observedAt ?? now),
       sequence: sequence ?? last + 1,
     };
     await state.writeEmitter({
+      ...memory,
       sequences: { ...sequences, [suite]: document.sequence },
-      observed_at: document.observed_at,
+      observed_at: measurement.observedAt === undefined ? now : observed_at,
     });
     return document;
   }
 
+  /**
+   * A result that a harness has dated counts once, however often it is read: else a stale file would
+   * be fresh for ever. Throws a `ScoreError` if the date is still to come.
+   */
+  private isReported({ observedAt }: Measurement, suite: string): boolean {
+    if (observedAt === undefined) return false;
+    const ahead = observedAt - this.options.client.controllerTime();
+    if (ahead > MAX_AHEAD_MS) {
+      const message = `the harness's date is ${Math.round(ahead / 1000)} s ahead of the controller`;
+      throw new ScoreError('observed_in_future', message);
+    }
+    const { reported = {} } = this.options.state.readEmitter();
+    return Object.hasOwn(reported, suite) && observedAt <= reported[suite]!;
+  }
+
+  private async remember({ observedAt }: Measurement, suite: string): Promise<void> {
+    if (observedAt === undefined) return;
+    const memory = this.options.state.readEmitter();
+    await this.options.state.writeEmitter({
+      ...memory,
+      reported: { ...memory.reported, [suite]: observedAt },
+    });
+  }
+
   private async forgetFutureObservation(): Promise<void> {
     const { state, client } = this.options;
-    const { sequences } = state.readEmitter();
-    await state.writeEmitter({ sequences, observed_at: client.controllerTime() });
+    await state.writeEmitter({ ...state.readEmitter(), observed_at: client.controllerTime() });
   }
 }
 

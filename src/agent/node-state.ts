@@ -45,6 +45,8 @@ export interface EmitterState {
   readonly sequences: Readonly<Record<string, number>>;
   /** Last `observed_at`: observations never step back in time, whatever the wall clock does. */
   readonly observed_at: number;
+  /** Date of the newest result that a harness has dated and that was delivered, per suite. */
+  readonly reported?: Readonly<Record<string, number>>;
 }
 
 /** Of a node that has never sent a score. */
@@ -114,7 +116,11 @@ const emitterFile: Schema = {
   type: 'object',
   required: ['sequences', 'observed_at'],
   additionalProperties: false,
-  properties: { sequences: { type: 'object' }, observed_at: counterField },
+  properties: {
+    sequences: { type: 'object' },
+    observed_at: counterField,
+    reported: { type: 'object' },
+  },
 };
 
 /** A directory of files, made with mode 0700. */

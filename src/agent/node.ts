@@ -44,7 +44,8 @@ export interface NodeOptions {
   /** Null: no scores are sent from here (an evaluator does). */
   readonly source: ScoreSource | null;
   readonly suite: string;
-  readonly samples: number;
+  /** Of a measurement that does not tell. */
+  readonly samples?: number;
   readonly push: boolean;
   /** Serves metrics and status here. */
   readonly metrics?: { readonly host: string; readonly port: number };
@@ -201,7 +202,7 @@ async function startLocked(
       emit,
       intervalMs: options.emitMs,
       suite: options.suite,
-      samples: options.samples,
+      ...(options.samples === undefined ? {} : { samples: options.samples }),
     });
     parts.push(emitter.run(until));
   }

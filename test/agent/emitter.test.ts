@@ -31,7 +31,7 @@ beforeEach(() => {
   events = [];
 });
 
-function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
+function emitter(source: ScoreSource = async () => ({ score: 0.9 }), samples?: number) {
   const client = new ControllerClient({
     fetch: async (_url, init) => {
       const envelope = JSON.parse(String(init.body)) as Envelope;
@@ -60,7 +60,7 @@ function emitter(source: ScoreSource = async () => ({ score: 0.9 })) {
     emit: (event) => void events.push(event),
     intervalMs: 10_000,
     suite: 'alignment',
-    samples: 50,
+    ...(samples === undefined ? {} : { samples }),
   });
 }
 
@@ -90,7 +90,7 @@ async function during(seconds: number, one = emitter()): Promise<void> {
 }
 
 test('a score every interval, the first at once, with growing sequence and time', async () => {
-  await during(35);
+  await during(35, emitter(undefined, 50));
   expect(posted.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
   const steps = posted.slice(1).map((one, i) => one.observed_at - posted[i]!.observed_at);
   expect(steps).toEqual([10_000, 10_000, 10_000]);
@@ -222,4 +222,38 @@ test('a slow harness is run as often as it can, not late by the sum of its runs'
   };
   await during(65, emitter(source));
   expect(posted).toHaveLength(7);
+});
+
+test('a result that the harness has dated carries that date and is reported once', async () => {
+  const observedAt = clock.trueWall() - 60_000;
+  const source: ScoreSource = async () => ({ score: 0.9, observedAt });
+  await during(35, emitter(source));
+  expect(posted).toMatchObject([{ observed_at: observedAt }]);
+  await during(35, emitter(source)); // nor again after a restart
+  expect(posted).toHaveLength(1);
+});
+
+test('a dated result that was not delivered is reported again', async () => {
+  const observedAt = clock.trueWall() - 60_000;
+  answers = [refuse(503, 'overloaded'), refuse(503, 'overloaded'), refuse(503, 'overloaded')];
+  await during(
+    25,
+    emitter(async () => ({ score: 0.9, observedAt })),
+  );
+  expect(posted.map((one) => one.observed_at)).toEqual(Array(4).fill(observedAt));
+});
+
+test('a result of the future is no score', async () => {
+  const observedAt = clock.trueWall() + 600_000;
+  await during(
+    5,
+    emitter(async () => ({ score: 0.9, observedAt })),
+  );
+  expect(posted).toEqual([]);
+  expect(events).toMatchObject([{ event: 'score_failed', code: 'observed_in_future' }]);
+});
+
+test('a score of which nobody says how many samples it has claims one', async () => {
+  await during(5, emitter());
+  expect(posted).toMatchObject([{ samples: 1 }]);
 });

@@ -40,6 +40,10 @@ export function declareNode(program: Command): void {
     .option('--probe <seconds>', 'time between echoes to all nodes', seconds, 15)
     .option('--score-command <command>', 'measures: last line of output is a score or JSON')
     .option('--score-timeout <seconds>', 'for that command', seconds, 60)
+    .option(
+      '--score-user <user>',
+      'who runs it (default, where this is root: meshnet-score, else nobody)',
+    )
     .option('--score-mean <score>', 'built-in source: mean of a normal distribution', share)
     .option('--score-deviation <score>', 'and its standard deviation', share, 0.02)
     .addOption(
@@ -48,7 +52,11 @@ export function declareNode(program: Command): void {
         .hideHelp(),
     )
     .option('--suite <name>', 'suite that the scores are of', 'alignment')
-    .option('--samples <count>', 'samples behind a score', integerBetween(1, 1e9), 50)
+    .option(
+      '--samples <count>',
+      'items behind a score that does not tell (default: 1; with --score-mean 50)',
+      integerBetween(1, 1e9),
+    )
     .option('--no-push', 'poll only, open no event stream')
     .addOption(
       new Option('--metrics <address>', 'serve metrics and status, e.g. 127.0.0.1:9586').argParser(

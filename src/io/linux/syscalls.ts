@@ -29,6 +29,8 @@ export interface Syscalls {
   eventfdRead(fd: number, value: bigint): number;
   eventfdWrite(fd: number, value: bigint): number;
   setns(fd: number, type: number): number;
+  /** Of this thread, and of what it starts. */
+  prctl(option: number, first: bigint, second: bigint, third: bigint, fourth: bigint): number;
   /** Stores a struct timespec (two 64-bit integers: seconds, nanoseconds) at `time`. */
   clockGettime(clock: number, time: bigint): number;
 }
@@ -59,6 +61,7 @@ const DEFINITIONS = {
   eventfd_read: { arguments: [i32, pointer], return: i32 },
   eventfd_write: { arguments: [i32, u64], return: i32 },
   setns: { arguments: [i32, i32], return: i32 },
+  prctl: { arguments: [i32, u64, u64, u64, u64], return: i32 },
   clock_gettime: { arguments: [i32, pointer], return: i32 },
   __errno_location: { arguments: [], return: pointer },
 } as const;
@@ -180,6 +183,10 @@ function load(): { ffi: Ffi; calls: Syscalls } {
     },
     setns(fd, type) {
       const result = c.setns(fd, type);
+      return result < 0 ? -getInt32(location) : result;
+    },
+    prctl(option, first, second, third, fourth) {
+      const result = c.prctl(option, first, second, third, fourth);
       return result < 0 ? -getInt32(location) : result;
     },
     clockGettime(clock, time) {

@@ -1,0 +1,73 @@
+import { suiteField } from '../../contract/fields.ts';
+import { violation } from '../../contract/schema.ts';
+import { type Measurement, ScoreError } from '../score-source.ts';
+
+/** What a measurement may consist of, as harnesses and evaluators write it. */
+const FIELDS = ['score', 'samples', 'suite', 'observed_at'];
+
+const MAX_SAMPLES = 1_000_000_000;
+/** Before this (2000-01-01, ms) is no date but a mistake in the unit. */
+const FIRST_DATE = 946_684_800_000;
+const LAST_DATE = 8.64e15;
+
+/**
+ * Sums and means of decimal fractions are off by some 10^-16 in floating point: the mean of .6, .7 and
+ * .8 is 0.6999999999999998. What is meant has at most this many decimals.
+ */
+const DECIMALS = 9;
+
+/** The number from 0 to 1 that is meant; undefined if it is none. */
+export function meantScore(value: unknown): number | undefined {
+  if (typeof value !== 'number') return undefined;
+  const score = Math.abs(Number(value.toFixed(DECIMALS))); // no -0
+  return value >= -(10 ** -DECIMALS) / 2 && score <= 1 ? score : undefined;
+}
+
+/**
+ * Checks what somebody wrote as a measurement. A field that is there and wrong makes it none: guessing
+ * would sign what nobody measured. Throws a `ScoreError`.
+ */
+export function readMeasurement(value: Record<string, unknown>): Measurement {
+  const unknown = Object.keys(value).find((name) => !FIELDS.includes(name));
+  if (unknown !== undefined) fail(unknown, `none of ${FIELDS.join(', ')}`);
+  const score = meantScore(value.score);
+  if (score === undefined) fail('score', 'not a score from 0 to 1', value.score);
+  const { samples, suite, observed_at } = value;
+  return {
+    score,
+    ...('samples' in value ? { samples: readSamples(samples) } : {}),
+    ...('suite' in value ? { suite: readSuite(suite) } : {}),
+    ...('observed_at' in value ? { observedAt: readDate(observed_at) } : {}),
+  };
+}
+
+function readSamples(value: unknown): number {
+  if (Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= MAX_SAMPLES) {
+    return Number(value);
+  }
+  return fail('samples', 'not an integer from 1 to 10^9', value);
+}
+
+function readSuite(value: unknown): string {
+  const bad = violation(suiteField, value);
+  if (bad !== undefined && bad !== null) fail('suite', `not ${bad.expected}`, value);
+  return value as string;
+}
+
+/** ms since 1970, or ISO 8601 with a time zone. */
+export function readDate(value: unknown): number {
+  const isDate =
+    typeof value === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d)$/.test(value);
+  const date = isDate ? Date.parse(value) : value;
+  if (typeof date === 'number' && date >= FIRST_DATE && date <= LAST_DATE) return Math.floor(date);
+  return fail(
+    'observed_at',
+    'neither ms since 1970 nor a date such as 2026-01-31T12:00:00Z',
+    value,
+  );
+}
+
+function fail(field: string, what: string, value?: unknown): never {
+  const text = value === undefined ? '' : `: ${(JSON.stringify(value) ?? '').slice(0, 80)}`;
+  throw new ScoreError('no_score', `${JSON.stringify(field.slice(0, 40))} is ${what}${text}`);
+}
