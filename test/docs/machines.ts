@@ -95,7 +95,7 @@ export class Machines {
       const file = join(this.folder, machine, name);
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
-      chmodSync(file, 0o700);
+      chmodSync(file, name.endsWith('.key') ? 0o600 : 0o755); // scores are measured by a user who is not root
     }
   }
 

@@ -47,7 +47,7 @@ export class MeshLab {
   ): Promise<MeshLab> {
     const directory = join(tmpdir(), `meshnet-lab-${process.pid}`);
     rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory, { mode: 0o700 });
+    mkdirSync(directory, { mode: 0o711 }); // scores are read by a user who is not root
     const place =
       mode === 'linux' ? await namespacePlace(nodeIds, directory) : await userspacePlace();
     return new MeshLab(place, directory, epochS);

@@ -100,7 +100,10 @@ function checked(
   if (error !== null) throw new ScoreError('not_started', error);
   if (status !== null && okStatus.includes(status)) return output;
   // 126 and 127 are the shell's: it may not execute it, or does not find it.
-  const who = user !== null && (status === 126 || status === 127) ? `, run by ${user.name}` : '';
+  const who =
+    user !== null && (status === 126 || status === 127)
+      ? `, run by ${user.name}: see --score-user`
+      : '';
   throw new ScoreError(
     'exit_status',
     `the command ended with ${signal ?? `status ${status}`}${who}`,
