@@ -45,6 +45,7 @@ export type IgnoredReason =
   | 'wrong_audience'
   | 'wrong_nonce'
   | 'older'
+  | 'too_far'
   | 'expired'
   | 'inconsistent'
   | 'bad_key_record'
@@ -57,10 +58,19 @@ export interface OwnIdentity {
   readonly controllerKey: Uint8Array;
   readonly wireguardPublic: Uint8Array;
   readonly sealing: Uint8Array;
+  /** Addresses of the mesh, and seconds of an epoch, as at enrolment. */
+  readonly tunnelPrefix: string;
+  readonly epochS: number;
 }
 
 export type Judgement =
-  | { readonly config: AcceptedConfig; readonly refusedPeers: readonly string[] }
+  | {
+      readonly config: AcceptedConfig;
+      /** Peers whose keys contradict a pin: left out. */
+      readonly refusedPeers: readonly string[];
+      /** Peers with a new key where the pin could be let go of: taken. */
+      readonly changedPeers: readonly string[];
+    }
   | { readonly ignored: IgnoredReason; readonly detail: string };
 
 /**
@@ -96,6 +106,16 @@ export async function judgeConfig(
     const seen = `${mark.epoch}.${mark.version}`;
     return ignore('older', `${document.epoch}.${document.version} is older than ${seen}`);
   }
+  if (isTooFar(document, mark)) {
+    return ignore(
+      'too_far',
+      `${document.epoch}.${document.version} is no step from ${mark.epoch}.${mark.version}`,
+    );
+  }
+  if (document.tunnel_prefix !== own.tunnelPrefix) {
+    const detail = `tunnel_prefix ${document.tunnel_prefix} is not ${own.tunnelPrefix}, that of the enrolment`;
+    return ignore('inconsistent', detail);
+  }
   const expiresAt = answer.sentAt + document.lifetime_s;
   if (bootNow >= expiresAt) return ignore('expired', 'arrived after its lifetime');
 
@@ -122,14 +142,31 @@ export async function judgeConfig(
   }
 
   const refusedPeers: string[] = [];
+  const changedPeers: string[] = [];
   const peers: AcceptedPeer[] = [];
   for (const [i, peer] of document.peers.entries()) {
     const record = records[i]!;
-    if (pins(record)) peers.push(acceptedPeer(peer, record, psks[i]!));
-    else refusedPeers.push(peer.node_id);
+    const verdict = pins(record);
+    if (verdict === 'refused') refusedPeers.push(peer.node_id);
+    else peers.push(acceptedPeer(peer, record, psks[i]!));
+    if (verdict === 'changed') changedPeers.push(peer.node_id);
   }
   const { roster } = document;
-  return { config: { document, peers, roster, expiresAt, etag: answer.etag }, refusedPeers };
+  const config = { document, peers, roster, expiresAt, etag: answer.etag };
+  return { config, refusedPeers, changedPeers };
+}
+
+/**
+ * Epochs and versions only grow, so one that is taken too high could never be got past again. They may
+ * jump (a restored controller does, by a million), but not to where there is no more room.
+ */
+const MAX_JUMP = 100_000_000;
+const LAST = 2 ** 52;
+
+export function isTooFar(next: Mark, mark: Mark): boolean {
+  // Without anything seen before, the mesh may be of any age.
+  const limit = (seen: number): number => (seen === 0 ? LAST : Math.min(LAST, seen + MAX_JUMP));
+  return next.epoch > limit(mark.epoch) || next.version > limit(mark.version);
 }
 
 function ignore(ignored: IgnoredReason, detail: string): Judgement {
@@ -210,6 +247,8 @@ export function ownIdentity(
     readonly mesh_id: string;
     readonly node_id: string;
     readonly controller_key: string;
+    readonly tunnel_prefix: string;
+    readonly epoch_s: number;
   },
   keys: { readonly wireguard: Uint8Array; readonly sealing: Uint8Array },
 ): OwnIdentity {
@@ -219,5 +258,7 @@ export function ownIdentity(
     controllerKey: fromBase64(enrolment.controller_key, 32)!,
     wireguardPublic: crypto.x25519Public(keys.wireguard),
     sealing: keys.sealing,
+    tunnelPrefix: enrolment.tunnel_prefix,
+    epochS: enrolment.epoch_s,
   };
 }

@@ -1,3 +1,4 @@
+import { compareVersions } from '../contract/config.ts';
 import { toBase64 } from '../contract/encoding.ts';
 import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
 import {
@@ -7,14 +8,15 @@ import {
   streamEventSchema,
 } from '../contract/stream-event.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import { judgeConfig, type OwnIdentity } from './accepted-config.ts';
+import { SuspendDetector } from '../ground/suspend.ts';
+import { isTooFar, judgeConfig, type OwnIdentity } from './accepted-config.ts';
 import { Backoff } from './backoff.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
 import { CallError, type ControllerClient } from './controller-client.ts';
 import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
 import type { Membership } from './membership.ts';
-import type { NodeState } from './node-state.ts';
+import type { Mark, NodeState } from './node-state.ts';
 import { pinCheck } from './pins.ts';
 import { RecordCache } from './record-cache.ts';
 import { SseParser } from './sse.ts';
@@ -42,10 +44,10 @@ const FIRST_RETRY_MS = 250;
 /** After a push every node fetches its config: spread over this much per node of the mesh. */
 const FETCH_JITTER_PER_NODE_MS = 2;
 const MAX_FETCH_JITTER_MS = 2000;
+/** A push comes within moments of the commit: later than this (ms) it is being withheld. */
+const MAX_BEHIND_MS = 5000;
 /** How often lifetime and suspend are looked at. */
 const WATCH_MS = 250;
-/** Boot clock running ahead of the monotonic one by this much (s) means that we were suspended. */
-const SUSPEND_S = 1.5;
 
 /** Keeps the device's configuration that of the controller: push, poll, lifetime, suspend. */
 export class ConfigAgent {
@@ -55,6 +57,10 @@ export class ConfigAgent {
   private readonly failing = new Set<string>();
   private readonly records: RecordCache;
   private connected = false;
+  /** The newest that the stream has told of, signed; heartbeats alone could be anybody's. */
+  private pushedMark: Mark = { epoch: 0, version: 0 };
+  /** Since when configs tell of something newer, ms monotonic. */
+  private behindSince: number | undefined;
 
   constructor(options: ConfigAgentOptions) {
     this.options = options;
@@ -63,7 +69,14 @@ export class ConfigAgent {
 
   /** True while an event stream is open and not silent. */
   get streaming(): boolean {
-    return this.connected;
+    const { membership, clock } = this.options;
+    if (!this.connected) return false;
+    if (compareVersions(membership.mark, this.pushedMark) <= 0) {
+      this.behindSince = undefined;
+      return true;
+    }
+    this.behindSince ??= clock.monotonic();
+    return clock.monotonic() - this.behindSince < MAX_BEHIND_MS;
   }
 
   /** Runs until `signal` aborts. */
@@ -109,7 +122,7 @@ export class ConfigAgent {
       counters.add('config_unchanged');
       return true;
     }
-    const pins = pinCheck(state.readPins());
+    const pins = pinCheck(state.readPins(), identity.epochS);
     const judged = await judgeConfig(
       crypto,
       identity,
@@ -127,7 +140,11 @@ export class ConfigAgent {
     client.learnTime(judged.config.document.issued_at);
     for (const node of judged.refusedPeers) {
       counters.add('peers_refused_key_changed');
-      emit({ event: 'key_changed', node });
+      emit({ event: 'key_changed', node, accepted: false });
+    }
+    for (const node of judged.changedPeers) {
+      counters.add('peers_taken_key_changed');
+      emit({ event: 'key_changed', node, accepted: true });
     }
     return membership.apply(judged.config);
   }
@@ -234,6 +251,10 @@ export class ConfigAgent {
     }
     const { mesh_id, epoch, version, removed } = opened.value.document;
     if (mesh_id !== toBase64(identity.meshId)) return ignore('wrong_mesh', mesh_id);
+    if (isTooFar({ epoch, version }, membership.mark))
+      return ignore('too_far', `${epoch}.${version}`);
+    if (compareVersions({ epoch, version }, this.pushedMark) > 0)
+      this.pushedMark = { epoch, version };
     const missedSome = version > membership.mark.version + 1;
     const isNew = await membership.removeAtOnce({ epoch, version }, removed, identity.nodeId);
     if (!isNew) {
@@ -248,16 +269,16 @@ export class ConfigAgent {
 
   private async watchLoop(signal: AbortSignal): Promise<void> {
     const { clock, membership, emit, counters } = this.options;
-    let boot = clock.boot();
-    let monotonic = clock.monotonic();
+    const suspend = new SuspendDetector(
+      () => clock.boot(),
+      () => clock.monotonic(),
+    );
     while (!signal.aborted) {
       await clock.sleep(WATCH_MS, signal);
       if (signal.aborted) return;
-      const suspended = clock.boot() - boot - (clock.monotonic() - monotonic) / 1000;
-      boot = clock.boot();
-      monotonic = clock.monotonic();
+      const suspended = suspend.sleptFor();
       await membership.checkLifetime();
-      if (suspended < SUSPEND_S) continue;
+      if (suspended === 0) continue;
       counters.add('resumes');
       emit({ event: 'resumed', suspended_s: Math.round(suspended) });
       await membership.expireSessions();

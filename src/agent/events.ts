@@ -34,7 +34,8 @@ export type AgentEvent =
       readonly reason: string;
       readonly detail: string;
     }
-  | { readonly event: 'key_changed'; readonly node: string }
+  /** A known name has another key: refused, or taken because the name was away for long. */
+  | { readonly event: 'key_changed'; readonly node: string; readonly accepted: boolean }
   | { readonly event: 'fail_closed'; readonly epoch: number; readonly silent_s: number }
   | { readonly event: 'recovered'; readonly epoch: number }
   | { readonly event: 'resumed'; readonly suspended_s: number }

@@ -20,8 +20,12 @@ export interface MembershipOptions {
   readonly tunnel: Pick<Tunnel, 'configure' | 'expireKeypairs'>;
   readonly state: NodeState;
   readonly clock: AgentClock;
+  /** Length of an epoch at enrolment, seconds: what the wait for a pin goes by. */
+  readonly epochS: number;
   readonly counters: Counters;
   readonly emit: EmitEvent;
+  /** Wall clock, ms: the latest date on a handshake of the device; undefined if nobody can tell. */
+  readonly datedUntil?: () => number | undefined;
   /** Told until when (boot clock, seconds) the device may stay as it is. */
   readonly onLease?: (until: number) => void;
 }
@@ -42,6 +46,8 @@ export class Membership {
   private current: MembershipState = 'starting';
   /** Boot clock, seconds, when the peers of the present generation were handed to the device. */
   private appliedAt = 0;
+  /** Boot clock, seconds, when the pins were last compared with a config. */
+  private pinsAt: number | undefined;
 
   constructor(options: MembershipOptions) {
     this.options = options;
@@ -98,6 +104,8 @@ export class Membership {
           pins,
           document,
           config.peers.map((peer) => peer.record),
+          this.options.epochS,
+          this.passedSinceConfig(),
         );
         if (newPins !== pins) await state.writePins(newPins);
       } catch (error) {
@@ -114,9 +122,11 @@ export class Membership {
       const before = this.applied;
       const desired = desiredPeers(config);
       const change = reconcile(before, desired);
-      if (change && !(await this.change(change, desired))) return false;
+      const dated = change && { ...change, earliestTime: this.earliestTime(config) };
+      if (dated && !(await this.change(dated, desired))) return false;
       if (change) this.appliedAt = clock.boot();
       this.inForceNow(config, before ?? NO_PEERS);
+      await this.rememberDates();
       return true;
     });
   }
@@ -197,6 +207,33 @@ export class Membership {
     const { epoch, version } = mark;
     await this.options.state.writeMark({ epoch, version });
     if (compareVersions(mark, this.highest) > 0) this.highest = { epoch, version };
+  }
+
+  /**
+   * Peers take a handshake only if it is dated later than those before it. So ours are dated by the
+   * controller's time, or by what was used before the last restart: a machine that boots with a clock
+   * that is behind (none has one that never is) is heard all the same.
+   */
+  private earliestTime({ document }: AcceptedConfig): number {
+    return Math.max(document.issued_at, this.options.state.readHandshakeDate());
+  }
+
+  private async rememberDates(): Promise<void> {
+    const { state, datedUntil, epochS } = this.options;
+    const until = datedUntil?.();
+    if (until === undefined || until <= state.readHandshakeDate()) return;
+    // Ahead of what will be used until the next config, so that each need not be written.
+    await state.writeHandshakeDate(Math.ceil(until + 3 * epochS * 1000)).catch((error: unknown) => {
+      this.diskFailed(error);
+    });
+  }
+
+  /** Seconds on the boot clock since the config before this one; 0 for the first of this process. */
+  private passedSinceConfig(): number {
+    const now = this.options.clock.boot();
+    const passed = this.pinsAt === undefined ? 0 : now - this.pinsAt;
+    this.pinsAt = now;
+    return passed;
   }
 
   private diskFailed(error: unknown): void {

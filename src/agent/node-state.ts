@@ -36,8 +36,8 @@ export interface Pin {
   readonly wireguard: string;
   readonly signing: string;
   readonly sealing: string;
-  /** Epoch in which the node was first missing from the roster; null while it is there. */
-  readonly missing_since: number | null;
+  /** Seconds of our boot clock for which the node has been missing from the roster; null: it is there. */
+  readonly missing_s: number | null;
 }
 
 export interface EmitterState {
@@ -64,6 +64,9 @@ export interface NodeState {
   writeMark(value: Mark): Promise<void>;
   readPins(): Readonly<Record<string, Pin>>;
   writePins(value: Readonly<Record<string, Pin>>): Promise<void>;
+  /** Wall clock, ms: no handshake was dated later than this before the last restart; 0: none was. */
+  readHandshakeDate(): number;
+  writeHandshakeDate(value: number): Promise<void>;
   readEmitter(): EmitterState;
   writeEmitter(value: EmitterState): Promise<void>;
 }
@@ -102,14 +105,19 @@ const markFile: Schema = {
 
 const pin: Schema = {
   type: 'object',
-  required: ['wireguard', 'signing', 'sealing', 'missing_since'],
-  additionalProperties: false,
+  required: ['wireguard', 'signing', 'sealing'],
   properties: {
     wireguard: bytes32Field,
     signing: bytes32Field,
     sealing: bytes32Field,
-    missing_since: { ...counterField, type: ['integer', 'null'] },
+    missing_s: { type: ['number', 'null'], minimum: 0 },
   },
+};
+
+const handshakesFile: Schema = {
+  type: 'object',
+  required: ['dated_until'],
+  properties: { dated_until: counterField },
 };
 
 const emitterFile: Schema = {
@@ -142,13 +150,21 @@ export function openNodeState(directory: string): NodeState {
       const bad = violation(pin, value, nodeId);
       if (bad) throw new Error(`${path('pins.json')}: ${bad.field} is not ${bad.expected}`);
     }
-    return pins;
+    // Version 0.1 counted in epochs there (`missing_since`): the wait starts anew.
+    return Object.fromEntries(
+      Object.entries(pins).map(([nodeId, { wireguard, signing, sealing, missing_s = null }]) => [
+        nodeId,
+        { wireguard, signing, sealing, missing_s },
+      ]),
+    );
   }
 
   // Read once: this process is the only one to write them (lock.ts).
   let enrolment = read<Enrolment>('enrolment.json', enrolmentFile);
   let mark = read<Mark>('mark.json', markFile) ?? { epoch: 0, version: 0 };
   let pins = pinsOnDisk();
+  let handshakeDate =
+    read<{ dated_until: number }>('handshakes.json', handshakesFile)?.dated_until ?? 0;
   let emitter = read<EmitterState>('emitter.json', emitterFile) ?? NOTHING_SENT;
   const write = (name: string, value: unknown) =>
     replaceFile(path(name), `${JSON.stringify(value)}\n`);
@@ -168,6 +184,11 @@ export function openNodeState(directory: string): NodeState {
     async writePins(value) {
       await write('pins.json', value);
       pins = value;
+    },
+    readHandshakeDate: () => handshakeDate,
+    async writeHandshakeDate(value) {
+      await write('handshakes.json', { dated_until: value });
+      handshakeDate = value;
     },
     readEmitter: () => emitter,
     async writeEmitter(value) {

@@ -114,6 +114,8 @@ async function startLocked(
 
   const backend = await openedBackend(options, surroundings, enrolment, keys, state);
   const membership = new Membership({
+    epochS: enrolment.epoch_s,
+    datedUntil: () => backend.tunnel.status().handshakesDatedUntil,
     tunnel: backend.tunnel,
     state,
     clock,

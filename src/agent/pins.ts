@@ -3,51 +3,68 @@ import { toBase64 } from '../contract/encoding.ts';
 import type { KeyRecord } from '../contract/key-record.ts';
 import type { Pin } from './node-state.ts';
 
-/** True if the record does not contradict what is pinned for its node. */
-export type PinCheck = (record: KeyRecord) => boolean;
+/**
+ * `fits`      what is pinned, or the first key record of a name
+ * `changed`   another one, of a name whose pin may be let go of: taken, and said
+ * `refused`   another one
+ */
+export type PinVerdict = 'fits' | 'changed' | 'refused';
+export type PinCheck = (record: KeyRecord) => PinVerdict;
 
 type Pins = Readonly<Record<string, Pin>>;
+
+/** How many epochs (of the length that the mesh had at enrolment) a name must have been away. */
+const ABSENT_EPOCHS = 3;
 
 /**
  * Pinning: the first key record seen of a node is the only one accepted for it. The pin is let go
  * only after an admin removed the node from the mesh for good: it was missing from the roster (which
- * also lists the denied) for a whole config lifetime, during which the controller may not give
- * the name away again. So a controller can present new keys for an old name only at the price of an
- * absence that everyone sees.
+ * also lists the denied) for so long that the controller could give the name away again. That time
+ * is this node's own, counted on its boot clock and kept on its disk: a controller that counts epochs
+ * up, or says that they are short, does not shorten it. A key that was let go of is remembered, so that
+ * a new one of a known name is always told of.
  */
-export function pinCheck(pins: Pins): PinCheck {
+export function pinCheck(pins: Pins, epochS: number): PinCheck {
   return (record) => {
     const pin = Object.hasOwn(pins, record.nodeId) ? pins[record.nodeId] : undefined;
-    return pin === undefined || matches(pin, record);
+    if (pin === undefined || matches(pin, record)) return 'fits';
+    return isLetGo(pin, epochS) ? 'changed' : 'refused';
   };
 }
 
-/** The pins after a config was accepted; the same object if nothing changed. */
+/**
+ * The pins after a config was accepted; the same object if nothing changed. `passedS`: seconds on the
+ * boot clock since the config before it, 0 for the first one of this process.
+ */
 export function updatePins(
   pins: Pins,
-  config: Pick<ConfigDocument, 'epoch' | 'roster' | 'lifetime_s' | 'epoch_s'>,
+  config: Pick<ConfigDocument, 'roster'>,
   records: readonly KeyRecord[],
+  epochS: number,
+  passedS: number,
 ): Pins {
   const next = new Map(Object.entries(pins));
   const present = new Set(config.roster.map((entry) => entry.node_id));
-  const lifetimeEpochs = Math.ceil(config.lifetime_s / config.epoch_s);
   let changed = false;
   for (const [nodeId, pin] of next) {
-    const missing = present.has(nodeId) ? null : (pin.missing_since ?? config.epoch);
-    if (missing !== null && config.epoch > missing + lifetimeEpochs) {
-      next.delete(nodeId);
-      changed = true;
-    } else if (missing !== pin.missing_since) {
-      next.set(nodeId, { ...pin, missing_since: missing });
-      changed = true;
-    }
+    if (isLetGo(pin, epochS)) continue; // until the name is back as a member, with whatever key
+    // It is away from the first config without it on; a moment of presence starts the wait anew.
+    const missing = present.has(nodeId) ? null : (pin.missing_s ?? -passedS) + passedS;
+    if (missing === pin.missing_s) continue;
+    next.set(nodeId, { ...pin, missing_s: missing });
+    changed = true;
   }
   for (const record of records) {
-    if (next.has(record.nodeId)) continue;
-    next.set(record.nodeId, pinOf(record));
+    const pin = next.get(record.nodeId);
+    if (pin !== undefined && pin.missing_s === null && matches(pin, record)) continue;
+    next.set(record.nodeId, pinOf(record)); // records of refused peers are not among them
     changed = true;
   }
   return changed ? Object.fromEntries(next) : pins;
+}
+
+function isLetGo(pin: Pin, epochS: number): boolean {
+  return (pin.missing_s ?? 0) >= ABSENT_EPOCHS * epochS;
 }
 
 function pinOf(record: KeyRecord): Pin {
@@ -55,7 +72,7 @@ function pinOf(record: KeyRecord): Pin {
     wireguard: toBase64(record.wireguard),
     signing: toBase64(record.signing),
     sealing: toBase64(record.sealing),
-    missing_since: null,
+    missing_s: null,
   };
 }
 

@@ -6,25 +6,40 @@ export type SseItem =
 /** A stream that sends a line longer than this is broken or hostile. */
 const MAX_EVENT_CHARS = 2_000_000;
 
-/** Incremental parser: text in, items out. `push` returns undefined once the stream is not SSE. */
+const LINE_END = /\r\n|\n|\r/g;
+
+/**
+ * Incremental parser: text in, items out. `push` returns undefined once the stream is not SSE. Each
+ * piece is looked at once, however many a line comes in.
+ */
 export class SseParser {
-  private rest = '';
+  /** Pieces of a line whose end has not come, and their length. */
+  private pieces: string[] = [];
+  private unfinished = 0;
+  /** The last piece ended in a carriage return, which may be half of a line's end. */
+  private endsInReturn = false;
   private name = '';
   private data: string[] = [];
   private size = 0;
 
-  push(text: string): SseItem[] | undefined {
-    this.rest += text;
+  push(piece: string): SseItem[] | undefined {
+    let text = this.endsInReturn ? `\r${piece}` : piece;
+    this.endsInReturn = text.endsWith('\r');
+    if (this.endsInReturn) text = text.slice(0, -1);
     const items: SseItem[] = [];
-    for (;;) {
-      const end = this.rest.search(/\r\n|\n|\r(?=[^\n])/);
-      if (end < 0) break;
-      const line = this.rest.slice(0, end);
-      this.rest = this.rest.slice(end + (this.rest.startsWith('\r\n', end) ? 2 : 1));
+    let from = 0;
+    for (const { 0: end, index } of text.matchAll(LINE_END)) {
+      this.pieces.push(text.slice(from, index));
+      from = index + end.length;
+      const line = this.pieces.join('');
+      this.pieces = [];
+      this.unfinished = 0;
       this.size += line.length;
       this.line(line, items);
     }
-    return this.rest.length + this.size > MAX_EVENT_CHARS ? undefined : items;
+    this.pieces.push(text.slice(from));
+    this.unfinished += text.length - from;
+    return this.unfinished + this.size > MAX_EVENT_CHARS ? undefined : items;
   }
 
   private line(line: string, items: SseItem[]): void {

@@ -18,7 +18,9 @@ export function describeEvent(event: AgentEvent): string {
     case 'ignored':
       return `ignored a ${event.what}: ${event.reason} (${event.detail})`;
     case 'key_changed':
-      return `REFUSED ${event.node}: its keys are not the ones it had before`;
+      return event.accepted
+        ? `${event.node} has OTHER KEYS than before; they are taken, because the name was away for long`
+        : `REFUSED ${event.node}: its keys are not the ones it had before`;
     case 'fail_closed':
       return `FAILED CLOSED: no config for ${event.silent_s} s, so all peers are dropped until the controller is back`;
     case 'recovered':

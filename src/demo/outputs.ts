@@ -73,7 +73,7 @@ function remarkable(event: AgentEvent): string | undefined {
     case 'recovered':
       return 'recovered';
     case 'key_changed':
-      return `refused ${event.node}, whose keys changed`;
+      return `${event.accepted ? 'took' : 'refused'} ${event.node}, whose keys changed`;
     case 'device_error':
       return `the device refused: ${event.detail}`;
     default:

@@ -18,9 +18,15 @@ export class SuspendDetector {
 
   /** True if the machine slept since the last call. */
   hasSlept(): boolean {
+    return this.sleptFor() > 0;
+  }
+
+  /** Seconds for which the machine slept since the last call; 0: it did not. */
+  sleptFor(): number {
     const before = this.ahead;
     this.ahead = this.difference();
-    return this.ahead - before > TOLERANCE_MS;
+    const slept = this.ahead - before;
+    return slept > TOLERANCE_MS ? slept / 1000 : 0;
   }
 
   private difference(): number {

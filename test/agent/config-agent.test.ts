@@ -4,7 +4,7 @@ import { toBase64 } from '../../src/contract/encoding.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 import { memoryState } from '../lab/memory-state.ts';
 import { FakeController, keysFrom } from './support/fake-controller.ts';
-import { agentRig } from './support/rig.ts';
+import { agentRig, EPOCH_S } from './support/rig.ts';
 
 let clock: SimClock;
 let controller: FakeController;
@@ -388,6 +388,18 @@ test("configs that are not the controller's, not for us, or contradict themselve
       },
     ],
     [
+      'inconsistent',
+      () => {
+        controller.tamper = (d) => ({ ...d, tunnel_prefix: '10.0.0.0/8' });
+      },
+    ],
+    [
+      'too_far',
+      () => {
+        controller.tamper = (d) => ({ ...d, epoch: Number.MAX_SAFE_INTEGER });
+      },
+    ],
+    [
       'bad_key_record',
       () => {
         const { envelope } = controller.nodes.get('node-c')!;
@@ -452,11 +464,27 @@ test('a member whose keys change is refused until it has been out of the mesh fo
   const stranger = controller.nodes.get('node-b')!;
   controller.rotate(() => controller.nodes.delete('node-b'));
   await pass(1);
-  for (let i = 0; i < 4; i++) controller.rotate();
+  // Epochs that are counted up, or said to be short, are no time.
+  controller.lifetimeS = 0.1;
+  for (let i = 0; i < 1000; i++) controller.rotate();
+  controller.lifetimeS = 180;
+  await pass(20);
+  controller.rotate(() => controller.nodes.set('node-b', stranger));
   await pass(1);
+  expect(again.peerIds()).toEqual([]);
+  controller.rotate(() => controller.nodes.delete('node-b'));
+  await pass(1);
+  await pass(3 * EPOCH_S + 15);
+  controller.rotate(() => controller.nodes.set('node-b', { ...stranger, allowed: false }));
+  await pass(11);
   controller.rotate(() => controller.nodes.set('node-b', stranger));
   await pass(1);
   expect(again.peerIds()).toEqual(['node-b']);
+  // It is said all the same, and the wait begins anew for the key after that.
+  expect(again.named('key_changed').at(-1)).toMatchObject({ node: 'node-b', accepted: true });
+  const told = again.named('key_changed').length;
+  await pass(11);
+  expect(again.named('key_changed')).toHaveLength(told);
   expect(keysFrom(9).signing).toEqual(stranger.keys.signing);
 });
 
@@ -475,4 +503,60 @@ test('a device that refuses a change still loses whoever must go', async () => {
   rig.tunnel.refuse = () => false;
   await pass(11);
   expect(rig.peerIds()).toEqual(['node-c']);
+});
+
+test('an epoch number that nobody could get past again bricks no node', async () => {
+  const rig = await started();
+  await pass(1);
+  const { mark } = rig.membership;
+  controller.push(controller.event([], { epoch: Number.MAX_SAFE_INTEGER }));
+  await pass(1);
+  expect(rig.named('ignored').at(-1)).toMatchObject({ what: 'push', reason: 'too_far' });
+  controller.tamper = (d) => ({ ...d, epoch: d.epoch + 1e9 });
+  controller.rotate();
+  await pass(1);
+  expect(rig.named('ignored').at(-1)).toMatchObject({ what: 'config', reason: 'too_far' });
+  expect(rig.membership.mark.epoch).toBeLessThanOrEqual(mark.epoch + 1);
+  controller.tamper = (d) => d;
+  controller.rotate();
+  await pass(1);
+  expect(rig.membership.state).toBe('member');
+  controller.epoch += 1_000_000; // a restored controller jumps, and is followed
+  controller.rotate();
+  await pass(1);
+  expect(rig.membership.mark.epoch).toBeGreaterThan(1_000_000);
+});
+
+test('handshakes are dated by the controller, and never earlier than before a restart', async () => {
+  clock.wallError = -86_400_000; // booted a day behind
+  const rig = await started();
+  await pass(1);
+  const times = () => rig.tunnel.changes.map((change) => change.earliestTime ?? 0);
+  expect(Math.max(...times())).toBeGreaterThan(clock.trueWall() - 10_000);
+  await rig.stop();
+  const ahead = clock.trueWall() + 3_600_000; // it was ahead once
+  await state.writeHandshakeDate(ahead);
+  const again = await started();
+  await pass(1);
+  expect(again.tunnel.changes.some((change) => change.earliestTime === ahead)).toBe(true);
+});
+
+test('a stream that only beats while pushes are withheld does not count as one', async () => {
+  const rig = await started();
+  await pass(1);
+  controller.rotate();
+  await pass(1);
+  expect(rig.agent.streaming).toBe(true);
+  const { push } = controller;
+  controller.push = () => {}; // somebody on the way lets only heartbeats through
+  controller.rotate();
+  await pass(11); // the poll has heard of it
+  expect(rig.membership.mark.version).toBe(controller.version);
+  rig.agent.streaming;
+  await pass(6);
+  expect(rig.agent.streaming).toBe(false);
+  controller.push = push;
+  controller.rotate();
+  await pass(1);
+  expect(rig.agent.streaming).toBe(true);
 });

@@ -44,3 +44,11 @@ test('a stream that never ends its line or its event is refused', () => {
   for (let i = 0; i < 300_000; i++) heartbeats.push(': heartbeat\n\n');
   expect(heartbeats.push(': still fine\n\n')).toHaveLength(1);
 });
+
+test('a long event in small pieces costs no more than its length', () => {
+  const parser = new SseParser();
+  const started = process.cpuUsage();
+  for (let i = 0; i < 190_000; i++) parser.push('data: xxxx'.slice(0, 10));
+  const { user } = process.cpuUsage(started);
+  expect(user / 1e6).toBeLessThan(5); // searching it anew for each piece would take minutes
+});

@@ -8,6 +8,7 @@ export function memoryState(): NodeState {
   let enrolment: Enrolment | undefined;
   let mark: Mark = { epoch: 0, version: 0 };
   let pins: Readonly<Record<string, Pin>> = {};
+  let handshakeDate = 0;
   let emitter: EmitterState = { sequences: {}, observed_at: 0 };
   return {
     readEnrolment: () => enrolment,
@@ -21,6 +22,10 @@ export function memoryState(): NodeState {
     readPins: () => pins,
     writePins: async (value) => {
       pins = value;
+    },
+    readHandshakeDate: () => handshakeDate,
+    writeHandshakeDate: async (value) => {
+      handshakeDate = value;
     },
     readEmitter: () => emitter,
     writeEmitter: async (value) => {

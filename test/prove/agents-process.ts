@@ -117,6 +117,7 @@ class SimulatedAgent {
     const state = memoryState();
     const emit = (event: AgentEvent) => this.heard(event);
     const membership = new Membership({
+      epochS: enrolment.epoch_s,
       tunnel: { configure: async () => {}, expireKeypairs: async () => {} },
       state,
       clock: systemClock,

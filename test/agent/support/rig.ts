@@ -21,6 +21,8 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+export const EPOCH_S = 60;
+
 /** A config agent on a fake tunnel, talking to a fake controller, in simulated time. */
 export function agentRig(
   controller: FakeController,
@@ -47,9 +49,11 @@ export function agentRig(
     mesh_id: toBase64(controller.meshId),
     node_id: nodeId,
     controller_key: toBase64(controller.publicKey),
+    tunnel_prefix: '10.10.0.0/24',
+    epoch_s: EPOCH_S,
   };
   const emit = (event: AgentEvent) => void events.push(event);
-  const membership = new Membership({ tunnel, state, clock, counters, emit });
+  const membership = new Membership({ epochS: EPOCH_S, tunnel, state, clock, counters, emit });
   const stop = new AbortController();
   const agent = new ConfigAgent({
     client,

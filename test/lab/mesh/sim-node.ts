@@ -150,8 +150,15 @@ export class SimNode {
     client.belongTo(controller.meshId);
     const meshId = toBase64(controller.meshId);
     const controllerKey = toBase64(controller.publicKey);
-    const enrolment = { mesh_id: meshId, node_id: nodeId, controller_key: controllerKey };
+    const enrolment = {
+      mesh_id: meshId,
+      node_id: nodeId,
+      controller_key: controllerKey,
+      tunnel_prefix: settings.tunnelPrefix,
+      epoch_s: settings.epochS,
+    };
     const membership = new Membership({
+      epochS: settings.epochS,
       tunnel: this.tunnelFor(stop.signal),
       state,
       clock,
