@@ -92,6 +92,12 @@ test('ready means that the handshakes with all reachable members are done', () =
   expect(status('member', old, 1, clock).ready).toBe(false);
 });
 
+test('a peer that nothing is said to or heard from does not make a node wait', () => {
+  expect(status('member', { generation: 4, isQuiet: true }).ready).toBe(true);
+  expect(status('member', { isQuiet: true }).peers[0]).toMatchObject({ quiet: true });
+  expect(status('member', { generation: 4, isQuiet: false }).ready).toBe(false);
+});
+
 test('neither status nor metrics carry a key', () => {
   const document = status('member', { generation: 5 });
   const text = JSON.stringify(document) + nodeMetrics(document);
