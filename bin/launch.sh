@@ -31,17 +31,30 @@ find_node() {
   exit 1
 }
 
-# Compiled code is kept where only its owner writes: half of the time to start.
+# Compiled code is kept where only its owner writes: half of the time to start. Whoever else could
+# write there would have us run what they like.
 use_compile_cache() {
   [ -n "${NODE_COMPILE_CACHE:-}" ] && return
   if [ -w /var/cache ]; then
-    NODE_COMPILE_CACHE=/var/cache/aligned-meshnet
+    cache=/var/cache/aligned-meshnet
   elif [ -n "${HOME:-}" ]; then
-    NODE_COMPILE_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/aligned-meshnet
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/aligned-meshnet
   else
     return
   fi
+  (umask 077 && mkdir -p "$cache") 2>/dev/null
+  is_ours "$cache" || return
+  NODE_COMPILE_CACHE=$cache
   export NODE_COMPILE_CACHE
+}
+
+# True if "$1" is a directory of this user, no link, in which nobody else may write.
+is_ours() {
+  [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] || return
+  case $(ls -ld "$1") in
+    d????-??-*) return 0 ;;
+  esac
+  return 1
 }
 
 # Node resets signals that it finds ignored at its start; that nohup was asked for is handed on.

@@ -79,7 +79,7 @@ export async function startNode(
   signal: AbortSignal,
 ): Promise<RunningNode> {
   ensurePrivateDirectory(options.stateDirectory);
-  const lock = lockDirectory(options.stateDirectory, 'meshnet node');
+  const lock = lockDirectory(options.stateDirectory, { program: 'meshnet node' });
   try {
     const node = await startLocked(options, surroundings, signal);
     void node.ended.finally(() => lock.release()).catch(() => {}); // whoever waits for it is told

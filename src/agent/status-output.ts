@@ -1,4 +1,6 @@
 import { createServer, type Server } from 'node:http';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
 import { replaceFile } from '../ground/files.ts';
 import type { AgentClock } from './clock.ts';
@@ -34,6 +36,19 @@ export async function writeStatusFile(
   }
 }
 
+/**
+ * Whether a request was made for this machine. A page in somebody's browser can have a name of its own
+ * point here and read what it gets (DNS rebinding), but no address and none of this machine's names.
+ */
+function isMeant(authority: string | undefined, listening: string): boolean {
+  const match = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::\d+)?$/i.exec(authority ?? '');
+  const name = match?.[1] ?? match?.[2] ?? '';
+  return (
+    isIP(name) !== 0 ||
+    ['localhost', hostname(), listening].some((own) => own.toLowerCase() === name.toLowerCase())
+  );
+}
+
 /** `/metrics`, `/status.json`, `/readyz` and `/healthz` of one node. Meant for loopback. */
 export function serveStatus(
   host: string,
@@ -45,6 +60,9 @@ export function serveStatus(
       response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' });
       response.end(request.method === 'HEAD' ? undefined : body);
     };
+    if (!isMeant(request.headers.host, host)) {
+      return send(421, 'text/plain', 'ask by address, localhost, or the name of this machine\n');
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'text/plain', '');
     switch (request.url) {
       case '/metrics':

@@ -1,16 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { systemClock } from '../agent/clock.ts';
 import { ControllerClient } from '../agent/controller-client.ts';
 import { Counters } from '../agent/counters.ts';
 import { Emitter } from '../agent/emitter.ts';
 import type { AgentEvent } from '../agent/events.ts';
+import { readDate, readMeasurement } from '../agent/harness/measured.ts';
+import { parseScore } from '../agent/harness/score-line.ts';
 import { type EmitterState, NOTHING_SENT } from '../agent/node-state.ts';
+import { type Measurement, ScoreError } from '../agent/score-source.ts';
 import { fromBase64, fromBase64Url, toBase64 } from '../contract/encoding.ts';
 import { isNodeId } from '../contract/ids.ts';
 import { readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { readJsonFile, replaceFile } from '../ground/files.ts';
+import { LockedError, lockFile } from '../ground/lock.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 export interface ScoreOptions {
@@ -18,75 +23,214 @@ export interface ScoreOptions {
   readonly mesh?: string;
   readonly controller: string;
   readonly suite: string;
-  readonly samples: number;
+  readonly samples?: number;
+  readonly observedAt?: string;
+  readonly batch?: boolean;
   readonly json?: boolean;
 }
 
 const CALL_TIMEOUT_MS = 10_000;
+/** How long to wait for others who report with the same key: their scores come first. */
+const LOCK_WAIT_MS = 60_000;
 
-/** `meshnet score NODE SCORE`: an evaluator's word about a node. */
-export async function score(nodeId: string, value: number, options: ScoreOptions): Promise<void> {
-  if (!isNodeId(nodeId)) throw new CommandError(EXIT.usage, 'usage', `${nodeId}: not a node name`);
-  const crypto = defaultProvider();
-  const random = (length: number) => new Uint8Array(randomBytes(length));
-  if (!existsSync(options.key)) {
-    writeKeyFile(options.key, random(32));
-    const key = toBase64(crypto.ed25519Public(readKeyFile(options.key)));
-    process.stderr.write(`made ${options.key}; for the policy's evaluators: ${key}\n`);
+/** What is reported: a line of a batch, or the arguments. */
+interface Report {
+  readonly node: string;
+  readonly measurement: Measurement;
+}
+
+/** `meshnet score NODE SCORE`, or `--batch`: an evaluator's word about nodes. */
+export async function score(
+  node: string | undefined,
+  value: string | undefined,
+  options: ScoreOptions,
+  input: NodeJS.ReadableStream = process.stdin,
+): Promise<void> {
+  const isWhole = options.batch ? node === undefined : value !== undefined;
+  if (!isWhole) throw usage('give a node and its score, or --batch and lines on standard input');
+  const meshId = meshOf(options);
+  const one = options.batch ? undefined : reportOf(node!, options, () => parseScore(value!));
+  const lock = locked(options.key);
+  try {
+    const evaluator = new Evaluator(options, meshId);
+    if (one !== undefined) await evaluator.report(one);
+    else await reportLines(evaluator, options, input);
+  } finally {
+    lock.release();
   }
-  const text = options.mesh ?? '';
-  const meshId = fromBase64(text, 32) ?? fromBase64Url(text, 32);
-  if (!meshId) {
-    const message = '--mesh: the mesh id, which `meshnet epoch --json` on the controller shows';
-    throw new CommandError(EXIT.usage, 'usage', message);
+}
+
+/** Goes on after a score that is refused, ends where the controller cannot be reached. */
+async function reportLines(
+  evaluator: Evaluator,
+  options: ScoreOptions,
+  input: NodeJS.ReadableStream,
+): Promise<void> {
+  let line = 0;
+  let failed = 0;
+  for await (const text of createInterface({ input })) {
+    line++;
+    if (text.trim() === '') continue;
+    try {
+      await evaluator.report(lineOf(text.trim(), options));
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      const message = `line ${line}: ${error.message}`;
+      if (error.exitCode === EXIT.unreachable) {
+        throw new CommandError(error.exitCode, error.code, `${message}; the rest was not sent`);
+      }
+      failed++;
+      process.stderr.write(`meshnet: ${message} (${error.code})\n`);
+    }
   }
-  const clock = systemClock;
-  const events: AgentEvent[] = [];
-  const memory = memoryBeside(options.key, nodeId);
-  const client = new ControllerClient({
-    fetch,
-    clock,
-    crypto,
-    random,
-    url: options.controller,
-    timeoutMs: CALL_TIMEOUT_MS,
-  });
-  client.belongTo(meshId);
-  const emitter = new Emitter({
-    client,
-    source: async () => ({ score: value }),
-    state: memory,
-    meshId,
-    nodeId,
-    signingSeed: readKeyFile(options.key),
-    clock,
-    crypto,
-    random: Math.random,
-    counters: new Counters(),
-    emit: (event) => void events.push(event),
-    intervalMs: 1000,
-    suite: options.suite,
-    samples: options.samples,
-  });
-  await emitter.once(new AbortController().signal);
-  const event = events.at(-1)!;
-  if (event.event === 'score') {
-    const line = `${nodeId}: ${value} (${event.suite}, sequence ${event.sequence}) accepted`;
-    process.stdout.write(`${options.json ? JSON.stringify(event) : line}\n`);
-  } else if (event.event === 'score_failed') {
-    const unreachable = event.code === 'unreachable' || event.code === 'timeout';
-    const exitCode = unreachable ? EXIT.unreachable : EXIT.refused;
-    throw new CommandError(exitCode, event.code, event.detail);
+  if (failed === 0) return;
+  throw new CommandError(EXIT.refused, 'not_all_accepted', `${failed} of ${line} lines failed`);
+}
+
+/** `NODE SCORE`, or a JSON object with `node` and what a harness writes. */
+function lineOf(text: string, options: ScoreOptions): Report {
+  if (!text.startsWith('{')) {
+    const [node = '', value = '', ...rest] = text.split(/\s+/);
+    if (rest.length > 0) throw usage('expected NODE SCORE, or a JSON object');
+    return reportOf(node, options, () => parseScore(value));
+  }
+  let parsed: Record<string, unknown>;
+  try {
+    parsed = JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    throw usage('is not JSON');
+  }
+  const { node, ...measured } = parsed;
+  return reportOf(String(node), options, () => readMeasurement(measured));
+}
+
+function reportOf(node: string, options: ScoreOptions, measure: () => Measurement): Report {
+  if (!isNodeId(node)) throw usage(`${String(node).slice(0, 80)}: not a node name`);
+  try {
+    const observedAt =
+      options.observedAt === undefined
+        ? {}
+        : { observedAt: readDate(dateText(options.observedAt)) };
+    return { node, measurement: { ...observedAt, ...measure() } };
+  } catch (error) {
+    if (error instanceof ScoreError) throw usage(error.message);
+    throw error;
+  }
+}
+
+function dateText(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+function meshOf({ mesh = '' }: ScoreOptions): Uint8Array {
+  const meshId = fromBase64(mesh, 32) ?? fromBase64Url(mesh, 32);
+  if (meshId) return meshId;
+  throw usage('--mesh: the mesh id, which `meshnet epoch --json` on the controller shows');
+}
+
+/** Two that report with one key at the same time would give two scores one sequence. */
+function locked(key: string) {
+  try {
+    return lockFile(key, { program: 'meshnet score', waitMs: LOCK_WAIT_MS });
+  } catch (error) {
+    if (error instanceof LockedError) {
+      throw new CommandError(EXIT.failed, 'key_in_use', `--key: ${error.message}`);
+    }
+    throw new CommandError(EXIT.keys, 'io', `--key: ${(error as Error).message}`);
+  }
+}
+
+function usage(message: string): CommandError {
+  return new CommandError(EXIT.usage, 'usage', message);
+}
+
+/** Signs and delivers scores about any node. Holds the key's lock. */
+class Evaluator {
+  private readonly options: ScoreOptions;
+  private readonly meshId: Uint8Array;
+  private readonly crypto = defaultProvider();
+  private readonly key: Uint8Array;
+  private readonly client: ControllerClient;
+  private readonly memory: Memory;
+
+  constructor(options: ScoreOptions, meshId: Uint8Array) {
+    this.options = options;
+    this.meshId = meshId;
+    const random = (length: number) => new Uint8Array(randomBytes(length));
+    if (!existsSync(options.key)) {
+      writeKeyFile(options.key, random(32));
+      const key = toBase64(this.crypto.ed25519Public(readKeyFile(options.key)));
+      process.stderr.write(`made ${options.key}; for the policy's evaluators: ${key}\n`);
+    }
+    this.key = readKeyFile(options.key);
+    this.memory = new Memory(`${options.key}.sequences`);
+    this.client = new ControllerClient({
+      fetch,
+      clock: systemClock,
+      crypto: this.crypto,
+      random,
+      url: options.controller,
+      timeoutMs: CALL_TIMEOUT_MS,
+    });
+    this.client.belongTo(meshId);
+  }
+
+  /** Prints what became of it. Throws a `CommandError` if it was not accepted. */
+  async report({ node, measurement }: Report): Promise<void> {
+    const { suite, samples, json } = this.options;
+    const events: AgentEvent[] = [];
+    const emitter = new Emitter({
+      client: this.client,
+      source: async () => measurement,
+      state: this.memory.of(node),
+      meshId: this.meshId,
+      nodeId: node,
+      signingSeed: this.key,
+      clock: systemClock,
+      crypto: this.crypto,
+      random: Math.random,
+      counters: new Counters(),
+      emit: (event) => void events.push(event),
+      intervalMs: 1000,
+      suite,
+      ...(samples === undefined ? {} : { samples }),
+    });
+    await emitter.once(new AbortController().signal);
+    const event = events.at(-1);
+    if (event?.event === 'score_failed') {
+      const unreachable = event.code === 'unreachable' || event.code === 'timeout';
+      const exitCode = unreachable ? EXIT.unreachable : EXIT.refused;
+      throw new CommandError(exitCode, event.code, event.detail);
+    }
+    const what = `${node}: ${measurement.score}`;
+    const line =
+      event?.event === 'score'
+        ? `${what} (${event.suite}, sequence ${event.sequence}) accepted`
+        : `${what} is not sent again: one of this date or a later one was accepted before`;
+    const told = event ?? { event: 'score_known' };
+    process.stdout.write(`${json ? JSON.stringify({ ...told, node }) : line}\n`);
   }
 }
 
 /** Sequences per node, in a file beside the key: an evaluator reports on many. */
-function memoryBeside(key: string, nodeId: string) {
-  const path = `${key}.sequences`;
-  const all = () => (readJsonFile(path) ?? {}) as Record<string, EmitterState>;
-  return {
-    readEmitter: (): EmitterState => all()[nodeId] ?? NOTHING_SENT,
-    writeEmitter: (value: EmitterState) =>
-      replaceFile(path, `${JSON.stringify({ ...all(), [nodeId]: value })}\n`),
-  };
+class Memory {
+  private readonly path: string;
+  private all: Readonly<Record<string, EmitterState>>;
+
+  constructor(path: string) {
+    this.path = path;
+    this.all = (readJsonFile(path) ?? {}) as Record<string, EmitterState>;
+  }
+
+  of(node: string) {
+    return {
+      readEmitter: (): EmitterState =>
+        Object.hasOwn(this.all, node) ? this.all[node]! : NOTHING_SENT,
+      writeEmitter: async (value: EmitterState) => {
+        const next = { ...this.all, [node]: value };
+        await replaceFile(this.path, `${JSON.stringify(next)}\n`);
+        this.all = next;
+      },
+    };
+  }
 }

@@ -1,30 +1,49 @@
+import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { readJsonFile, replaceFileSync } from './files.ts';
 
-/** Somebody else works in the directory. The message names who. */
+/** Somebody else works there. The message names who. */
 export class LockedError extends Error {
   override readonly name = 'LockedError';
 }
 
-export interface DirectoryLock {
+export interface Lock {
   release(): void;
 }
 
+export interface LockOptions {
+  /** Who takes it, for others to be told. */
+  readonly program: string;
+  /** How long (ms) to wait for whoever has it; this thread waits, too. Default 0. */
+  readonly waitMs?: number;
+}
+
+/** Takes a directory for this process. Throws a {@link LockedError} if it is taken. */
+export function lockDirectory(path: string, options: LockOptions): Lock {
+  return lock(path, join(path, 'lock'), options);
+}
+
+/** Takes a file for this process, by way of a lock file beside it. Throws a {@link LockedError}. */
+export function lockFile(path: string, options: LockOptions): Lock {
+  return lock(path, `${path}.lock`, options);
+}
+
 /**
- * Takes a directory for this process. The lock is the kernel's, held by way of an SQLite file: it is
- * gone with the process, however that ends, so there is no stale one to be judged. Who has it stands
- * in `lock.holder`. Throws a {@link LockedError} if it is taken.
+ * The lock is the kernel's, held by way of an SQLite file: it is gone with the process, however that
+ * ends, so there is no stale one to be judged. Who has it stands in `.holder` beside it.
  */
-export function lockDirectory(path: string, program: string): DirectoryLock {
-  const database = new DatabaseSync(join(path, 'lock'), { timeout: 0 });
-  const holderFile = join(path, 'lock.holder');
+function lock(what: string, file: string, { program, waitMs = 0 }: LockOptions): Lock {
+  const { O_WRONLY, O_CREAT, O_NOFOLLOW } = constants;
+  closeSync(openSync(file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600)); // SQLite would make it by the umask
+  const database = new DatabaseSync(file, { timeout: waitMs });
+  const holderFile = `${file}.holder`;
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
     if (!/locked|busy/i.test(String(error))) throw error;
-    throw new LockedError(`${path}: is in use by ${holder(holderFile)}`, { cause: error });
+    throw new LockedError(`${what}: is in use by ${holder(holderFile)}`, { cause: error });
   }
   const since = new Date().toISOString();
   replaceFileSync(holderFile, `${JSON.stringify({ program, pid: process.pid, since })}\n`, {

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { get } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { expect, test } from 'vitest';
 import { Counters } from '../../src/agent/counters.ts';
 import type { Membership } from '../../src/agent/membership.ts';
@@ -139,4 +141,24 @@ test('the status server answers monitors and nobody else', async () => {
   server.close();
   server.closeAllConnections();
   await once(server, 'close');
+});
+
+test('metrics are for those who ask for this machine, not for a page with a name of its own', async () => {
+  const server = await serveStatus('127.0.0.1', 0, () => status('member', {}));
+  const { port } = server.address() as AddressInfo;
+  const asked = (host: string) =>
+    new Promise<number>((resolve, reject) => {
+      const options = { host: '127.0.0.1', port, path: '/status.json', headers: { host } };
+      get(options, (response) => {
+        response.resume();
+        resolve(response.statusCode!);
+      }).on('error', reject);
+    });
+  for (const host of ['127.0.0.1', `127.0.0.1:${port}`, 'LOCALHOST:1', '[::1]:9', hostname()]) {
+    expect(await asked(host), host).toBe(200);
+  }
+  for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', 'a b']) {
+    expect([400, 421], host).toContain(await asked(host));
+  }
+  server.close();
 });

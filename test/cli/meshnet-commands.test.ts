@@ -205,7 +205,17 @@ test('an evaluator reports a score from the command line, with its own sequence'
     const mesh = toBase64(judged.meshId);
     const report = (value: string, ...more: string[]) => {
       const options = ['--key', key, '--mesh', mesh, '--controller', judged.url];
-      return meshnet('score', 'node-j', value, ...options, '--suite', 'red-team', ...more);
+      return meshnet(
+        'score',
+        'node-j',
+        value,
+        ...options,
+        '--suite',
+        'red-team',
+        '--samples',
+        '50',
+        ...more,
+      );
     };
     expect((await report('0.9')).out).toBe('node-j: 0.9 (red-team, sequence 1) accepted\n');
     expect(json((await report('0.8', '--json')).out)).toMatchObject({ sequence: 2 });

@@ -61,17 +61,17 @@ test.skipIf(process.getuid?.() !== 0)("another user's is refused (needs root)", 
 });
 
 test('a directory has one holder, whose name the next one is told; its end frees it', async () => {
-  const lock = lockDirectory(folder, 'meshnet node');
-  expect(() => lockDirectory(folder, 'meshnet node')).toThrow(
+  const lock = lockDirectory(folder, { program: 'meshnet node' });
+  expect(() => lockDirectory(folder, { program: 'meshnet node' })).toThrow(
     new RegExp(`is in use by meshnet node, process ${process.pid}, since 20`),
   );
   lock.release();
   const script = join(folder, 'killed.ts');
   const source = `
     import { lockDirectory } from ${JSON.stringify(join(import.meta.dirname, '../../src/ground/lock.ts'))};
-    lockDirectory(${JSON.stringify(folder)}, 'one that is killed');
+    lockDirectory(${JSON.stringify(folder)}, { program: 'one that is killed' });
     process.kill(process.pid, 'SIGKILL');`;
   writeFileSync(script, source);
   expect(await runProgram(script, [])).toBe(1);
-  lockDirectory(folder, 'the next one').release();
+  lockDirectory(folder, { program: 'the next one' }).release();
 });

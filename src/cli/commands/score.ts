@@ -1,14 +1,15 @@
 import { type Command, Option } from 'commander';
 import { httpUrl, integerBetween } from '../numbers.ts';
-import { json, share } from './options.ts';
+import { json } from './options.ts';
 
 /** `meshnet score`. */
 export function declareScore(program: Command): void {
   program
     .command('score')
-    .argument('<node>')
-    .argument('<score>', 'from 0 to 1', share)
+    .argument('[node]')
+    .argument('[score]', 'from 0 to 1, or JSON as a score command prints it')
     .description("report a node's score as an evaluator that the policy lists")
+    .option('--batch', 'many: lines NODE SCORE, or JSON with `node`, on standard input')
     .requiredOption('--key <file>', "the evaluator's signing key; made if it is not there")
     .option('--mesh <id>', 'mesh id')
     .addOption(
@@ -18,7 +19,8 @@ export function declareScore(program: Command): void {
         .default('http://127.0.0.1:8440'),
     )
     .option('--suite <name>', 'suite that the score is of', 'alignment')
-    .option('--samples <count>', 'samples behind the score', integerBetween(1, 1e9), 50)
+    .option('--samples <count>', 'of how many items it is the mean', integerBetween(1, 1e9))
+    .option('--observed-at <date>', 'when it was measured: ms since 1970 or 2026-01-31T12:00:00Z')
     .addOption(json())
     .action(async (name, value, options) => {
       const { score } = await import('../meshnet-score.ts');

@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+const launcher = join(import.meta.dirname, '../../bin/launch.sh');
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'launch-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function isOurs(path: string): boolean {
+  const script = '. "$1"; is_ours "$2" && echo yes || echo no';
+  return execFileSync('sh', ['-c', script, 'sh', launcher, path], { encoding: 'utf8' }) === 'yes\n';
+}
+
+test('compiled code is taken from a directory of our own only', () => {
+  const own = join(directory, 'own');
+  mkdirSync(own, { mode: 0o700 });
+  expect(isOurs(own)).toBe(true);
+  const link = join(directory, 'link');
+  symlinkSync(own, link);
+  expect(isOurs(link)).toBe(false);
+  for (const mode of [0o770, 0o702, 0o777, 0o1777]) {
+    chmodSync(own, mode);
+    expect(isOurs(own), mode.toString(8)).toBe(false);
+  }
+  chmodSync(own, 0o755);
+  expect(isOurs(own)).toBe(true);
+  expect(isOurs(join(directory, 'none'))).toBe(false);
+});
+
+test.runIf(process.geteuid?.() === 0)("nor from somebody else's", () => {
+  const foreign = join(directory, 'foreign');
+  mkdirSync(foreign, { mode: 0o700 });
+  chownSync(foreign, 12_345, 12_345);
+  expect(isOurs(foreign)).toBe(false);
+});
