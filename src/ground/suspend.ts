@@ -1,7 +1,10 @@
 import { bootNow, monotonicNow } from './clock.ts';
 
-/** Both clocks are read one after the other and tick in different grains. */
-const TOLERANCE_MS = 2000;
+/**
+ * A longer suspend is noticed. Both clocks are read one after the other and tick in different grains,
+ * so a shorter one cannot be told from none.
+ */
+export const TOLERANCE_MS = 2000;
 
 /** Notices that the machine slept: the boot clock runs on then, the monotonic one does not. */
 export class SuspendDetector {

@@ -12,7 +12,7 @@ import { toBase64 } from '../../../src/contract/encoding.ts';
 import { signKeyRecord } from '../../../src/contract/key-record.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
-import { SuspendDetector } from '../../../src/ground/suspend.ts';
+import { SuspendDetector, TOLERANCE_MS } from '../../../src/ground/suspend.ts';
 import { memoryState } from '../memory-state.ts';
 import type { SimulatedNode } from '../simulation.ts';
 import type { ChannelUser, SimChannel } from './sim-channel.ts';
@@ -25,7 +25,7 @@ const BAD_SCORE = 0.3;
 /** How often tunnels look for a suspend, ms: the Linux one in every turn, the other by a timer. */
 const SUSPEND_CHECKS_MS = [250, 1000];
 /** Shorter suspends an agent need not notice, ms. */
-const NOTICED_SUSPEND_MS = 1501;
+const NOTICED_SUSPEND_MS = TOLERANCE_MS + 1;
 
 /** One run of a node's process. */
 interface Process {
