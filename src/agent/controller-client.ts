@@ -1,5 +1,6 @@
 import { type BenchmarkAnswer, benchmarkAnswerSchema } from '../contract/benchmark.ts';
 import { toBase64Url } from '../contract/encoding.ts';
+import { endpointAnswerSchema } from '../contract/endpoint.ts';
 import type { EnrolmentRequest } from '../contract/enrolment.ts';
 import type { Envelope } from '../contract/envelope.ts';
 import {
@@ -175,6 +176,32 @@ export class ControllerClient {
     );
   }
 
+  /** Tells where members reach this node from the next epoch on. Aborts with `signal`. */
+  async putEndpoint(
+    nodeId: string,
+    signingSeed: Uint8Array,
+    endpoint: string | null,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const query = endpoint === null ? '' : `?endpoint=${encodeURIComponent(endpoint)}`;
+    const target = `/v1/nodes/${nodeId}/endpoint${query}`;
+    const headers = { accept: 'application/json' };
+    const body = await this.signed(
+      target,
+      SIGNATURE_TAGS.endpoint,
+      signingSeed,
+      headers,
+      (url, init) =>
+        this.timed(signal, async (limited) =>
+          parse(await limitedText(await this.send(url, { ...init, signal: limited }))),
+        ),
+      'PUT',
+    );
+    if (violation(endpointAnswerSchema, body)) {
+      throw new CallError(0, 'unexpected_answer', 'a success without the answer of a controller');
+    }
+  }
+
   /** The body of the event stream; abort `signal` to end it. */
   async openStream(
     nodeId: string,
@@ -198,7 +225,7 @@ export class ControllerClient {
   }
 
   /**
-   * A signed GET. If the controller finds our clock off, its signed time comes with the 401, and the
+   * A signed request. If the controller finds our clock off, its signed time comes with the 401, and the
    * request is made once more.
    */
   private async signed<T>(
@@ -207,13 +234,14 @@ export class ControllerClient {
     signingSeed: Uint8Array,
     headers: Record<string, string>,
     run: (url: URL, init: RequestInit, sent: Sent) => Promise<T>,
+    method: 'GET' | 'PUT' = 'GET',
   ): Promise<T> {
     const { clock, crypto } = this.options;
     const url = this.url(target);
     for (let attempt = 0; ; attempt++) {
       const sent = { nonce: this.newNonce(), sentAt: clock.boot() };
       const request = {
-        method: 'GET',
+        method,
         authority: url.host,
         ...splitTarget(url.pathname + url.search),
       };
@@ -223,7 +251,7 @@ export class ControllerClient {
         tag,
       });
       try {
-        return await run(url, { headers: { ...headers, ...signature } }, sent);
+        return await run(url, { method, headers: { ...headers, ...signature } }, sent);
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
         const receipt = this.receiptIn(error.answer, requestHash(crypto, signature.signature!));

@@ -74,6 +74,13 @@ export type AgentEvent =
       /** Whether the roster lists the node as a member. */
       readonly allowed: boolean;
     }
+  /** The controller was told where this node can be reached (null: it always goes first). */
+  | {
+      readonly event: 'endpoint';
+      readonly endpoint: string | null;
+      readonly ok: boolean;
+      readonly detail: string;
+    }
   | { readonly event: 'ready'; readonly ready: boolean; readonly reason: string }
   | { readonly event: 'stopped' };
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import {
   bytes32Field,
   counterField,
+  endpointField,
   nodeIdField,
   secondsField,
   tunnelAddressField,
@@ -67,6 +68,9 @@ export interface NodeState {
   /** Wall clock, ms: no handshake was dated later than this before the last restart; 0: none was. */
   readHandshakeDate(): number;
   writeHandshakeDate(value: number): Promise<void>;
+  /** What the mesh was told last of where this node is; undefined: what it was told at enrolment. */
+  readEndpoint(): string | null | undefined;
+  writeEndpoint(value: string | null): Promise<void>;
   readEmitter(): EmitterState;
   writeEmitter(value: EmitterState): Promise<void>;
 }
@@ -120,6 +124,12 @@ const handshakesFile: Schema = {
   properties: { dated_until: counterField },
 };
 
+const endpointFile: Schema = {
+  type: 'object',
+  required: ['endpoint'],
+  properties: { endpoint: endpointField },
+};
+
 const emitterFile: Schema = {
   type: 'object',
   required: ['sequences', 'observed_at'],
@@ -165,6 +175,7 @@ export function openNodeState(directory: string): NodeState {
   let pins = pinsOnDisk();
   let handshakeDate =
     read<{ dated_until: number }>('handshakes.json', handshakesFile)?.dated_until ?? 0;
+  let endpoint = read<{ endpoint: string | null }>('endpoint.json', endpointFile)?.endpoint;
   let emitter = read<EmitterState>('emitter.json', emitterFile) ?? NOTHING_SENT;
   const write = (name: string, value: unknown) =>
     replaceFile(path(name), `${JSON.stringify(value)}\n`);
@@ -189,6 +200,11 @@ export function openNodeState(directory: string): NodeState {
     async writeHandshakeDate(value) {
       await write('handshakes.json', { dated_until: value });
       handshakeDate = value;
+    },
+    readEndpoint: () => endpoint,
+    async writeEndpoint(value) {
+      await write('endpoint.json', { endpoint: value });
+      endpoint = value;
     },
     readEmitter: () => emitter,
     async writeEmitter(value) {

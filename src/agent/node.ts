@@ -13,12 +13,14 @@ import { ConfigAgent } from './config-agent.ts';
 import { ControllerClient, type Fetch } from './controller-client.ts';
 import { Counters } from './counters.ts';
 import { Emitter } from './emitter.ts';
+import { announceEndpoint } from './endpoint-announcer.ts';
 import { EnrolmentError, enrol } from './enrol.ts';
 import type { EmitEvent } from './events.ts';
 import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
 import { ensureNodeKeys, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
+import { ownEndpoint } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
 import type { ScoreSource } from './score-source.ts';
 import { type NodeStatusDocument, nodeStatus } from './status.ts';
@@ -33,7 +35,10 @@ export interface NodeOptions {
   readonly defaultNodeId?: string;
   readonly token?: string;
   readonly controllerUrl: string;
-  /** Address that other members reach this node's UDP port at; null: it always goes first. */
+  /**
+   * Address that other members reach this node's UDP port at; null: the one from which this machine
+   * reaches the controller.
+   */
   readonly advertise: string | null;
   /** 0: any port, remembered over restarts. */
   readonly listenPort: number;
@@ -160,6 +165,14 @@ async function startLocked(
       clock,
     });
 
+  // The port may have moved when the backend was opened.
+  const endpoint = () =>
+    ownEndpoint(
+      options.advertise,
+      options.controllerUrl,
+      state.readEnrolment()?.listen_port ?? enrolment.listen_port,
+    );
+
   const stop = new AbortController();
   const until = AbortSignal.any([signal, stop.signal]);
   let server: Server | undefined;
@@ -177,7 +190,7 @@ async function startLocked(
     node: enrolment.node_id,
     backend: backend.kind,
     address: enrolment.tunnel_address,
-    endpoint: endpointOf(options.advertise, enrolment.listen_port),
+    endpoint: await endpoint(),
     aead: backend.describe?.().aead ?? null,
     offloads: backend.describe?.().offloads ?? [],
   });
@@ -187,6 +200,20 @@ async function startLocked(
     probe.run(until),
     writeStatusFile(join(options.stateDirectory, 'status.json'), status, clock, emit, until),
     reportReadiness(status, clock, emit, until),
+    announceEndpoint(
+      {
+        client,
+        nodeId: enrolment.node_id,
+        signingSeed: keys.signing,
+        clock,
+        random,
+        emit,
+        endpoint,
+        told: state.readEndpoint(),
+        remember: (value) => state.writeEndpoint(value),
+      },
+      until,
+    ),
     tunnelEnd(backend, until),
   ];
   if (options.source) {
@@ -283,6 +310,7 @@ async function enrolled(
     );
   }
   const listenPort = options.listenPort || (await freeUdpPort());
+  const endpoint = await ownEndpoint(options.advertise, options.controllerUrl, listenPort);
   const enrolment = await enrol(
     {
       client,
@@ -292,7 +320,7 @@ async function enrolled(
       keys,
       nodeId,
       token: options.token,
-      endpoint: endpointOf(options.advertise, listenPort),
+      endpoint,
       listenPort,
       waiting: (error) =>
         emit({
@@ -306,13 +334,9 @@ async function enrolled(
     signal,
   );
   await state.writeEnrolment(enrolment);
+  await state.writeEndpoint(endpoint);
   emit({ event: 'enrolled', node: enrolment.node_id, address: enrolment.tunnel_address });
   return enrolment;
-}
-
-function endpointOf(advertise: string | null, port: number): string | null {
-  if (advertise === null) return null;
-  return `${advertise.includes(':') ? `[${advertise}]` : advertise}:${port}`;
 }
 
 /** A UDP port that was free a moment ago. */

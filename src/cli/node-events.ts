@@ -51,6 +51,10 @@ export function describeEvent(event: AgentEvent): string {
             : 'no answer';
       return `probe ${event.node} ${event.address} (${listed}): ${result}`;
     }
+    case 'endpoint': {
+      const what = event.endpoint ?? 'no endpoint';
+      return event.ok ? `the mesh was told: ${what}` : `${what} was not taken: ${event.detail}`;
+    }
     case 'ready':
       return event.ready ? 'ready' : `not ready: ${event.reason}`;
     case 'stopped':

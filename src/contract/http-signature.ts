@@ -26,6 +26,7 @@ export const SIGNATURE_TAGS = {
   config: 'aligned-meshnet-config',
   stream: 'aligned-meshnet-stream',
   epoch: 'aligned-meshnet-epoch',
+  endpoint: 'aligned-meshnet-endpoint',
 } as const;
 
 export type SignatureTag = (typeof SIGNATURE_TAGS)[keyof typeof SIGNATURE_TAGS];

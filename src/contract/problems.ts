@@ -50,6 +50,7 @@ export const PROBLEMS = {
   key_in_use: { status: 409, title: 'A key is in use in this mesh already' },
   node_exists: { status: 409, title: 'A node of this name is enrolled already' },
   node_id_reserved: { status: 409, title: 'The name was used until recently' },
+  endpoint_refused: { status: 422, title: 'Members must not be sent to this endpoint' },
   addresses_exhausted: { status: 503, title: 'No tunnel address is free' },
 
   // The controller.

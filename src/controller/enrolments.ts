@@ -1,5 +1,6 @@
 import type { TokenAnswer } from '../contract/admin.ts';
 import { equalBytes, toBase64 } from '../contract/encoding.ts';
+import type { EndpointAnswer } from '../contract/endpoint.ts';
 import {
   type EnrolmentAnswer,
   type OpenedEnrolment,
@@ -11,12 +12,16 @@ import { createJoinToken, formatJoinToken } from '../contract/join-token.ts';
 import { accepted, type Checked, type Problem, problem, rejected } from '../contract/problems.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
+import { type ClaimSurroundings, claimFault } from './endpoint-claims.ts';
 import type { Governor } from './governor.ts';
 import { hostAddresses, type Settings } from './settings.ts';
 import type { NodeRecord, Store, TokenRecord } from './store.ts';
 
 /** Expired tokens are still told apart from unknown ones for this long, ms. */
 const REMEMBER_EXPIRED = 24 * 3600 * 1000;
+
+/** Where a request came from, and where it was sent to. */
+export type Arrival = Pick<ClaimSurroundings, 'from' | 'to'>;
 
 export interface EnrolmentsOptions {
   readonly store: Store;
@@ -51,7 +56,10 @@ export class Enrolments {
   }
 
   /** Enrols a node; the answer is signed by the key that the token's fingerprint names. */
-  async enrol(body: unknown): Promise<Checked<{ answer: Envelope; node: NodeRecord }>> {
+  async enrol(
+    body: unknown,
+    arrived: Arrival,
+  ): Promise<Checked<{ answer: Envelope; node: NodeRecord }>> {
     const { store, settings, clock, crypto, meshId, governor } = this.options;
     const opened = openEnrolment(crypto, meshId, body);
     if (!opened.ok) return opened;
@@ -63,6 +71,8 @@ export class Enrolments {
     const refused = this.refusal(opened.value, token, body, now);
     token?.secret?.fill(0);
     if (refused) return { ok: false, problem: refused };
+    const badEndpoint = this.endpointFault(document.node_id, document.endpoint, arrived);
+    if (badEndpoint) return badEndpoint;
     const { outcome, node } = await store.enrol(
       {
         nodeId: document.node_id,
@@ -81,6 +91,40 @@ export class Enrolments {
     }
     governor.enrolled(node);
     return accepted({ answer: this.answer(node, opened.value), node });
+  }
+
+  /** An enrolled node says where it can be reached from now on; in force with the next epoch. */
+  async moveEndpoint(
+    node: NodeRecord,
+    endpoint: string | null,
+    arrived: Arrival,
+  ): Promise<Checked<EndpointAnswer>> {
+    const { store, governor } = this.options;
+    const fault = this.endpointFault(node.nodeId, endpoint, arrived);
+    if (fault) return fault;
+    if (!(await store.setEndpoint(node.nodeId, endpoint))) {
+      return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
+    }
+    governor.enrolled({ ...node, endpoint });
+    return accepted({ node_id: node.nodeId, endpoint });
+  }
+
+  private endpointFault(
+    nodeId: string,
+    endpoint: string | null,
+    arrived: Arrival,
+  ): { readonly ok: false; readonly problem: Problem } | undefined {
+    if (endpoint === null) return undefined;
+    const { settings, governor } = this.options;
+    const others = [...governor.nodes.values()].filter((other) => other.nodeId !== nodeId);
+    const fault = claimFault(endpoint, {
+      ...arrived,
+      tunnelPrefix: settings.tunnelPrefix,
+      others: others.map((other) => other.endpoint),
+    });
+    if (fault === undefined) return undefined;
+    const expected = `the UDP socket of the node itself; ${fault}`;
+    return { ok: false, problem: problem('endpoint_refused', { field: 'endpoint', expected }) };
   }
 
   /**

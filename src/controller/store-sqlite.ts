@@ -94,6 +94,12 @@ export class SqliteStore implements Store {
     return row && nodeOf(row);
   }
 
+  async setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean> {
+    return this.writes.add(
+      () => this.run('UPDATE nodes SET endpoint = ? WHERE node_id = ?', endpoint, nodeId) === 1,
+    );
+  }
+
   async enrol(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,

@@ -96,6 +96,9 @@ export interface Store {
     addresses: Iterable<string>,
   ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }>;
 
+  /** Where the node can be reached from now on. False if there is no such node. */
+  setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean>;
+
   /** Also forgets the tokens that expired before `forgetBefore`. */
   addToken(token: TokenRecord, forgetBefore: number): Promise<void>;
   token(id: string): Promise<TokenRecord | undefined>;

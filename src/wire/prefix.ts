@@ -14,3 +14,10 @@ export function maskPrefix(prefix: Prefix): Prefix {
   }
   return { address, length: prefix.length };
 }
+
+/** Whether an address (4 or 16 bytes) lies in the prefix. */
+export function prefixContains({ address: network, length }: Prefix, address: Uint8Array): boolean {
+  if (address.length !== network.length) return false;
+  const masked = maskPrefix({ address, length }).address;
+  return maskPrefix({ address: network, length }).address.every((byte, i) => byte === masked[i]);
+}

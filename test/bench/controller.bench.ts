@@ -13,6 +13,8 @@ import { programOptions } from '../lab/programs.ts';
 /** `npm run bench -- controller --nodes 100,1000`: what a mesh of that size costs its controller. */
 const values = programOptions({ nodes: { type: 'string', default: '10,100,1000' } });
 
+const ARRIVED = { from: '127.0.0.1', to: { address: '127.0.0.1', port: 1 } };
+
 interface Figures {
   readonly nodes: number;
   /** Synced to the disk, many at once. */
@@ -103,7 +105,7 @@ async function enrolled(controller: Controller, count: number): Promise<TestNode
   for (let i = 0; i < count; i++) {
     const node = new TestNode(`node-${String(i).padStart(5, '0')}`, i + 1);
     const { token } = await enrolments.createToken(null, 60);
-    const answer = await enrolments.enrol(node.enrolment(token));
+    const answer = await enrolments.enrol(node.enrolment(token), ARRIVED);
     if (!answer.ok) throw new Error(answer.problem.title);
     nodes.push(node);
   }

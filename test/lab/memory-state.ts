@@ -9,6 +9,7 @@ export function memoryState(): NodeState {
   let mark: Mark = { epoch: 0, version: 0 };
   let pins: Readonly<Record<string, Pin>> = {};
   let handshakeDate = 0;
+  let endpoint: string | null | undefined;
   let emitter: EmitterState = { sequences: {}, observed_at: 0 };
   return {
     readEnrolment: () => enrolment,
@@ -26,6 +27,10 @@ export function memoryState(): NodeState {
     readHandshakeDate: () => handshakeDate,
     writeHandshakeDate: async (value) => {
       handshakeDate = value;
+    },
+    readEndpoint: () => endpoint,
+    writeEndpoint: async (value) => {
+      endpoint = value;
     },
     readEmitter: () => emitter,
     writeEmitter: async (value) => {

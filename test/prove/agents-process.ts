@@ -105,7 +105,7 @@ class SimulatedAgent {
         keys,
         nodeId: name,
         token,
-        endpoint: '192.0.2.1:51820',
+        endpoint: null,
         listenPort: 51_820,
         waiting: () => {},
       },

@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { benchmarkAnswerSchema } from '../../contract/benchmark.ts';
+import { endpointAnswerSchema, endpointQuerySchema } from '../../contract/endpoint.ts';
 import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { nodeIdField } from '../../contract/fields.ts';
 import { SIGNATURE_TAGS, type SignatureTag, splitTarget } from '../../contract/http-signature.ts';
 import { ConfigQueue } from '../config-queue.ts';
+import type { Arrival } from '../enrolments.ts';
 import type { Governor } from '../governor.ts';
 import { orRefuse, refuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
@@ -30,9 +32,28 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       response: { 201: envelopeSchema },
     },
     handler: async (request, reply) => {
-      const { answer, node } = orRefuse(await enrolments.enrol(request.body));
+      const { answer, node } = orRefuse(await enrolments.enrol(request.body, arrival(request)));
       request.log.info({ node_id: node.nodeId, address: node.tunnelAddress }, 'node enrolled');
       return reply.code(201).send(answer);
+    },
+  });
+
+  app.put('/v1/nodes/:node_id/endpoint', {
+    schema: {
+      summary: 'Where members reach the node that signs the request, from the next epoch on',
+      params: nodeParams,
+      querystring: endpointQuerySchema,
+      response: { 200: endpointAnswerSchema },
+    },
+    handler: async (
+      request: FastifyRequest<{ Params: { node_id: string }; Querystring: { endpoint?: string } }>,
+      reply,
+    ) => {
+      const { node } = ownRequest(services, request, SIGNATURE_TAGS.endpoint);
+      const endpoint = request.query.endpoint ?? null;
+      const answer = orRefuse(await enrolments.moveEndpoint(node, endpoint, arrival(request)));
+      request.log.info({ ...answer, before: node.endpoint }, 'endpoint changed');
+      return reply.send(answer);
     },
   });
 
@@ -95,6 +116,11 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       raw.on('error', ended);
     },
   });
+}
+
+function arrival({ socket }: FastifyRequest): Arrival {
+  const { remoteAddress = '', localAddress = '', localPort = 0 } = socket;
+  return { from: remoteAddress, to: { address: localAddress, port: localPort } };
 }
 
 function servable(governor: Governor): NonNullable<Governor['servable']> {

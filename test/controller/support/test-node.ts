@@ -14,6 +14,9 @@ import { seededBytes } from '../../lab/random.ts';
 
 const crypto = defaultProvider();
 
+/** No two nodes have one endpoint. */
+let nextPort = 1024;
+
 /** A node as the controller sees it: keys, and whatever can be signed with them. */
 export class TestNode {
   readonly nodeId: string;
@@ -21,11 +24,13 @@ export class TestNode {
   readonly signing: Uint8Array;
   readonly sealing: Uint8Array;
   sequence = 0;
+  private readonly port: number;
   private readonly random: (length: number) => Uint8Array;
 
   /** The same seed makes the same keys. */
   constructor(nodeId: string, seed: number) {
     this.nodeId = nodeId;
+    this.port = nextPort++;
     this.random = seededBytes(seed);
     this.wireguard = this.random(32);
     this.signing = this.random(32);
@@ -58,7 +63,7 @@ export class TestNode {
       node_id: this.nodeId,
       nonce: this.nonce(),
       record: this.record(token.fingerprint),
-      endpoint: '127.0.0.1:9',
+      endpoint: `127.0.0.1:${this.port}`,
       ...fields,
     });
   }
