@@ -8,12 +8,13 @@ import { checkChange } from './check-change.ts';
 import type { Clockwork } from './clockwork.ts';
 import type { DeviceChange, PeerChange } from './config.ts';
 import type { DataPlane } from './data-plane.ts';
-import { type Handshakes, UNKNOWN_INITIATOR_TIME } from './handshakes.ts';
+import type { Handshakes } from './handshakes.ts';
 import { Identity } from './identity.ts';
 import type { Peer } from './peer.ts';
 import type { PeerTable } from './peer-table.ts';
 import type { RotationSettings } from './rotation.ts';
 import type { Sessions } from './sessions.ts';
+import { UNKNOWN_INITIATOR_TIME } from './unknown-initiators.ts';
 
 export interface ConfigurationOptions {
   readonly crypto: CryptoProvider;
@@ -46,7 +47,7 @@ export class Configuration {
     checkChange(change, { requirePsk, freePeers: peers.free }, (key) => peers.get(key));
     const barrier = new Barrier(done);
     if (change.earliestTime !== undefined) {
-      this.options.handshakes.dateFrom(change.earliestTime, now);
+      this.options.handshakes.dates.from(change.earliestTime, now);
     }
     if (change.privateKey !== undefined) this.setPrivateKey(change.privateKey, now, barrier);
     if (change.replacePeers) {
@@ -145,7 +146,7 @@ export class Configuration {
     // find that its keypair is of no use, so do not make it wait.
     const recently = Math.min(UNKNOWN_INITIATOR_TIME, rotation.epoch / 6);
     const peerTried =
-      handshakes.forgetUnknownInitiator(peer.publicKey, now) ||
+      handshakes.unknownInitiators.forget(peer.publicKey, now) ||
       (now - peer.answeredAt < recently && peer.answeredGeneration < generation);
     clockwork.startRotation(peer, now, peerTried ? 'peerTried' : 'epoch');
   }

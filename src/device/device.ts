@@ -186,7 +186,7 @@ export class Device implements DataPlaneEvents {
 
   /** Latest date on a handshake message so far, ms since 1970; undefined before the first. */
   get handshakesDatedUntil(): number | undefined {
-    return this.handshakes.datedUntil || undefined;
+    return this.handshakes.dates.until;
   }
 
   peerStatus(): PeerStatus[] {

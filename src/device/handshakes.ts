@@ -10,22 +10,21 @@ import type { Endpoint } from '../wire/endpoint.ts';
 import { encodeInitiation, INITIATION, parseInitiation } from '../wire/initiation.ts';
 import { MESSAGE_TYPE, messageType, readU32 } from '../wire/message-type.ts';
 import { encodeResponse, parseResponse } from '../wire/response.ts';
-import { encodeTai64n, isAfterTai64n, TAI64N_STEP_NANOSECONDS } from '../wire/tai64n.ts';
+import { isAfterTai64n } from '../wire/tai64n.ts';
 import type { DataPlane } from './data-plane.ts';
+import { HandshakeDates } from './handshake-dates.ts';
 import type { HandshakeLoad } from './handshake-load.ts';
 import type { Identity } from './identity.ts';
 import type { Peer, PendingInitiation } from './peer.ts';
-import { keyId, type PeerTable } from './peer-table.ts';
+import type { PeerTable } from './peer-table.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import type { ReceiverIndexes } from './receiver-indexes.ts';
 import type { RejectReason } from './rejects.ts';
 import type { IndexEntry, Sessions } from './sessions.ts';
+import { UnknownInitiators } from './unknown-initiators.ts';
 
 /** At most one initiation per peer in this time is answered, as in the official implementations. */
 const INITIATION_SPACING = 20;
-/** Own tuning: how many unknown initiators are remembered, and for how long (ms). */
-const MAX_UNKNOWN_INITIATORS = 1024;
-export const UNKNOWN_INITIATOR_TIME = 10_000;
 
 const NOTHING = new Uint8Array(0);
 
@@ -66,16 +65,14 @@ export interface HandshakesOptions {
 export class Handshakes {
   private readonly options: HandshakesOptions;
   private readonly rateLimiter = new RateLimiter();
-  /** Initiators that were not (yet) configured, oldest first: key id -> when. */
-  private readonly unknownInitiators = new Map<string, number>();
+  readonly dates: HandshakeDates;
+  readonly unknownInitiators = new UnknownInitiators();
   private identity: Identity | undefined;
   private checker: CookieChecker | undefined;
-  private earliest = { time: 0, at: 0 };
-  /** ms since 1970: the latest date on an initiation so far, 0 for none. */
-  datedUntil = 0;
 
   constructor(options: HandshakesOptions) {
     this.options = options;
+    this.dates = new HandshakeDates(options.wallClock);
   }
 
   setIdentity(identity: Identity | undefined): void {
@@ -84,21 +81,8 @@ export class Handshakes {
     this.checker = identity && new CookieChecker(crypto, identity.publicKey, random);
   }
 
-  /** From `now` on initiations are dated no earlier than `time` (ms since 1970), as time goes on. */
-  dateFrom(time: number, now: number): void {
-    if (time > this.earliest.time + (now - this.earliest.at)) this.earliest = { time, at: now };
-  }
-
   get hasIdentity(): boolean {
     return this.identity !== undefined;
-  }
-
-  /** True, once, if this key tried to initiate in the last seconds while it was no peer. */
-  forgetUnknownInitiator(publicKey: Uint8Array, now: number): boolean {
-    const id = keyId(publicKey);
-    const at = this.unknownInitiators.get(id);
-    this.unknownInitiators.delete(id);
-    return at !== undefined && now - at < UNKNOWN_INITIATOR_TIME;
   }
 
   /**
@@ -124,7 +108,7 @@ export class Handshakes {
     });
     this.logKeys(peer, ephemeralPrivate);
     zeroize(ephemeralPrivate);
-    const first = noise.writeMessage(this.nextTimestamp(peer, now));
+    const first = noise.writeMessage(this.dates.next(peer.memory, now));
     if (first === undefined) return false;
     while (peer.initiations.length >= MAX_PENDING_INITIATIONS) {
       this.giveUp(peer.initiations.shift()!);
@@ -218,7 +202,7 @@ export class Handshakes {
     if (remoteStatic === undefined) return 'staticUndecryptable';
     const peer = peers.get(remoteStatic);
     if (peer?.staticStatic === undefined) {
-      this.rememberUnknown(remoteStatic, now);
+      this.unknownInitiators.remember(remoteStatic, now);
       this.noteTimestamp(identity, noise, remoteStatic, initiation.encryptedTimestamp);
       return 'initiatorUnknown';
     }
@@ -344,29 +328,5 @@ export class Handshakes {
     const peer = this.options.indexes.get(reply.receiver)?.peer;
     if (peer === undefined) return 'cookieReplyReceiverUnknown';
     return peer.cookies.consumeReply(reply, now) ? undefined : 'cookieReplyInvalid';
-  }
-
-  /** Strictly increasing per peer, also if the wall clock steps back. */
-  private nextTimestamp(peer: Peer, now: number): Uint8Array {
-    const date = BigInt(Math.floor(this.date(now))) * 1_000_000n;
-    const earliest = peer.memory.sentTimestamp + TAI64N_STEP_NANOSECONDS;
-    const next = date > earliest ? date : earliest;
-    peer.memory.sentTimestamp = next;
-    this.datedUntil = Math.max(this.datedUntil, Math.ceil(Number(next / 1_000_000n)));
-    return encodeTai64n(next);
-  }
-
-  /** ms since 1970: by the wall clock, unless that is known to be behind. */
-  private date(now: number): number {
-    return Math.max(this.options.wallClock(), this.earliest.time + (now - this.earliest.at));
-  }
-
-  private rememberUnknown(publicKey: Uint8Array, now: number): void {
-    const id = keyId(publicKey);
-    this.unknownInitiators.delete(id);
-    this.unknownInitiators.set(id, now);
-    if (this.unknownInitiators.size > MAX_UNKNOWN_INITIATORS) {
-      this.unknownInitiators.delete(this.unknownInitiators.keys().next().value!);
-    }
   }
 }
