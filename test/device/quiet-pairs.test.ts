@@ -123,9 +123,7 @@ test('the first packet after a quiet hour arrives within 100 ms on a link of 1 m
       timeToArrive(...((seed % 2 === 0 ? [a, b] : [b, a]) as [typeof a, typeof b])) ?? 1e9,
     );
   }
-  times.sort((x, y) => x - y);
-  expect(times[Math.ceil(times.length * 0.99) - 1]).toBeLessThan(100);
-  expect(times.at(-1)).toBeLessThan(100);
+  expect(Math.max(...times)).toBeLessThan(100);
 });
 
 test('where the first messages are lost, the schedule is the dense one of a rotation', () => {
