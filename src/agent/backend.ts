@@ -39,6 +39,8 @@ export interface Backend {
   readonly describe?: () => DataPath;
   /** Told until when (boot clock, seconds) the device may stay as it is. */
   readonly onLease?: (until: number) => void;
+  /** What of this machine shares addresses with the mesh, in a sentence; undefined: nothing. */
+  readonly overlap?: () => string | undefined;
   /** Why it is not `linux` although that was to be tried first. */
   readonly note?: string;
 }
@@ -58,10 +60,12 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
 
 /** Loaded only here: it needs node:ffi, which userspace mode does without. */
 async function openLinux(options: BackendOptions): Promise<Backend> {
-  const [{ openLinuxTunnel }, { InterfaceEcho }] = await Promise.all([
+  const [{ openLinuxTunnel }, { InterfaceEcho }, { RangeGuard }] = await Promise.all([
     import('../tunnel/linux/open.ts'),
     import('./interface-echo.ts'),
+    import('./range-guard.ts'),
   ]);
+  new RangeGuard(options.tunnelPrefix, () => undefined).assertFree();
   const tunnel = await openLinuxTunnel({ ...tunnelOptions(options), log: options.log });
   const echo = new InterfaceEcho(
     () => tunnel.name,
@@ -69,10 +73,12 @@ async function openLinux(options: BackendOptions): Promise<Backend> {
     (body) => tunnel.inNamespace(body),
   );
   void tunnel.closed.then(() => echo.close());
+  const range = new RangeGuard(options.tunnelPrefix, () => tunnel.name);
   return {
     kind: 'linux',
     tunnel,
     ping: echo.ping,
+    overlap: () => range.overlap(),
     onLease: (until) => tunnel.extendLease(until),
     describe: () => tunnel.describe(),
   };

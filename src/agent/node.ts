@@ -159,6 +159,7 @@ async function startLocked(
       tunnel: backend.tunnel,
       dataPath: backend.describe?.() ?? null,
       membership,
+      ...(backend.overlap === undefined ? {} : { overlap: backend.overlap }),
       configAgent,
       probe,
       counters,

@@ -68,6 +68,8 @@ export interface StatusSources {
   readonly tunnelAddress: string;
   readonly tunnel: Pick<Tunnel, 'status'>;
   readonly dataPath: DataPath | null;
+  /** See `Backend.overlap`. */
+  readonly overlap?: () => string | undefined;
   readonly membership: Membership;
   readonly configAgent: Pick<ConfigAgent, 'streaming'>;
   readonly probe: Pick<Probe, 'results'>;
@@ -98,7 +100,7 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
       tx_bytes: found?.txBytes ?? 0,
     };
   });
-  const readyReason = readiness(membership, peers, boot);
+  const readyReason = sources.overlap?.() ?? readiness(membership, peers, boot);
   return {
     node_id: sources.nodeId,
     backend: sources.backend,
@@ -140,6 +142,10 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
  */
 function readiness(membership: Membership, peers: readonly PeerView[], boot: number): string {
   if (membership.state !== 'member') return membership.state;
+  const pathless = peers.filter((peer) => peer.endpoint === null && peer.handshake_age_s === null);
+  if (peers.length > 0 && pathless.length === peers.length) {
+    return 'no path to any member: no endpoint on either side (give --advertise ADDRESS)';
+  }
   if (boot - membership.peersSince >= UNREACHABLE_AFTER_S) return 'ready';
   const { epoch } = membership.inForce!.document;
   const sinceS = boot - membership.peersSince;

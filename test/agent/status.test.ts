@@ -45,7 +45,7 @@ function status(
           {
             publicKey: key,
             presharedKey: new Uint8Array(32).fill(0x77),
-            endpoint: undefined,
+            endpoint: { family: 4, address: Uint8Array.of(192, 0, 2, 3), port: 5, scope: 0 },
             persistentKeepalive: 0,
             allowedIps: [],
             lastHandshakeAt: undefined,
@@ -98,6 +98,14 @@ test('a peer that nothing is said to or heard from does not make a node wait', (
   expect(status('member', { generation: 4, isQuiet: true }).ready).toBe(true);
   expect(status('member', { isQuiet: true }).peers[0]).toMatchObject({ quiet: true });
   expect(status('member', { generation: 4, isQuiet: false }).ready).toBe(false);
+});
+
+test('where nobody can begin, a node is not ready, and is told what to do', () => {
+  const document = status('member', { endpoint: undefined }, 60);
+  expect(document).toMatchObject({ ready: false });
+  expect(document.ready_reason).toContain('no endpoint on either side (give --advertise ADDRESS)');
+  const reached = { endpoint: undefined, lastHandshakeAt: Date.now() };
+  expect(status('member', reached, 60).ready).toBe(true);
 });
 
 test('neither status nor metrics carry a key', () => {
