@@ -61,7 +61,7 @@ test.each([1, 2, 3, 4])('no deadline is missed, whatever happens (seed %i)', (se
     },
     () => any().core.expireAllSessions(simulation.now),
   ];
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 200; i++) {
     events[Math.floor(random() * random() * events.length)]!();
     for (const node of nodes) node.wake();
     simulation.runFor(random() * 1000);
