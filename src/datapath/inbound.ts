@@ -31,6 +31,8 @@ export class Inbound implements InboundPath {
   private readonly keypairs: KeypairLookup;
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
+  /** No slot from here on has ever been used: control takes the lowest ones first. */
+  private usedSlots = 0;
   /** Receiver index of each slot in the table. */
   private readonly indexOfKeypair: Int32Array;
   /** Keypair slots on which this thread has received something. */
@@ -115,7 +117,7 @@ export class Inbound implements InboundPath {
 
   removePeer(peer: number): void {
     this.flush();
-    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+    for (let slot = 0; slot < this.usedSlots; slot++) {
       if (this.peerOfKeypair[slot] === peer) this.removeKeypair(slot);
     }
     this.options.allowedIps.removePeer(peer);
@@ -127,6 +129,7 @@ export class Inbound implements InboundPath {
     const keypair = memory.keypair(slot);
     this.windows[slot] ??= new ReplayWindow(memory.i32, memory.replayWindow(slot) >> 2);
     this.confirmed[slot] = 0;
+    this.usedSlots = Math.max(this.usedSlots, slot + 1);
     this.peerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]!;
     const index = memory.i32[(keypair + KEYPAIR.localIndex) >> 2]!;
     this.indexOfKeypair[slot] = index;
@@ -135,7 +138,7 @@ export class Inbound implements InboundPath {
 
   removeAllKeypairs(): number {
     let removed = 0;
-    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+    for (let slot = 0; slot < this.usedSlots; slot++) {
       if (this.peerOfKeypair[slot] === NONE) continue;
       this.removeKeypair(slot);
       removed++;

@@ -33,6 +33,8 @@ export class Outbound implements OutboundPath {
   private readonly staging = new Staging();
   /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
   private readonly peerOfKeypair: Int32Array;
+  /** No slot from here on has ever been used: control takes the lowest ones first. */
+  private usedSlots = 0;
   /** Keypair slot that each peer's packets are sent on, or NONE. */
   private readonly sendingKeypair: Int32Array;
   /** Other threads take counters of the same keypairs. */
@@ -115,7 +117,7 @@ export class Outbound implements OutboundPath {
 
   removePeer(peer: number): void {
     this.flush();
-    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+    for (let slot = 0; slot < this.usedSlots; slot++) {
       if (this.peerOfKeypair[slot] === peer) this.removeKeypair(slot);
     }
     this.setSendingKeypair(peer, NONE);
@@ -125,12 +127,13 @@ export class Outbound implements OutboundPath {
 
   installKeypair(slot: number): void {
     const { memory } = this.options;
+    this.usedSlots = Math.max(this.usedSlots, slot + 1);
     this.peerOfKeypair[slot] = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]!;
   }
 
   removeAllKeypairs(): number {
     let removed = 0;
-    for (let slot = 0; slot < this.peerOfKeypair.length; slot++) {
+    for (let slot = 0; slot < this.usedSlots; slot++) {
       if (this.peerOfKeypair[slot] === NONE) continue;
       this.removeKeypair(slot);
       removed++;

@@ -83,7 +83,7 @@ function checkPeer(field: string, peer: PeerChange): void {
  */
 export function checkChange(
   change: DeviceChange,
-  limits: { requirePsk: boolean; freePeers: number },
+  limits: { requirePsk: boolean; freePeers: number; maxPeers: number },
   peerOf: (publicKey: Uint8Array) => { generation: number; hasPresharedKey: boolean } | undefined,
 ): void {
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
@@ -114,5 +114,10 @@ export function checkChange(
       );
     }
   });
-  if (added > limits.freePeers) invalid('peers', `room for at most ${limits.freePeers} more peers`);
+  if (added > limits.freePeers) {
+    throw new TunnelError(
+      'limit_exceeded',
+      `peers: ${added} to be added, and there is room for ${limits.freePeers}: this device takes ${limits.maxPeers} (maxPeers), counting those it is about to remove`,
+    );
+  }
 }

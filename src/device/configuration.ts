@@ -44,7 +44,8 @@ export class Configuration {
   /** Checks the whole change, then applies it. See `Device.configure`. */
   apply(change: DeviceChange, now: number, done: () => void): void {
     const { peers, requirePsk } = this.options;
-    checkChange(change, { requirePsk, freePeers: peers.free }, (key) => peers.get(key));
+    const { free: freePeers, capacity: maxPeers } = peers;
+    checkChange(change, { requirePsk, freePeers, maxPeers }, (key) => peers.get(key));
     const barrier = new Barrier(done);
     if (change.earliestTime !== undefined) {
       this.options.handshakes.dates.from(change.earliestTime, now);

@@ -9,6 +9,7 @@ export const keyId = (publicKey: Uint8Array): string => publicKey.toHex();
 
 /** The peers by public key and by data-path slot. */
 export class PeerTable {
+  readonly capacity: number;
   private readonly byKey = new Map<string, Peer>();
   private readonly bySlot: (Peer | undefined)[] = [];
   private readonly slots: Slots;
@@ -16,6 +17,7 @@ export class PeerTable {
   private readonly remembered = new Map<string, HandshakeMemory>();
 
   constructor(capacity: number) {
+    this.capacity = capacity;
     this.slots = new Slots(capacity);
   }
 

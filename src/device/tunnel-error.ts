@@ -6,6 +6,7 @@ export type TunnelErrorCode =
   | 'address_in_use'
   | 'name_in_use'
   | 'psk_required'
+  | 'limit_exceeded'
   | 'closed'
   | 'system_call_failed';
 

@@ -10,6 +10,14 @@ export type {
   PeerChange,
   PeerStatus,
 } from '../device/config.ts';
+export { captureDatagrams, capturePackets, type WriteCapture } from '../io/pcap.ts';
+export type { DatagramCarrier, DeviceState, PacketDevice, PreparedChange } from '../io/ports.ts';
+export {
+  type TracedDatagram,
+  type TracedPacket,
+  traceDatagrams,
+  tracePackets,
+} from '../io/trace.ts';
 export type { Endpoint } from '../wire/endpoint.ts';
 export type { Prefix } from '../wire/prefix.ts';
 export { type Key, type PeerOptions, peerChange, type TunnelOptions } from './options.ts';
@@ -37,7 +45,9 @@ export async function createTunnel(options: TunnelOptions): Promise<Tunnel | Use
     case 'linux':
       return openLinux(options);
     case 'auto':
-      if (process.platform !== 'linux') return openUserspaceTunnel(options);
+      if (process.platform !== 'linux' || options.device || options.port) {
+        return openUserspaceTunnel(options);
+      }
       try {
         return await openLinux(options);
       } catch (error) {

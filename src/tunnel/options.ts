@@ -1,6 +1,7 @@
 import type { DeviceChange, PeerChange } from '../device/config.ts';
 import type { RotationSettings } from '../device/rotation.ts';
 import { TunnelError } from '../device/tunnel-error.ts';
+import type { DatagramCarrier, PacketDevice } from '../io/ports.ts';
 import { parseAddress, parseEndpoint, parsePrefix } from '../wire/address-text.ts';
 import type { Prefix } from '../wire/prefix.ts';
 
@@ -46,11 +47,33 @@ export interface TunnelOptions {
    * processors busy; a flow of packets stays with one. Default: half of the processors, at most 4.
    */
   readonly workerPairs?: number;
+  /** Most peers at a time, up to 65,536. Default 20,480. What a change removes counts until it is in force. */
+  readonly maxPeers?: number;
+  /**
+   * Userspace only: what to put around the inner end of the tunnel, or in its place; it is given the
+   * one that answers `ping`, `send` and `onPacket`.
+   */
+  readonly device?: (below: PacketDevice) => PacketDevice;
+  /** Userspace only: what to put around the UDP sockets, or in their place: another transport. */
+  readonly port?: (below: DatagramCarrier) => DatagramCarrier;
   /** What an operator should know, one line each. Default: console.warn. */
   readonly log?: (message: string) => void;
 }
 
 export const DEFAULT_MTU = 1420;
+
+/** Own tuning: the packet memory has 0.8 GB of addresses then; offsets into it reach 2 GB. */
+const MOST_PEERS = 65_536;
+
+/** Throws a `TunnelError` if it is no number of peers that a tunnel can have room for. */
+export function parseMaxPeers(maxPeers: number | undefined): number | undefined {
+  if (maxPeers === undefined) return undefined;
+  if (Number.isInteger(maxPeers) && maxPeers >= 1 && maxPeers <= MOST_PEERS) return maxPeers;
+  throw new TunnelError(
+    'invalid_argument',
+    `maxPeers: expected a whole number from 1 to ${MOST_PEERS}, got ${maxPeers}`,
+  );
+}
 
 export function parseKey(field: string, key: Key): Uint8Array {
   const bytes = typeof key === 'string' ? Buffer.from(key, 'base64') : key;

@@ -5,14 +5,7 @@ import type { MemoryKernelFactory } from '../datapath/checksum.ts';
 import { EndpointRules } from '../datapath/endpoint-rules.ts';
 import { Inbound } from '../datapath/inbound.ts';
 import { Lease } from '../datapath/lease.ts';
-import {
-  BUFFER,
-  DEVICE,
-  DROP,
-  DROP_REASONS,
-  type MemoryLayout,
-  PacketMemory,
-} from '../datapath/memory.ts';
+import { BUFFER, DROP, type MemoryLayout, PacketMemory } from '../datapath/memory.ts';
 import { Outbound } from '../datapath/outbound.ts';
 import { readEndpoint } from '../datapath/peer-endpoint.ts';
 import type { InboundSink, OutboundSink } from '../datapath/sinks.ts';
@@ -21,9 +14,11 @@ import { Device } from '../device/device.ts';
 import { HandshakeLoad } from '../device/handshake-load.ts';
 import type { HandshakeSecrets } from '../device/handshakes.ts';
 import type { RotationSettings } from '../device/rotation.ts';
+import type { DatagramPort, DeviceState } from '../io/ports.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { DeviceFacts } from './device-facts.ts';
+import { countDrops, type Engine, KEYPAIRS_PER_PEER, writePort } from './engine.ts';
 import { SameThreadPlane } from './same-thread-plane.ts';
 
 /** The outside of a tunnel core. Arrays are views, valid until the call returns. */
@@ -44,6 +39,7 @@ export interface TunnelCoreOptions {
   /** Seconds since boot, for leases. Default: the time that is passed in. */
   readonly bootClock?: () => number;
   readonly mtu: number;
+  /** Default 1024. */
   readonly maxPeers?: number;
   readonly requirePsk?: boolean;
   readonly rotation?: RotationSettings;
@@ -54,14 +50,11 @@ export interface TunnelCoreOptions {
   readonly localAddresses?: () => readonly Prefix[];
 }
 
-/** Own tuning: the sending keypair, eight received on, and room for changes under way. */
-const KEYPAIRS_PER_PEER = 10;
-
 /**
  * Device and data path in one thread, still without I/O: datagrams, packets and time in,
  * datagrams and packets out. What userspace mode runs on, and what simulations run.
  */
-export class TunnelCore {
+export class TunnelCore implements Engine {
   readonly device: Device;
   /** A handshake message waits, or something happened that sets timers: call `poll` now. */
   needsPoll = false;
@@ -79,6 +72,7 @@ export class TunnelCore {
   private readonly datagramAt: number;
   private readonly endpointAt: number;
   private now = 0;
+  private interfaceUp = true;
 
   constructor(options: TunnelCoreOptions) {
     this.options = options;
@@ -126,17 +120,17 @@ export class TunnelCore {
   }
 
   /** Throws a `TunnelError` if the change is invalid; it is in force when this returns. */
-  configure(change: DeviceChange, now: number): void {
+  configure(change: DeviceChange, now: number, done: () => void = () => {}): void {
     this.enter(now);
     this.needsPoll = true;
-    this.device.configure(change, now);
+    this.device.configure(change, now, done);
     this.settle();
   }
 
-  expireKeypairs(before: number, now: number): void {
+  expireKeypairs(before: number, now: number, done: () => void = () => {}): void {
     this.enter(now);
     this.needsPoll = true; // there may be handshakes to start
-    this.device.expireKeypairs(before, now, () => {});
+    this.device.expireKeypairs(before, now, done);
     this.settle();
   }
 
@@ -185,33 +179,33 @@ export class TunnelCore {
     return this.device.nextPoll(now);
   }
 
-  /** The port of the socket that datagrams leave from and come in at. */
-  set port(port: number) {
-    Atomics.store(this.memory.i32, DEVICE.port >> 2, port);
-  }
-
-  set mtu(mtu: number) {
+  deviceChanged({ mtu, up }: Pick<DeviceState, 'mtu' | 'up'>, now: number): void {
+    this.enter(now);
     this.outbound.mtu = mtu;
+    this.interfaceUp = up;
+    this.updateUp();
+    this.settle();
   }
 
-  /** Packets and messages not acted on, by reason; reasons that never occurred are left out. */
+  portChanged(port: Pick<DatagramPort, 'port' | 'fwmark'>): void {
+    writePort(this.memory, port);
+  }
+
   drops(): Record<string, number> {
-    const drops: Record<string, number> = {};
-    for (const reason of DROP_REASONS) {
-      const count = this.memory.drops(reason);
-      if (count > 0) drops[reason] = count;
-    }
-    for (const [reason, count] of Object.entries(this.device.rejects)) {
-      if (count > 0) drops[reason] = count;
-    }
-    return drops;
+    return countDrops(this.memory, this.device.rejects);
   }
 
-  /** See `Tunnel.extendLease`. */
+  /** Everything has been carried out when a call returns. */
+  async settled(): Promise<void> {}
+
+  async close(now: number): Promise<void> {
+    this.configure({ replacePeers: true, privateKey: new Uint8Array(32) }, now);
+  }
+
   extendLease(until: number, now: number): void {
     this.lease.extend(until);
     this.enter(now);
-    if (!this.lease.isOut) this.device.setUp(true, now);
+    this.updateUp();
     this.needsPoll = true;
     this.settle();
   }
@@ -220,8 +214,14 @@ export class TunnelCore {
     this.now = now;
     this.plane.now = now;
     if (!this.lease.isOver(now)) return;
-    const removed = this.outbound.removeAllKeypairs() + this.inbound.removeAllKeypairs();
-    if (removed > 0) this.device.setUp(false, now); // no handshakes either, until it is extended
+    this.outbound.removeAllKeypairs();
+    this.inbound.removeAllKeypairs();
+    this.updateUp();
+  }
+
+  /** When the lease is over there are no handshakes either, until it is extended. */
+  private updateUp(): void {
+    this.device.setUp(this.interfaceUp && !this.lease.isOut, this.now);
   }
 
   private settle(): void {

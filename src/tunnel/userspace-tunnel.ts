@@ -2,25 +2,24 @@ import { randomBytes } from 'node:crypto';
 import { defaultProvider } from '../crypto/select.ts';
 import { defaultTransport } from '../crypto/transport-select.ts';
 import { javascriptKernel } from '../datapath/checksum.ts';
-import type { DeviceChange, DeviceStatus } from '../device/config.ts';
-import { TunnelError } from '../device/tunnel-error.ts';
 import { bootNow, monotonicNow } from '../ground/clock.ts';
-import { SuspendDetector } from '../ground/suspend.ts';
-import { PortableUdp } from '../io/portable/udp.ts';
+import { PortableUdpPort } from '../io/portable/udp-port.ts';
 import { type PacketListener, type PingOptions, VirtualTun } from '../io/portable/virtual-tun.ts';
+import type { DatagramCarrier, PacketDevice } from '../io/ports.ts';
 import { parseAddress } from '../wire/address-text.ts';
 import { machineAddresses } from './device-facts.ts';
+import { DrivenTunnel } from './driver.ts';
+import { DEFAULT_MAX_PEERS } from './engine.ts';
 import { openKeyLog } from './key-log.ts';
 import {
   DEFAULT_MTU,
   initialChange,
   parseInterfaceAddress,
+  parseMaxPeers,
   type TunnelOptions,
 } from './options.ts';
-import type { Tunnel } from './tunnel.ts';
+import { type Tunnel, TunnelError } from './tunnel.ts';
 import { TunnelCore } from './tunnel-core.ts';
-
-const SUSPEND_CHECK_MS = 1000;
 
 /** A tunnel inside this process: IP packets go in and come out as arrays, on any OS, without root. */
 export interface UserspaceTunnel extends Tunnel {
@@ -42,11 +41,25 @@ export interface UserspaceTunnel extends Tunnel {
 
 /** Opens it. Rejects with a `TunnelError`. */
 export async function openUserspaceTunnel(options: TunnelOptions): Promise<UserspaceTunnel> {
-  const change = initialChange(options);
-  const tunnel = new DgramTunnel(options);
+  const { listenPort = 0, fwmark, ...rest } = initialChange(options);
+  const tun = new VirtualTun({
+    name: options.name ?? 'wg0',
+    mtu: options.mtu ?? DEFAULT_MTU,
+    addresses: (options.addresses ?? []).map(
+      (text, i) => parseInterfaceAddress(`addresses[${i}]`, text).address,
+    ),
+  });
+  const udp = new PortableUdpPort();
+  const tunnel = new InProcessTunnel(
+    options,
+    tun,
+    options.device?.(tun) ?? tun,
+    options.port?.(udp) ?? udp,
+  );
   try {
-    await tunnel.configure(change);
-    if (tunnel.listenPort === 0) await tunnel.listen(0);
+    // The socket first: with peers there are handshake messages to be sent.
+    await tunnel.configure({ listenPort, ...(fwmark === undefined ? {} : { fwmark }) });
+    await tunnel.configure(rest);
   } catch (error) {
     await tunnel.close();
     throw error;
@@ -54,118 +67,56 @@ export async function openUserspaceTunnel(options: TunnelOptions): Promise<Users
   return tunnel;
 }
 
-class DgramTunnel implements UserspaceTunnel {
-  readonly name: string;
+class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {
   readonly mode = 'userspace';
-  readonly closed: Promise<Error | undefined>;
-
   private readonly core: TunnelCore;
   private readonly tun: VirtualTun;
-  private readonly suspend = new SuspendDetector();
-  private readonly suspendTimer: NodeJS.Timeout;
-  private udp: PortableUdp | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private timerAt = Number.POSITIVE_INFINITY;
-  private isClosed = false;
-  private settleClosed: (error: Error | undefined) => void = () => {};
+  private readonly carrier: DatagramCarrier;
 
-  constructor(options: TunnelOptions) {
-    this.name = options.name ?? 'wg0';
-    this.closed = new Promise((settle) => {
-      this.settleClosed = settle;
-    });
-    this.tun = new VirtualTun({
-      addresses: (options.addresses ?? []).map(
-        (text, i) => parseInterfaceAddress(`addresses[${i}]`, text).address,
-      ),
-      transmit: (packet) => this.send(packet),
-    });
-    const transport = defaultTransport(options.log ?? console.warn);
-    this.core = new TunnelCore({
+  constructor(
+    options: TunnelOptions,
+    tun: VirtualTun,
+    device: PacketDevice,
+    carrier: DatagramCarrier,
+  ) {
+    const log = options.log ?? console.warn;
+    const transport = defaultTransport(log);
+    const core = new TunnelCore({
       crypto: defaultProvider(),
       random: (length) => new Uint8Array(randomBytes(length)),
       aead: transport.aead,
       kernel: transport.memoryKernel ?? javascriptKernel,
       bootClock: bootNow,
       wallClock: Date.now,
-      mtu: options.mtu ?? DEFAULT_MTU,
+      mtu: device.state.mtu,
+      maxPeers: parseMaxPeers(options.maxPeers) ?? DEFAULT_MAX_PEERS,
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
       ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
       localAddresses: machineAddresses,
-      keyLog: openKeyLog(options.log ?? console.warn),
+      keyLog: openKeyLog(log),
       output: {
-        sendDatagram: (datagram, endpoint) => this.udp?.send(datagram, endpoint),
-        deliver: (packet) => this.tun.receive(packet),
+        sendDatagram: (datagram, endpoint) => carrier.send(datagram, endpoint),
+        deliver: (packet) => device.deliver(packet),
       },
     });
-    this.suspendTimer = setInterval(() => {
-      if (this.suspend.hasSlept()) this.core.expireAllSessions(monotonicNow());
-    }, SUSPEND_CHECK_MS);
-    this.suspendTimer.unref();
-  }
-
-  async configure(change: DeviceChange): Promise<void> {
-    this.assertOpen();
-    this.core.configure(change, monotonicNow());
-    this.poll();
-    if (change.listenPort !== undefined && change.listenPort !== this.udp?.port) {
-      await this.listen(change.listenPort);
-    }
-  }
-
-  /** Moves to another UDP port; the old socket stays if the new one cannot be had. */
-  async listen(port: number): Promise<void> {
-    const before = this.udp;
-    try {
-      this.udp = await PortableUdp.open(port, (datagram, source) => {
-        this.core.receiveDatagram(datagram, source, monotonicNow());
-        if (this.core.needsPoll) this.poll();
-      });
-    } catch (error) {
-      const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-      throw new TunnelError(
-        inUse ? 'address_in_use' : 'system_call_failed',
-        `listenPort ${port}: ${(error as Error).message}`,
-        { cause: error },
-      );
-    }
-    this.core.port = this.udp.port;
-    await before?.close();
-  }
-
-  status(): DeviceStatus {
-    const { device } = this.core;
-    const drops = this.core.drops();
-    if (this.udp && this.udp.sendFailures > 0) {
-      drops.udpSendFailed = (drops.udpSendFailed ?? 0) + this.udp.sendFailures;
-    }
-    return {
-      privateKey: device.privateKey,
-      publicKey: device.publicKey,
-      listenPort: this.listenPort,
-      fwmark: 0,
-      peers: device.peerStatus(),
-      drops,
-      handshakesDatedUntil: device.handshakesDatedUntil,
-    };
-  }
-
-  extendLease(until: number): void {
-    this.assertOpen();
-    this.core.extendLease(until, monotonicNow());
-    this.poll();
-  }
-
-  async expireKeypairs(before: number): Promise<void> {
-    this.assertOpen();
-    this.core.expireKeypairs(before, monotonicNow());
-    this.poll();
+    super(core, device, carrier);
+    this.core = core;
+    this.tun = tun;
+    this.carrier = carrier;
+    device.connect((packet) => {
+      if (!this.isOpen) return;
+      core.sendPacket(packet, monotonicNow());
+      if (core.needsPoll) this.schedulePoll();
+    });
+    carrier.connect((datagram, source) => {
+      if (!this.isOpen) return;
+      core.receiveDatagram(datagram, source, monotonicNow());
+      if (core.needsPoll) this.schedulePoll();
+    });
   }
 
   send(packet: Uint8Array): void {
-    if (this.isClosed) return;
-    this.core.sendPacket(packet, monotonicNow());
-    if (this.core.needsPoll) this.poll();
+    this.tun.send(packet);
   }
 
   get publicKey(): string {
@@ -173,7 +124,7 @@ class DgramTunnel implements UserspaceTunnel {
   }
 
   get listenPort(): number {
-    return this.udp?.port ?? 0;
+    return this.carrier.port;
   }
 
   onPacket(listener: PacketListener): () => void {
@@ -193,38 +144,5 @@ class DgramTunnel implements UserspaceTunnel {
       );
     }
     return this.tun.ping(destination, options);
-  }
-
-  async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.tun.close();
-    clearTimeout(this.timer);
-    clearInterval(this.suspendTimer);
-    this.core.configure({ replacePeers: true, privateKey: new Uint8Array(32) }, monotonicNow());
-    await this.udp?.close();
-    this.settleClosed(undefined);
-  }
-
-  /** Lets the core act on handshakes and timers, until nothing is left that is due now. */
-  private poll(): void {
-    if (this.isClosed) return;
-    this.core.poll(monotonicNow());
-    const now = monotonicNow();
-    const at = this.core.nextPoll(now);
-    if (at >= this.timerAt) return;
-    clearTimeout(this.timer);
-    this.timerAt = at;
-    this.timer = setTimeout(
-      () => {
-        this.timerAt = Number.POSITIVE_INFINITY;
-        this.poll();
-      },
-      Math.max(0, Math.ceil(at - now)),
-    );
-  }
-
-  private assertOpen(): void {
-    if (this.isClosed) throw new TunnelError('closed', `tunnel ${this.name} is closed`);
   }
 }

@@ -504,7 +504,9 @@ describe('an invalid change is refused as a whole, naming the field', () => {
   test('more peers than there is room for', () => {
     const small = simulation.addNode({ maxPeers: 2 });
     small.configure({ peers: [a.asPeer()] });
-    expect(() => small.configure({ peers: [b.asPeer(), c.asPeer()] })).toThrow('at most 1 more');
+    expect(() => small.configure({ peers: [b.asPeer(), c.asPeer()] })).toThrow(
+      'room for 1: this device takes 2 (maxPeers)',
+    );
     expect(small.core.device.peerStatus()).toHaveLength(1);
     small.configure({ peers: [b.asPeer()] });
     change(small, a, { remove: true });

@@ -139,7 +139,7 @@ test.each([
 test('nothing is sent to the own socket or to a broadcast address of an own network', () => {
   const own = { address: Uint8Array.of(192, 0, 2, 1), length: 24 };
   const machine = simulation.addNode({ localAddresses: () => [own] });
-  machine.core.port = 51820;
+  machine.core.portChanged({ port: 51820, fwmark: 0 });
   machine.onSent = (_, to) => sentTo.push(formatEndpoint(to));
   for (const endpoint of ['192.0.2.1:51820', '127.0.0.1:51820', '192.0.2.255:51820']) {
     machine.configure({ peers: [b.asPeer({ endpoint: at(endpoint) })] });

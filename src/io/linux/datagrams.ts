@@ -311,3 +311,14 @@ export class DatagramReceiver {
     this.view.setUint16(this.endpoint + ENDPOINT.hasSource, 1, true);
   }
 }
+
+/** Errors of a send from an address that has left this host, or has no route from there. */
+export function isSourceError(result: number): boolean {
+  return (
+    result === -ERRNO.EINVAL ||
+    result === -ERRNO.EADDRNOTAVAIL ||
+    result === -ERRNO.ENETUNREACH ||
+    result === -ERRNO.EHOSTUNREACH ||
+    result === -ERRNO.ENODEV
+  );
+}

@@ -86,11 +86,12 @@ export class UdpSocket {
   }
 
   /**
-   * Opens another port (0: one the kernel chooses) beside the present one. Throws if it is taken.
+   * Opens another port (0: one the kernel chooses) beside the present one, with the firewall mark
+   * that is to hold then. Throws if it is taken.
    * Exactly one of `commit`, which moves over and cannot fail, and `cancel` is to be called.
    */
-  preparePort(port: number): { commit(): void; cancel(): void } {
-    const { mark: fwmark, gro, fds } = this;
+  preparePort(port: number, fwmark = this.mark): { commit(): void; cancel(): void } {
+    const { gro, fds } = this;
     const made = openSockets(this.family, { port, fwmark, gro, sockets: fds.length });
     if (made === undefined) throw new Error('the address family has gone away');
     return {
@@ -108,7 +109,7 @@ export class UdpSocket {
   }
 
   setFwmark(mark: number): void {
-    for (const fd of this.fds) setMark(fd, mark);
+    for (const fd of this.fds) setMark(fd, mark); // what one refuses, the first one does
     this.mark = mark;
   }
 

@@ -1,4 +1,5 @@
 import { monotonicNow } from '../../ground/clock.ts';
+import type { DeviceState, PacketDevice } from '../ports.ts';
 import { buildEcho, buildUdp, destinationOf, type Echo, parseEcho, parseUdp } from './packets.ts';
 
 /** Own tuning: payload of a ping as ping(8) sends it, and how long it is waited for. */
@@ -8,8 +9,10 @@ const PING_TIMEOUT = 5000;
 export interface VirtualTunOptions {
   /** Addresses of this end, 4 or 16 bytes each: it answers ICMP echo requests to them. */
   readonly addresses: readonly Uint8Array[];
-  /** Takes an IP packet that goes into the tunnel. */
-  readonly transmit: (packet: Uint8Array) => void;
+  /** A label; default 'wg0'. */
+  readonly name?: string;
+  /** Bytes of an IP packet, default 1420. */
+  readonly mtu?: number;
   /** ms, monotonic. */
   readonly now?: () => number;
 }
@@ -35,22 +38,30 @@ interface Waiting {
  * The inner end of a tunnel without a TUN device: IP packets in and out as callbacks. It answers
  * ICMP echo requests to its addresses, and UDP datagrams to the ports that shall echo.
  */
-export class VirtualTun {
+export class VirtualTun implements PacketDevice {
+  readonly state: DeviceState;
   private readonly options: VirtualTunOptions;
   private readonly now: () => number;
   private readonly listeners = new Set<PacketListener>();
   private readonly echoPorts = new Set<number>();
   private readonly waiting = new Map<number, Waiting>();
   private pings = 0;
+  private intoTunnel: (packet: Uint8Array) => void = () => {};
 
   constructor(options: VirtualTunOptions) {
     this.options = options;
     this.now = options.now ?? monotonicNow;
+    const { name = 'wg0', mtu = 1420 } = options;
+    this.state = { name, mtu, up: true, index: 0 };
+  }
+
+  connect(intoTunnel: (packet: Uint8Array) => void): void {
+    this.intoTunnel = intoTunnel;
   }
 
   /** Sends an IP packet into the tunnel. */
   send(packet: Uint8Array): void {
-    this.options.transmit(packet);
+    this.intoTunnel(packet);
   }
 
   /**
@@ -68,8 +79,7 @@ export class VirtualTun {
     return () => void this.echoPorts.delete(port);
   }
 
-  /** Called by the tunnel with a packet that came out of it; a view valid during the call. */
-  receive(packet: Uint8Array): void {
+  deliver(packet: Uint8Array): void {
     if (this.isForUs(packet) && (this.answerEcho(packet) || this.answerUdp(packet))) return;
     for (const listener of this.listeners) listener(packet);
   }

@@ -1,28 +1,32 @@
 import { availableParallelism } from 'node:os';
 import { addAddress } from '../../io/linux/addresses.ts';
-import { Link } from '../../io/linux/netlink.ts';
+import { Link } from '../../io/linux/link.ts';
 import { unsupported } from '../../io/linux/syscalls.ts';
 import { Tun } from '../../io/linux/tun.ts';
 import { UdpSocket } from '../../io/linux/udp.ts';
+import { LinuxUdpPort } from '../../io/linux/udp-port.ts';
 import { MAX_LANES } from '../../session/limits.ts';
 import { parseAddress } from '../../wire/address-text.ts';
 import type { Prefix } from '../../wire/prefix.ts';
+import { explain } from '../explain.ts';
 import {
   DEFAULT_MTU,
   initialChange,
   type Key,
+  parseMaxPeers,
   parsePrefixOption,
   type TunnelOptions,
 } from '../options.ts';
 import { TunnelError } from '../tunnel.ts';
-import { explain } from './explain.ts';
-import { LinuxTunnel, type LinuxTunnelSettings } from './linux-tunnel.ts';
+import { LinuxTunnel } from './linux-tunnel.ts';
 import { OFFLOADS, type OffloadOptions, parseOffloads } from './offloads.ts';
+import { TunDevice } from './tun-device.ts';
+import type { WorkerEngineOptions } from './worker-engine.ts';
 
 /** The library's options, and what only a TUN device has. */
 export interface LinuxTunnelOptions
   extends Omit<TunnelOptions, 'privateKey'>,
-    Omit<LinuxTunnelSettings, 'udpSegmentation'> {
+    Omit<WorkerEngineOptions, 'udpSegmentation'> {
   /** A tunnel may get its key later, through `configure`. */
   readonly privateKey?: Key;
   /** Descriptor of an open TUN device to use instead of creating one (WG_TUN_FD). */
@@ -49,6 +53,13 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
     );
   }
   // Everything is checked before anything is opened.
+  if (options.device !== undefined || options.port !== undefined) {
+    throw new TunnelError(
+      'invalid_argument',
+      'device, port: only a userspace tunnel has its packets and datagrams pass through this process',
+    );
+  }
+  parseMaxPeers(options.maxPeers);
   const addresses = (options.addresses ?? []).map((text, i) => interfaceAddress(i, text));
   const offloads = options.offloads ?? offloadsOfEnvironment();
   const change = initialChange({ ...options, privateKey: options.privateKey ?? NO_KEY });
@@ -90,8 +101,9 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
     );
     const state = link.refresh();
     if (state === undefined) throw new TunnelError('closed', 'the interface was deleted meanwhile');
+    const device = new TunDevice(tun, link, state, (message) => options.log?.(message));
     const settings = { ...options, udpSegmentation: offloads.udpSegmentation ?? true };
-    tunnel = new LinuxTunnel(settings, { tun, link, udp }, state);
+    tunnel = new LinuxTunnel(settings, device, new LinuxUdpPort(udp));
     await tunnel.start();
   } catch (error) {
     for (const resource of opened) resource.close();

@@ -3,7 +3,7 @@ import { DROP, type PacketMemory } from '../../datapath/memory.ts';
 import { readEndpoint } from '../../datapath/peer-endpoint.ts';
 import type { OutboundSink } from '../../datapath/sinks.ts';
 import { POLLOUT } from '../../io/linux/constants.ts';
-import type { DatagramSender } from '../../io/linux/datagrams.ts';
+import { type DatagramSender, isSourceError } from '../../io/linux/datagrams.ts';
 import { ERRNO, errnoName } from '../../io/linux/errno.ts';
 import { NativeBuffer, type Syscalls, syscalls } from '../../io/linux/syscalls.ts';
 import { ENDPOINT } from '../../wire/endpoint.ts';
@@ -105,15 +105,4 @@ export class UdpSink implements OutboundSink {
   private drop(reason: number, count: number): void {
     this.options.memory.addDrops(this.options.thread, reason, count);
   }
-}
-
-/** Errors of a send from an address that has left this host, or has no route from there. */
-export function isSourceError(result: number): boolean {
-  return (
-    result === -ERRNO.EINVAL ||
-    result === -ERRNO.EADDRNOTAVAIL ||
-    result === -ERRNO.ENETUNREACH ||
-    result === -ERRNO.EHOSTUNREACH ||
-    result === -ERRNO.ENODEV
-  );
 }

@@ -164,6 +164,7 @@ export class UapiServer {
 const ERRNO_OF_CODE: Record<TunnelErrorCode, keyof typeof constants.errno> = {
   invalid_argument: 'EINVAL',
   psk_required: 'EINVAL',
+  limit_exceeded: 'ENOSPC',
   not_permitted: 'EPERM',
   not_supported: 'EOPNOTSUPP',
   address_in_use: 'EADDRINUSE',

@@ -1,8 +1,8 @@
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { O_RDONLY, POLLERR, POLLIN, VNET_HEADER_LENGTH } from '../../../src/io/linux/constants.ts';
 import { ERRNO, must } from '../../../src/io/linux/errno.ts';
+import { Link } from '../../../src/io/linux/link.ts';
 import { inNamespace, openPath } from '../../../src/io/linux/namespace.ts';
-import { Link } from '../../../src/io/linux/netlink.ts';
 import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
 import { Tun, type TunOptions } from '../../../src/io/linux/tun.ts';
 import type { Namespace } from '../../lab/netns.ts';

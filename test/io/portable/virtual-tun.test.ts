@@ -10,10 +10,8 @@ const THERE6 = Uint8Array.fromHex('fd000000000000000000000000000002');
 function recording(): { tun: VirtualTun; sent: Uint8Array[]; heard: Uint8Array[] } {
   const sent: Uint8Array[] = [];
   const heard: Uint8Array[] = [];
-  const tun = new VirtualTun({
-    addresses: [HERE4, HERE6],
-    transmit: (packet) => sent.push(packet),
-  });
+  const tun = new VirtualTun({ addresses: [HERE4, HERE6] });
+  tun.connect((packet) => sent.push(packet));
   tun.onPacket((packet) => heard.push(packet.slice()));
   return { tun, sent, heard };
 }
@@ -21,16 +19,10 @@ function recording(): { tun: VirtualTun; sent: Uint8Array[]; heard: Uint8Array[]
 /** Two ends connected by a wire that takes `delay` ms each way. */
 function pair(delay: number): [VirtualTun, VirtualTun] {
   const now = () => Date.now();
-  const here: VirtualTun = new VirtualTun({
-    addresses: [HERE4, HERE6],
-    transmit: (packet) => void setTimeout(() => there.receive(packet), delay),
-    now,
-  });
-  const there: VirtualTun = new VirtualTun({
-    addresses: [THERE4, THERE6],
-    transmit: (packet) => void setTimeout(() => here.receive(packet), delay),
-    now,
-  });
+  const here = new VirtualTun({ addresses: [HERE4, HERE6], now });
+  const there = new VirtualTun({ addresses: [THERE4, THERE6], now });
+  here.connect((packet) => void setTimeout(() => there.deliver(packet), delay));
+  there.connect((packet) => void setTimeout(() => here.deliver(packet), delay));
   return [here, there];
 }
 
@@ -47,7 +39,7 @@ test.each([
     sequence: 9,
     payload: Uint8Array.of(1, 2, 3),
   } as const;
-  tun.receive(buildEcho(request));
+  tun.deliver(buildEcho(request));
   expect(sent.map(parseEcho)).toEqual([
     { ...request, kind: 'reply', source: here, destination: there },
   ]);
@@ -73,7 +65,7 @@ test('passes on what is for others or for nobody here', () => {
     payload: new Uint8Array(0),
   });
   const garbage = Uint8Array.of(0x45, 1, 2);
-  for (const packet of [forOther, strayReply, garbage]) tun.receive(packet);
+  for (const packet of [forOther, strayReply, garbage]) tun.deliver(packet);
   expect(sent).toEqual([]);
   expect(heard).toEqual([forOther, strayReply, garbage]);
 });
@@ -88,15 +80,15 @@ test('echoes UDP on the ports it was told, until it is told to stop', () => {
     payload: Uint8Array.of(9, 9),
   };
   const packet = buildUdp(datagram);
-  tun.receive(packet);
+  tun.deliver(packet);
   expect(heard).toHaveLength(1);
   const stop = tun.echoUdp(7);
-  tun.receive(packet);
+  tun.deliver(packet);
   expect(sent.map(parseUdp)).toEqual([
     { ...datagram, source: HERE6, destination: THERE6, sourcePort: 7, destinationPort: 40_000 },
   ]);
   stop();
-  tun.receive(packet);
+  tun.deliver(packet);
   expect([sent.length, heard.length]).toEqual([1, 2]);
 });
 
@@ -135,7 +127,7 @@ test('only the one who was asked can answer a ping', async () => {
     const ping = tun.ping(THERE4, { timeout: 100 });
     const request = parseEcho(sent[0]!)!;
     const reply = { ...request, kind: 'reply', destination: HERE4 } as const;
-    tun.receive(buildEcho({ ...reply, source: Uint8Array.of(10, 0, 0, 9) }));
+    tun.deliver(buildEcho({ ...reply, source: Uint8Array.of(10, 0, 0, 9) }));
     await vi.advanceTimersByTimeAsync(100);
     expect(await ping).toBeUndefined();
   } finally {
@@ -144,6 +136,6 @@ test('only the one who was asked can answer a ping', async () => {
 });
 
 test('names a ping that cannot be sent', () => {
-  const tun = new VirtualTun({ addresses: [HERE4], transmit: () => {} });
+  const tun = new VirtualTun({ addresses: [HERE4] });
   expect(() => tun.ping(THERE6)).toThrow('no own address');
 });

@@ -19,9 +19,11 @@ let tunnel: LinuxTunnel;
 const logs: string[] = [];
 const handshakes: number[] = [];
 
+const engine = (): object => Reflect.get(tunnel, 'engine') as object;
+
 /** Packets to and from the first peer that each pair of workers has moved. */
 function packetsByLane(): { sent: number; received: number }[] {
-  const memory = Reflect.get(tunnel, 'memory') as PacketMemory;
+  const memory = Reflect.get(engine(), 'memory') as PacketMemory;
   return Array.from({ length: memory.layout.lanes }, (_, lane) => {
     const at = memory.lanePeer(lane, 0);
     return {
@@ -78,7 +80,7 @@ const METHODS = {
   },
   /** Makes a worker fail as a bug in it would: an operation on a peer that cannot exist. */
   async crashWorker(thread: number) {
-    const workers = Reflect.get(tunnel, 'workers') as {
+    const workers = Reflect.get(engine(), 'workers') as {
       post(thread: number, batch: unknown): void;
     };
     workers.post(thread, { number: 0, acknowledge: false, operations: [undefined] });

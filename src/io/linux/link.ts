@@ -1,4 +1,5 @@
 import { fstatSync, statSync } from 'node:fs';
+import type { DeviceState } from '../ports.ts';
 import {
   AF_INET,
   AF_NETLINK,
@@ -22,15 +23,6 @@ import { foreignLink } from './foreign-link.ts';
 import { inNamespace } from './namespace.ts';
 import { callScratch, NativeBuffer, syscalls } from './syscalls.ts';
 import type { Tun } from './tun.ts';
-
-/** State of the interface as far as a tunnel follows it. */
-export interface LinkState {
-  readonly name: string;
-  readonly mtu: number;
-  readonly up: boolean;
-  /** Interface index; 0 while it is in another namespace than this process. */
-  readonly index: number;
-}
 
 /**
  * Follows the interface of a TUN device: its name, MTU and up/down, wherever it is moved.
@@ -58,14 +50,14 @@ export class Link {
   private namespaceInode: bigint | undefined;
   private readonly request = new NativeBuffer(IFREQ_LENGTH);
   private readonly requestAt = this.request.at(0);
-  private last: LinkState | undefined;
+  private last: DeviceState | undefined;
 
   constructor(tun: Tun) {
     this.tun = tun;
   }
 
   /** The interface's state now, or undefined once it was deleted. */
-  refresh(): LinkState | undefined {
+  refresh(): DeviceState | undefined {
     // The interface may be moved or renamed between finding it and looking at it: look again.
     for (let attempt = 0; attempt < 3; attempt++) {
       const name = this.tun.name();
@@ -92,7 +84,7 @@ export class Link {
     return this.request.view.getInt32(IFNAMSIZ, true);
   }
 
-  private lookFromHere(name: string): LinkState | undefined {
+  private lookFromHere(name: string): DeviceState | undefined {
     const descriptor = this.tun.namespace();
     if (descriptor < 0) return undefined;
     try {

@@ -1,0 +1,60 @@
+import type { Endpoint } from '../../wire/endpoint.ts';
+import type { DatagramCarrier, PortChange, PreparedChange } from '../ports.ts';
+import { PortableUdp } from './udp.ts';
+
+/** A datagram port on node:dgram. It has no socket until the first change asks for one. */
+export class PortableUdpPort implements DatagramCarrier {
+  readonly fwmark = 0;
+  private udp: PortableUdp | undefined;
+  private received: (datagram: Uint8Array, source: Endpoint) => void = () => {};
+  private earlierFailures = 0;
+
+  get port(): number {
+    return this.udp?.port ?? 0;
+  }
+
+  get sendFailures(): number {
+    return this.earlierFailures + (this.udp?.sendFailures ?? 0);
+  }
+
+  connect(received: (datagram: Uint8Array, source: Endpoint) => void): void {
+    this.received = received;
+  }
+
+  send(datagram: Uint8Array, endpoint: Endpoint): void {
+    if (this.udp === undefined) this.earlierFailures++;
+    else this.udp.send(datagram, endpoint);
+  }
+
+  prepare({ listenPort, fwmark }: PortChange): Promise<PreparedChange> | undefined {
+    if (fwmark !== undefined && fwmark !== 0) {
+      const message = 'fwmark: only a tunnel with a network interface (mode linux) can have one';
+      throw Object.assign(new Error(message), { code: 'ENOTSUP' });
+    }
+    if (listenPort === undefined || (listenPort !== 0 && listenPort === this.udp?.port)) {
+      return undefined;
+    }
+    return this.open(listenPort);
+  }
+
+  private async open(port: number): Promise<PreparedChange> {
+    let inUse = false;
+    const next = await PortableUdp.open(port, (datagram, source) => {
+      if (inUse) this.received(datagram, source);
+    });
+    return {
+      commit: async () => {
+        const before = this.udp;
+        inUse = true;
+        this.udp = next;
+        this.earlierFailures += before?.sendFailures ?? 0;
+        await before?.close();
+      },
+      cancel: () => next.close(),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.udp?.close();
+  }
+}
