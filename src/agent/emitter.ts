@@ -13,7 +13,7 @@ import { type Measurement, ScoreError, type ScoreSource } from './score-source.t
 export interface EmitterOptions {
   readonly client: ControllerClient;
   readonly source: ScoreSource;
-  readonly state: Pick<NodeState, 'readEmitter' | 'writeEmitter'>;
+  readonly state: Pick<NodeState, 'readEmitter' | 'changeEmitter'>;
   readonly meshId: Uint8Array;
   readonly nodeId: string;
   readonly signingSeed: Uint8Array;
@@ -60,9 +60,10 @@ export class Emitter {
   /** One measurement and its delivery; reports failures as events, never throws. */
   async once(signal: AbortSignal): Promise<void> {
     const { source, counters, emit } = this.options;
-    let measurement: Measurement;
+    let measurement: Measurement | null;
     try {
       measurement = await source(signal);
+      if (measurement === null) return;
     } catch (error) {
       if (signal.aborted) return;
       counters.add('scores_failed');
@@ -123,8 +124,7 @@ export class Emitter {
     sequence: number | undefined,
   ): Promise<BenchmarkDocument> {
     const { state, client, meshId, nodeId } = this.options;
-    const memory = state.readEmitter();
-    const { sequences, observed_at } = memory;
+    const { sequences, observed_at } = state.readEmitter();
     const last = Object.hasOwn(sequences, suite) ? sequences[suite]! : 0;
     const now = Math.max(observed_at, client.controllerTime());
     const document: BenchmarkDocument = {
@@ -137,11 +137,11 @@ export class Emitter {
       observed_at: Math.min(now, measurement.observedAt ?? now),
       sequence: sequence ?? last + 1,
     };
-    await state.writeEmitter({
-      ...memory,
-      sequences: { ...sequences, [suite]: document.sequence },
-      observed_at: measurement.observedAt === undefined ? now : observed_at,
-    });
+    await state.changeEmitter((before) => ({
+      ...before,
+      sequences: { ...before.sequences, [suite]: document.sequence },
+      ...(measurement.observedAt === undefined ? { observed_at: now } : {}),
+    }));
     return document;
   }
 
@@ -162,16 +162,18 @@ export class Emitter {
 
   private async remember({ observedAt }: Measurement, suite: string): Promise<void> {
     if (observedAt === undefined) return;
-    const memory = this.options.state.readEmitter();
-    await this.options.state.writeEmitter({
-      ...memory,
-      reported: { ...memory.reported, [suite]: observedAt },
-    });
+    await this.options.state.changeEmitter((before) => ({
+      ...before,
+      reported: { ...before.reported, [suite]: observedAt },
+    }));
   }
 
   private async forgetFutureObservation(): Promise<void> {
     const { state, client } = this.options;
-    await state.writeEmitter({ ...state.readEmitter(), observed_at: client.controllerTime() });
+    await state.changeEmitter((before) => ({
+      ...before,
+      observed_at: client.controllerTime(),
+    }));
   }
 }
 

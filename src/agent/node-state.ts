@@ -72,7 +72,8 @@ export interface NodeState {
   readEndpoint(): string | null | undefined;
   writeEndpoint(value: string | null): Promise<void>;
   readEmitter(): EmitterState;
-  writeEmitter(value: EmitterState): Promise<void>;
+  /** One change after the other, each from what the one before left. */
+  changeEmitter(change: (before: EmitterState) => EmitterState): Promise<void>;
 }
 
 const enrolmentFile: Schema = {
@@ -177,6 +178,7 @@ export function openNodeState(directory: string): NodeState {
     read<{ dated_until: number }>('handshakes.json', handshakesFile)?.dated_until ?? 0;
   let endpoint = read<{ endpoint: string | null }>('endpoint.json', endpointFile)?.endpoint;
   let emitter = read<EmitterState>('emitter.json', emitterFile) ?? NOTHING_SENT;
+  let emitterTurn: Promise<unknown> = Promise.resolve();
   const write = (name: string, value: unknown) =>
     replaceFile(path(name), `${JSON.stringify(value)}\n`);
 
@@ -207,9 +209,14 @@ export function openNodeState(directory: string): NodeState {
       endpoint = value;
     },
     readEmitter: () => emitter,
-    async writeEmitter(value) {
-      await write('emitter.json', value);
-      emitter = value;
+    changeEmitter(change) {
+      const turn = emitterTurn.then(async () => {
+        const value = change(emitter);
+        await write('emitter.json', value);
+        emitter = value;
+      });
+      emitterTurn = turn.catch(() => {}); // whoever asked for that change is told
+      return turn;
     },
   };
 }

@@ -22,7 +22,7 @@ import { ensureNodeKeys, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
 import { ownEndpoint } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
-import type { ScoreSource } from './score-source.ts';
+import type { SuiteSource } from './score-source.ts';
 import { type NodeStatusDocument, nodeStatus } from './status.ts';
 import { serveStatus, writeStatusFile } from './status-output.ts';
 
@@ -46,9 +46,8 @@ export interface NodeOptions {
   readonly emitMs: number;
   readonly pollMs: number;
   readonly probeMs: number;
-  /** Null: no scores are sent from here (an evaluator does). */
-  readonly source: ScoreSource | null;
-  readonly suite: string;
+  /** None: no scores are sent from here (an evaluator does). One for a suite. */
+  readonly sources: readonly SuiteSource[];
   /** Of a measurement that does not tell. */
   readonly samples?: number;
   readonly push: boolean;
@@ -217,10 +216,10 @@ async function startLocked(
     ),
     tunnelEnd(backend, until),
   ];
-  if (options.source) {
+  for (const { suite, source } of options.sources) {
     const emitter = new Emitter({
       client,
-      source: options.source,
+      source,
       state,
       meshId: identity.meshId,
       nodeId: enrolment.node_id,
@@ -231,7 +230,7 @@ async function startLocked(
       counters,
       emit,
       intervalMs: options.emitMs,
-      suite: options.suite,
+      suite,
       ...(options.samples === undefined ? {} : { samples: options.samples }),
     });
     parts.push(emitter.run(until));

@@ -1,4 +1,5 @@
 import type { AgentClock, RandomNumber } from './clock.ts';
+import type { HarnessReason } from './harness/outcome.ts';
 
 /** One measurement. What it leaves out is the emitter's to fill in. */
 export interface Measurement {
@@ -10,8 +11,14 @@ export interface Measurement {
   readonly observedAt?: number;
 }
 
-/** Where scores come from. Rejects with a `ScoreError` if there is none this time. */
-export type ScoreSource = (signal: AbortSignal) => Promise<Measurement>;
+/** Where scores come from. Null: nothing new. Rejects with a `ScoreError` if there is none this time. */
+export type ScoreSource = (signal: AbortSignal) => Promise<Measurement | null>;
+
+/** A source, and the suite that its scores are of where they do not say. */
+export interface SuiteSource {
+  readonly suite: string;
+  readonly source: ScoreSource;
+}
 
 /** Why there is no score. */
 export type ScoreFailure =
@@ -20,7 +27,8 @@ export type ScoreFailure =
   | 'no_score'
   | 'not_started'
   | 'stopped'
-  | 'observed_in_future';
+  | 'observed_in_future'
+  | HarnessReason;
 
 export class ScoreError extends Error {
   readonly code: ScoreFailure;
@@ -46,7 +54,7 @@ export function gaussianSource(
   options: GaussianOptions,
   clock: AgentClock,
   random: RandomNumber,
-): ScoreSource {
+): () => Promise<Measurement> {
   const startedAt = clock.monotonic();
   return async () => {
     const elapsed = (clock.monotonic() - startedAt) / 1000;

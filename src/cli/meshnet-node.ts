@@ -4,10 +4,8 @@ import { type Backend, type BackendOptions, openBackend } from '../agent/backend
 import { systemClock } from '../agent/clock.ts';
 import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
-import { commandSource } from '../agent/harness/command.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { type NodeOptions, startNode } from '../agent/node.ts';
-import { gaussianSource, type ScoreSource } from '../agent/score-source.ts';
 import { isNodeId } from '../contract/ids.ts';
 import { printable, printableJson } from '../contract/printable.ts';
 import { defaultProvider } from '../crypto/select.ts';
@@ -17,16 +15,14 @@ import { LockedError } from '../ground/lock.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { describeEvent } from './node-events.ts';
-import { scoreUser } from './score-user.ts';
+import { type ScoreSourceOptions, scoreSources } from './score-sources.ts';
 import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 
-/** Items of a run that `--score-mean` makes up. */
-const SIMULATED_SAMPLES = 50;
 const DEFAULT_CONTROLLER = 'http://127.0.0.1:8440';
 
 /** Options of `meshnet node` as commander hands them over. */
-export interface NodeCommandOptions {
+export interface NodeCommandOptions extends ScoreSourceOptions {
   readonly state: string;
   readonly controller?: string;
   readonly name?: string;
@@ -38,14 +34,6 @@ export interface NodeCommandOptions {
   readonly emit: number;
   readonly poll: number;
   readonly probe: number;
-  readonly scoreCommand?: string;
-  readonly scoreTimeout: number;
-  readonly scoreUser?: string;
-  readonly scoreMean?: number;
-  readonly scoreDeviation: number;
-  readonly scoreRamp?: { readonly to: number; readonly startS: number; readonly lengthS: number };
-  readonly suite: string;
-  readonly samples?: number;
   readonly push: boolean;
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly json?: boolean;
@@ -108,32 +96,13 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     emitMs: options.emit * 1000,
     pollMs: options.poll * 1000,
     probeMs: options.probe * 1000,
-    source: scoreSource(options),
-    suite: options.suite,
+    sources: scoreSources(options, (message) =>
+      standardError().write(`meshnet node: ${message}\n`),
+    ),
     ...(options.samples === undefined ? {} : { samples: options.samples }),
     push: options.push,
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
   };
-}
-
-function scoreSource(options: NodeCommandOptions): ScoreSource | null {
-  const { scoreCommand, scoreMean, scoreDeviation, scoreRamp } = options;
-  if (scoreCommand !== undefined && scoreMean !== undefined) {
-    const message = 'give either --score-command or --score-mean';
-    throw new CommandError(EXIT.usage, 'usage', message);
-  }
-  if (scoreCommand !== undefined) {
-    const user = scoreUser(options.scoreUser, (message) =>
-      standardError().write(`meshnet node: ${message}\n`),
-    );
-    const timeoutMs = options.scoreTimeout * 1000;
-    return commandSource(scoreCommand, { timeoutMs, clock: systemClock, user });
-  }
-  if (scoreMean === undefined) return null;
-  const samples = options.samples ?? SIMULATED_SAMPLES;
-  const gaussian = { mean: scoreMean, deviation: scoreDeviation, samples };
-  const ramp = scoreRamp === undefined ? {} : { ramp: scoreRamp };
-  return gaussianSource({ ...gaussian, ...ramp }, systemClock, Math.random);
 }
 
 type OpenBackend = (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<Backend>;

@@ -17,12 +17,12 @@ import { defaultProvider } from '../crypto/select.ts';
 import { readJsonFile, replaceFile } from '../ground/files.ts';
 import { LockedError, lockFile } from '../ground/lock.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { type ScoreFromCommandOptions, scoreFromSources } from './score-sources.ts';
 
-export interface ScoreOptions {
+export interface ScoreOptions extends ScoreFromCommandOptions {
   readonly key: string;
   readonly mesh?: string;
   readonly controller: string;
-  readonly suite: string;
   readonly samples?: number;
   readonly observedAt?: string;
   readonly batch?: boolean;
@@ -39,25 +39,52 @@ interface Report {
   readonly measurement: Measurement;
 }
 
-/** `meshnet score NODE SCORE`, or `--batch`: an evaluator's word about nodes. */
+/** `meshnet score NODE SCORE`, `NODE --score-from ...` or `--batch`: an evaluator's word about nodes. */
 export async function score(
   node: string | undefined,
   value: string | undefined,
   options: ScoreOptions,
   input: NodeJS.ReadableStream = process.stdin,
 ): Promise<void> {
-  const isWhole = options.batch ? node === undefined : value !== undefined;
-  if (!isWhole) throw usage('give a node and its score, or --batch and lines on standard input');
+  const ways = [options.batch === true, value !== undefined, options.scoreFrom !== undefined];
+  const isWhole = ways.filter(Boolean).length === 1 && (node === undefined) === ways[0];
+  if (!isWhole) {
+    throw usage(
+      'give a node and its score or --score-from, or --batch and lines on standard input',
+    );
+  }
   const meshId = meshOf(options);
-  const one = options.batch ? undefined : reportOf(node!, options, () => parseScore(value!));
+  const reports = options.batch ? [] : await reportsOf(node!, value, options);
   const lock = locked(options.key);
   try {
     const evaluator = new Evaluator(options, meshId);
-    if (one !== undefined) await evaluator.report(one);
-    else await reportLines(evaluator, options, input);
+    for (const one of reports) await evaluator.report(one);
+    if (options.batch) await reportLines(evaluator, options, input);
   } finally {
     lock.release();
   }
+}
+
+/** About one node: the score given, or what its harnesses left. */
+async function reportsOf(
+  node: string,
+  value: string | undefined,
+  options: ScoreOptions,
+): Promise<Report[]> {
+  if (value !== undefined) return [reportOf(node, options, () => parseScore(value))];
+  const reports: Report[] = [];
+  for (const { suite, source } of scoreFromSources(options)) {
+    const measurement = await source(new AbortController().signal).catch((error: unknown) => {
+      if (!(error instanceof ScoreError)) throw error;
+      throw new CommandError(EXIT.failed, error.code, `--score-from (${suite}): ${error.message}`);
+    });
+    if (measurement === null) {
+      const message = `--score-from (${suite}): the file is still being written`;
+      throw new CommandError(EXIT.failed, 'unfinished', message);
+    }
+    reports.push(reportOf(node, options, () => ({ suite, ...measurement })));
+  }
+  return reports;
 }
 
 /** Goes on after a score that is refused, ends where the controller cannot be reached. */
@@ -226,8 +253,9 @@ class Memory {
     return {
       readEmitter: (): EmitterState =>
         Object.hasOwn(this.all, node) ? this.all[node]! : NOTHING_SENT,
-      writeEmitter: async (value: EmitterState) => {
-        const next = { ...this.all, [node]: value };
+      changeEmitter: async (change: (before: EmitterState) => EmitterState) => {
+        const before = Object.hasOwn(this.all, node) ? this.all[node]! : NOTHING_SENT;
+        const next = { ...this.all, [node]: change(before) };
         await replaceFile(this.path, `${JSON.stringify(next)}\n`);
         this.all = next;
       },

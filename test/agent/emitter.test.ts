@@ -112,7 +112,7 @@ test('a node that lost its memory learns the sequence from the refusal', async (
 });
 
 test('a sequence that is too far ahead is taken back, so that a reset at the controller mends it', async () => {
-  await state.writeEmitter({ sequences: { alignment: 9e15 }, observed_at: 0 });
+  await state.changeEmitter(() => ({ sequences: { alignment: 9e15 }, observed_at: 0 }));
   answers = [refuse(409, 'sequence_too_far', {}, (one) => receipt(one, 'sequence_too_far', 0))];
   await during(5);
   expect(posted.map(({ sequence }) => sequence)).toEqual([9e15 + 1, 1]);

@@ -3,8 +3,6 @@ import { gaussianSource } from '../../src/agent/score-source.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 import { seededRandom } from '../lab/random.ts';
 
-const never = new AbortController().signal;
-
 test('the Gaussian source has the mean and deviation it was given, cut to 0..1', async () => {
   const source = gaussianSource(
     { mean: 0.8, deviation: 0.05, samples: 50 },
@@ -12,7 +10,7 @@ test('the Gaussian source has the mean and deviation it was given, cut to 0..1',
     seededRandom(1),
   );
   const scores: number[] = [];
-  for (let i = 0; i < 4000; i++) scores.push((await source(never)).score);
+  for (let i = 0; i < 4000; i++) scores.push((await source()).score);
   const mean = scores.reduce((a, b) => a + b) / scores.length;
   const variance = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / scores.length;
   expect(mean).toBeCloseTo(0.8, 2);
@@ -26,7 +24,7 @@ test('a ramp moves the mean linearly between its start and its end', async () =>
   const source = gaussianSource({ mean: 0.8, deviation: 0, samples: 50, ramp }, clock, () => 0.5);
   const at = async (seconds: number) => {
     await clock.advance(seconds * 1000);
-    return (await source(never)).score;
+    return (await source()).score;
   };
   expect(await at(0)).toBeCloseTo(0.8);
   expect(await at(10)).toBeCloseTo(0.8);

@@ -150,3 +150,25 @@ test('a result carries the date that it was measured at, and counts once', async
   expect(code).toBe(2);
   expect(err).toContain('"observed_at" is neither');
 });
+
+test('what a harness left is reported as it says itself, once', async () => {
+  const result = join(import.meta.dirname, '../agent/harness/files/promptfoo.json');
+  const parameters = ['node-a', '--score-from', `promptfoo:${result}`];
+  expect((await score(parameters)).out).toContain('sequence 1) accepted');
+  expect((await score(parameters)).out).toContain('is not sent again');
+  expect(await controller.services.store.scoresOf('node-a')).toMatchObject([
+    { samples: 6, observedAt: Date.parse('2026-11-27T14:31:00.044Z') },
+  ]);
+  const limited = await score([...parameters, '--map', '0..0.5']);
+  expect(limited).toMatchObject({ code: 1 });
+  expect(limited.err).toContain('not between 0 and 0.5 (--map)');
+  for (const [bad, what] of [
+    [['--score-from', 'other:x'], 'KIND one of inspect'],
+    [['--score-from', `promptfoo:${result}`, '--map', 'a..b'], '--map a..b'],
+    [['0.9', '--score-from', `promptfoo:${result}`], 'give a node and its score'],
+  ] as const) {
+    const { code, err } = await score(['node-a', ...bad]);
+    expect(code).toBe(2);
+    expect(err).toContain(what);
+  }
+});

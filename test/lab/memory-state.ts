@@ -33,8 +33,8 @@ export function memoryState(): NodeState {
       endpoint = value;
     },
     readEmitter: () => emitter,
-    writeEmitter: async (value) => {
-      emitter = value;
+    changeEmitter: async (change) => {
+      emitter = change(emitter);
     },
   };
 }

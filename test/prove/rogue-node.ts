@@ -62,9 +62,7 @@ const node = await startNode(
     emitMs: 10_000,
     pollMs: options.pollMs,
     probeMs: 600_000,
-    source: null,
-    suite: 'alignment',
-    samples: 50,
+    sources: [],
     push: options.push,
   },
   {

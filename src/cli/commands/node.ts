@@ -1,11 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { durationSeconds, hostAndPort, httpUrl, integerBetween } from '../numbers.ts';
-import { admin, nodeState, reader, readerOptions, seconds, share } from './options.ts';
+import { admin, nodeState, reader, readerOptions, scoreFrom, seconds, share } from './options.ts';
 
 function ramp(text: string): { to: number; startS: number; lengthS: number } {
   const match = /^([\d.]+)@(\d+(?:\.\d+)?)\+(\d+(?:\.\d+)?)$/.exec(text);
   if (!match) throw new InvalidArgumentError('Expected MEAN@START+LENGTH, such as 0.4@30+10.');
   return { to: share(match[1]!), startS: Number(match[2]), lengthS: Number(match[3]) };
+}
+
+function statuses(text: string): number[] {
+  return text.split(',').map(integerBetween(0, 255));
 }
 
 /** `meshnet node`, and what an administrator does with nodes. */
@@ -57,6 +61,7 @@ export function declareNode(program: Command): void {
       'items behind a score that does not tell (default: 1; with --score-mean 50)',
       integerBetween(1, 1e9),
     )
+    .option('--ok-status <list>', 'exit statuses of the command that are results', statuses)
     .option('--no-push', 'poll only, open no event stream')
     .addOption(
       new Option('--metrics <address>', 'serve metrics and status, e.g. 127.0.0.1:9586').argParser(
@@ -69,12 +74,13 @@ export function declareNode(program: Command): void {
       'after',
       `
 The token comes in MESHNET_TOKEN, so that it does not stand in the process list.
-Without --score-command and --score-mean no scores are sent from here.`,
+Without --score-from, --score-command and --score-mean no scores are sent from here.`,
     )
     .action(async (options) => {
       const { runNode } = await import('../meshnet-node.ts');
       await runNode(options);
     });
+  scoreFrom(node);
   admin(
     node.command('add').argument('<name>').description('make a token for a new node of that name'),
   )

@@ -26,6 +26,20 @@ export const nodeState = process.env.MESHNET_NODE_STATE ?? join(stateRoot, 'node
 export const seconds = numberBetween(0.1, 86_400);
 export const share = numberBetween(0, 1);
 
+const each = (value: string, before: readonly string[] = []) => [...before, value];
+
+/** Options about results that a harness left. */
+export function scoreFrom(command: Command): Command {
+  return command
+    .option(
+      '--score-from <where>',
+      'results of a harness, [SUITE=]KIND:PLACE[#WHAT]; can be repeated',
+      each,
+    )
+    .option('--map <range>', 'values that mean 0 and 1, [SUITE=]WORST..BEST', each)
+    .option('--min-done <share>', 'least share of a run that was scored', share, 0.9);
+}
+
 export const json = () => new Option('--json', 'print JSON');
 
 const defaultSocket = join(controllerState, 'admin.sock');

@@ -1,11 +1,10 @@
 import { type Command, Option } from 'commander';
 import { httpUrl, integerBetween } from '../numbers.ts';
-import { json } from './options.ts';
+import { json, scoreFrom } from './options.ts';
 
 /** `meshnet score`. */
 export function declareScore(program: Command): void {
-  program
-    .command('score')
+  scoreFrom(program.command('score'))
     .argument('[node]')
     .argument('[score]', 'from 0 to 1, or JSON as a score command prints it')
     .description("report a node's score as an evaluator that the policy lists")
