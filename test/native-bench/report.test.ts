@@ -2,15 +2,6 @@ import { expect, test } from 'vitest';
 import { type Results, ratiosOf } from '../../native-bench/end-to-end/results.ts';
 import { plot } from '../../native-bench/report/plot.ts';
 import { number } from '../../native-bench/report/table.ts';
-import { median, quantile } from '../lab/statistics.ts';
-
-test('medians and quantiles of odd and even numbers of values, in any order', () => {
-  expect(median([3, 1, 2])).toBe(2);
-  expect(median([4, 1, 3, 2])).toBe(2.5);
-  expect(quantile([10, 20, 30, 40, 50], 0.9)).toBeCloseTo(46);
-  expect(quantile([7], 0.99)).toBe(7);
-  expect(() => median([])).toThrow(RangeError);
-});
 
 const sample = (round: number, path: string, gbps: number) => ({
   round,
