@@ -1,8 +1,8 @@
 import { toBase64 } from '../contract/encoding.ts';
 import type { DeviceChange, DeviceStatus, PeerChange, Tunnel } from '../tunnel/create-tunnel.ts';
+import { uapiGet, uapiSet } from '../tunnel/uapi/client.ts';
+import type { UapiStatus } from '../tunnel/uapi/status-text.ts';
 import type { AgentClock } from './clock.ts';
-import { uapiGet, uapiSet } from './uapi-client.ts';
-import type { ForeignStatus } from './uapi-text.ts';
 
 /**
  * A foreign WireGuard device (official wireguard-go, a kernel's through its tools) driven by the
@@ -25,7 +25,7 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
   private readonly peers = new Map<string, KnownPeer>();
   /** How often a session had to be ended to renew it. */
   private addedAgain = 0;
-  private latest: ForeignStatus = { listenPort: 0, peers: [] };
+  private latest: Pick<UapiStatus, 'listenPort' | 'peers'> = { listenPort: 0, peers: [] };
   private settleClosed: (error: Error | undefined) => void = () => {};
 
   constructor(options: UapiTunnelOptions) {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { bootNow } from '../ground/clock.ts';
-import { uapiSet } from './uapi-client.ts';
+import { uapiSet } from '../tunnel/uapi/client.ts';
 
 /**
  * The other half of `Watchdog`: reads leases (boot clock, seconds, one per line) and empties the

@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/agent/clock.ts';
-import { uapiGet } from '../../src/agent/uapi-client.ts';
-import { answerErrno, formatSet, parseGet } from '../../src/agent/uapi-text.ts';
 import { UapiTunnel } from '../../src/agent/uapi-tunnel.ts';
 import { Watchdog } from '../../src/agent/watchdog.ts';
 import type { PeerChange } from '../../src/tunnel/create-tunnel.ts';
+import { uapiGet } from '../../src/tunnel/uapi/client.ts';
 import { UapiServer } from '../../src/tunnel/uapi/server.ts';
 import { FakeTunnel } from './support/fake-tunnel.ts';
 import { temporaryDirectory } from './support/rig.ts';
@@ -116,22 +115,6 @@ test('an error of the device names the errno and no key', async () => {
   await failed.catch((error) => expect(String(error)).not.toContain('66666666'));
 });
 
-test('the text is what the protocol says, also for answers of other implementations', () => {
-  expect(formatSet({ listenPort: 1, replacePeers: true, peers: [peer(2)] })).toBe(
-    `set=1\nlisten_port=1\nreplace_peers=true\npublic_key=${'02'.repeat(32)}\npreshared_key=${'66'.repeat(32)}\nendpoint=192.0.2.2:51820\nreplace_allowed_ips=true\nallowed_ip=10.10.0.2/32\n\n`,
-  );
-  const status = parseGet(
-    `private_key=${'00'.repeat(32)}\nlisten_port=4\npublic_key=${'02'.repeat(32)}\nendpoint=[2001:db8::1]:5\nlast_handshake_time_sec=12\nlast_handshake_time_nsec=500000000\ntx_bytes=7\nrx_bytes=8\npersistent_keepalive_interval=25\nallowed_ip=10.0.0.0/8\nallowed_ip=fd00::/8\nprotocol_version=1\npublic_key=${'03'.repeat(32)}\nlast_handshake_time_sec=0\nlast_handshake_time_nsec=0\nerrno=0\n\n`,
-  );
-  expect(status.listenPort).toBe(4);
-  expect(status.peers).toMatchObject([
-    { txBytes: 7, rxBytes: 8, lastHandshakeAt: 12_500, endpoint: { port: 5 } },
-    { publicKey: bytes(3), lastHandshakeAt: undefined },
-  ]);
-  expect(answerErrno('a=b\nerrno=-22\n\n')).toBe(-22);
-  expect(answerErrno('a=b\n\n')).toBeUndefined();
-});
-
 test('the watchdog empties the device when the lease is over, and again after a new one', async () => {
   const watchdog = new Watchdog(socket);
   try {
@@ -144,6 +127,31 @@ test('the watchdog empties the device when the lease is over, and again after a 
     await expect.poll(() => device.peers.size, { timeout: 5000 }).toBe(0);
   } finally {
     watchdog.release();
+  }
+});
+
+test('an agent whose only thread stands still leaves an empty device when its lease is over', async () => {
+  const script = `
+    const { Watchdog } = await import('${resolve('src/agent/watchdog.ts')}');
+    const { uptime } = await import('node:os');
+    const watchdog = new Watchdog(${JSON.stringify(socket)});
+    watchdog.lease(uptime() + 2);
+    process.send('ready');
+    // What a write to a terminal that nobody reads does, or a frozen disk.
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+  `;
+  await device.configure({ peers: [peer(2)] });
+  const agent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  try {
+    await once(agent, 'message');
+    expect(device.peers.size).toBe(1);
+    await expect.poll(() => device.peers.size, { timeout: 10_000 }).toBe(0);
+    expect(agent.exitCode).toBeNull(); // it is still there, and still
+  } finally {
+    agent.kill('SIGKILL');
+    await once(agent, 'exit');
   }
 });
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { uapiGet } from '../../src/agent/uapi-client.ts';
+import { uapiGet } from '../../src/tunnel/uapi/client.ts';
 import { Capture } from '../lab/capture.ts';
 import { monotonicMs, WallClock } from '../lab/clock.ts';
 import { type Distribution, distribution } from '../lab/statistics.ts';

@@ -1,8 +1,8 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { networkInterfaces } from 'node:os';
 import { formatAddress, parseAddress } from '../../wire/address-text.ts';
 import type { Endpoint } from '../../wire/endpoint.ts';
+import { scopeOf } from './scope.ts';
 
 /** Handed to the system before it must have taken some; beyond it datagrams are dropped and counted. */
 const MAX_UNSENT_BYTES = 4 << 20;
@@ -119,7 +119,5 @@ function endpointOf(info: RemoteInfo): Endpoint {
 
 /** Link-local sources come with the name of the interface (on Windows with its index). */
 function scopeIndex(scope: string): number {
-  if (/^\d+$/.test(scope)) return Number(scope);
-  const addresses = networkInterfaces()[scope] ?? [];
-  return addresses.find((address) => address.family === 'IPv6' && address.scopeid)?.scopeid ?? 0;
+  return /^\d+$/.test(scope) ? Number(scope) : (scopeOf(scope) ?? 0);
 }

@@ -1,10 +1,13 @@
 import { type FSWatcher, lstatSync, mkdirSync, unlinkSync, watch } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { constants, networkInterfaces } from 'node:os';
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
+import { scopeOf } from '../../io/portable/scope.ts';
 import { type Tunnel, TunnelError, type TunnelErrorCode } from '../tunnel.ts';
-import { formatStatus, parseSet, UapiError } from './format.ts';
+import { parseSet } from './change-text.ts';
 import { type Request, RequestReader } from './request-reader.ts';
+import { formatErrno, formatStatus } from './status-text.ts';
+import { UapiError } from './values.ts';
 
 /** Where wg(8) looks for the sockets of userspace implementations. */
 const SOCKET_FOLDER = '/var/run/wireguard';
@@ -118,7 +121,7 @@ export class UapiServer {
       for await (const chunk of socket) {
         const requests = reader.push(chunk);
         if (requests === undefined) {
-          await write(socket, `errno=${-constants.errno.EINVAL}\n\n`);
+          await write(socket, formatErrno(-constants.errno.EINVAL));
           break;
         }
         for (const request of requests) {
@@ -142,14 +145,14 @@ export class UapiServer {
     try {
       if (request.operation === 'get') {
         if (request.lines.length > 0) throw new UapiError('EINVAL', 'lines behind "get=1"');
-        return `${formatStatus(this.options.tunnel.status())}errno=0\n\n`;
+        return formatStatus(this.options.tunnel.status()) + formatErrno(0);
       }
       const change = parseSet(request.lines, scopeOf);
       await this.inTurn(() => this.options.tunnel.configure(change));
-      return 'errno=0\n\n';
+      return formatErrno(0);
     } catch (error) {
       this.options.log?.(`configuration refused: ${(error as Error).message}`);
-      return `errno=${errnoOf(error)}\n\n`;
+      return formatErrno(errnoOf(error));
     }
   }
 
@@ -184,13 +187,6 @@ function write(socket: Socket, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.write(text, 'latin1', (error) => (error ? reject(error) : resolve()));
   });
-}
-
-/** Index of a local interface that has a link-local address (RFC 4007 section 11.2). */
-function scopeOf(name: string): number | undefined {
-  return networkInterfaces()[name]?.find(
-    (address) => address.family === 'IPv6' && address.scopeid !== 0,
-  )?.scopeid;
 }
 
 /** Undefined if there is no file. */

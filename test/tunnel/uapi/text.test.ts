@@ -1,7 +1,9 @@
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import type { DeviceStatus, PeerStatus } from '../../../src/device/config.ts';
-import { formatStatus, parseSet, UapiError } from '../../../src/tunnel/uapi/format.ts';
+import { formatSet, parseSet } from '../../../src/tunnel/uapi/change-text.ts';
+import { answerErrno, formatStatus, parseStatus } from '../../../src/tunnel/uapi/status-text.ts';
+import { UapiError } from '../../../src/tunnel/uapi/values.ts';
 import { parsePrefix } from '../../../src/wire/address-text.ts';
 
 const A = 'aa'.repeat(32);
@@ -252,4 +254,33 @@ allowed_ip=0.0.0.0/0
 allowed_ip=fd00::/8
 `,
   );
+});
+
+test('the text is what the protocol says, also for answers of other implementations', () => {
+  const peer = {
+    publicKey: key('02'.repeat(32)),
+    presharedKey: key('66'.repeat(32)),
+    endpoint: {
+      family: 4,
+      address: Uint8Array.of(192, 0, 2, 2),
+      port: 51820,
+      scope: 0,
+    } as const,
+    replaceAllowedIps: true,
+    allowedIps: [{ prefix: prefix('10.10.0.2/32') }],
+  };
+  expect(formatSet({ listenPort: 1, replacePeers: true, peers: [peer] })).toBe(
+    `set=1\nlisten_port=1\nreplace_peers=true\npublic_key=${'02'.repeat(32)}\npreshared_key=${'66'.repeat(32)}\nendpoint=192.0.2.2:51820\nreplace_allowed_ips=true\nallowed_ip=10.10.0.2/32\n\n`,
+  );
+  const status = parseStatus(
+    `private_key=${'00'.repeat(32)}\nlisten_port=4\npublic_key=${'02'.repeat(32)}\nendpoint=[2001:db8::1]:5\nlast_handshake_time_sec=12\nlast_handshake_time_nsec=500000000\ntx_bytes=7\nrx_bytes=8\npersistent_keepalive_interval=25\nallowed_ip=10.0.0.0/8\nallowed_ip=fd00::/8\nprotocol_version=1\npublic_key=${'03'.repeat(32)}\nlast_handshake_time_sec=0\nlast_handshake_time_nsec=0\nerrno=0\n\n`,
+    () => undefined,
+  );
+  expect(status.listenPort).toBe(4);
+  expect(status.peers).toMatchObject([
+    { txBytes: 7, rxBytes: 8, lastHandshakeAt: 12_500, endpoint: { port: 5 } },
+    { publicKey: key('03'.repeat(32)), lastHandshakeAt: undefined },
+  ]);
+  expect(answerErrno('a=b\nerrno=-22\n\n')).toBe(-22);
+  expect(answerErrno('a=b\n\n')).toBeUndefined();
 });

@@ -1,11 +1,4 @@
-import { constants } from 'node:os';
-import type {
-  AllowedIpChange,
-  DeviceChange,
-  DeviceStatus,
-  PeerChange,
-  PeerStatus,
-} from '../../device/config.ts';
+import type { AllowedIpChange, DeviceChange, PeerChange } from '../../device/config.ts';
 import {
   formatEndpoint,
   formatPrefix,
@@ -13,23 +6,9 @@ import {
   parsePrefix,
   type ScopeOf,
 } from '../../wire/address-text.ts';
+import { parseKey, parseUnsigned, required, requireTrue, splitLine, UapiError } from './values.ts';
 
-/**
- * Text of the cross-platform configuration protocol (https://www.wireguard.com/xplatform/).
- * A request is an operation line, `key=value` lines and an empty line; so is an answer, which
- * ends with `errno=N`. Error messages name the key, never a value: values may be keys.
- */
-
-/** A request that was refused. `errno` is negative, as the protocol wants it, or 0 for none. */
-export class UapiError extends Error {
-  readonly errno: number;
-
-  constructor(code: 'EINVAL' | 'EPROTO', message: string) {
-    super(message);
-    this.name = 'UapiError';
-    this.errno = -constants.errno[code];
-  }
-}
+/** A change as the text of a `set=1` request, and back. Each key stands once in either direction. */
 
 /** What the lines after `set=1` ask for. Throws UapiError; a line without '=' is EPROTO. */
 export function parseSet(lines: readonly string[], scopeOf: ScopeOf): DeviceChange {
@@ -37,10 +16,7 @@ export function parseSet(lines: readonly string[], scopeOf: ScopeOf): DeviceChan
   const peers: PeerChange[] = [];
   let peer: PeerParser | undefined;
   for (const line of lines) {
-    const equals = line.indexOf('=');
-    if (equals === -1) throw new UapiError('EPROTO', 'a line without "="');
-    const key = line.slice(0, equals);
-    const value = line.slice(equals + 1);
+    const [key, value] = splitLine(line);
     if (key === 'public_key') {
       peer?.finish();
       peer = new PeerParser(parseKey(key, value), peers, scopeOf);
@@ -151,60 +127,34 @@ class PeerParser {
   }
 }
 
-function required<T>(key: string, value: T | undefined): T {
-  if (value === undefined) throw new UapiError('EINVAL', `${key} is malformed`);
-  return value;
+/**
+ * A `set=1` request with its empty line. What the protocol has no word for (generations, dates) is
+ * left out. Contains the private and pre-shared keys.
+ */
+export function formatSet(change: DeviceChange): string {
+  const lines = ['set=1'];
+  if (change.privateKey) lines.push(`private_key=${change.privateKey.toHex()}`);
+  if (change.listenPort !== undefined) lines.push(`listen_port=${change.listenPort}`);
+  if (change.fwmark !== undefined) lines.push(`fwmark=${change.fwmark}`);
+  if (change.replacePeers) lines.push('replace_peers=true');
+  for (const peer of change.peers ?? []) formatPeer(peer, lines);
+  return `${lines.join('\n')}\n\n`;
 }
 
-/** 32 bytes in hexadecimal. */
-function parseKey(key: string, value: string): Uint8Array {
-  if (!/^[0-9a-fA-F]{64}$/.test(value)) {
-    throw new UapiError('EINVAL', `${key} is not 64 hexadecimal digits`);
+function formatPeer(peer: PeerChange, lines: string[]): void {
+  lines.push(`public_key=${peer.publicKey.toHex()}`);
+  if (peer.remove) {
+    lines.push('remove=true');
+    return;
   }
-  return Uint8Array.fromHex(value);
-}
-
-function parseUnsigned(key: string, value: string, maximum: number): number {
-  const number = /^[0-9]{1,20}$/.test(value) ? Number(value) : Number.NaN;
-  if (!(number <= maximum)) {
-    throw new UapiError('EINVAL', `${key} is not an integer from 0 to ${maximum}`);
+  if (peer.updateOnly) lines.push('update_only=true');
+  if (peer.presharedKey) lines.push(`preshared_key=${peer.presharedKey.toHex()}`);
+  if (peer.endpoint) lines.push(`endpoint=${formatEndpoint(peer.endpoint)}`);
+  if (peer.persistentKeepalive !== undefined) {
+    lines.push(`persistent_keepalive_interval=${peer.persistentKeepalive}`);
   }
-  return number;
-}
-
-function requireTrue(key: string, value: string): void {
-  if (value !== 'true') throw new UapiError('EINVAL', `${key} can only be "true"`);
-}
-
-/** The answer to `get=1` without its `errno` line. Contains the private and pre-shared keys. */
-export function formatStatus(status: DeviceStatus): string {
-  const lines: string[] = [];
-  if (status.privateKey !== undefined) lines.push(`private_key=${status.privateKey.toHex()}`);
-  if (status.listenPort !== 0) lines.push(`listen_port=${status.listenPort}`);
-  if (status.fwmark !== 0) lines.push(`fwmark=${status.fwmark}`);
-  for (const peer of status.peers) formatPeer(peer, lines);
-  lines.push('');
-  return lines.join('\n');
-}
-
-const NO_KEY = '00'.repeat(32);
-
-function formatPeer(peer: PeerStatus, lines: string[]): void {
-  const handshake = Math.max(0, peer.lastHandshakeAt ?? 0);
-  const seconds = Math.floor(handshake / 1000);
-  const nanoseconds = Math.floor((handshake - seconds * 1000) * 1e6);
-  lines.push(
-    `public_key=${peer.publicKey.toHex()}`,
-    `preshared_key=${peer.presharedKey?.toHex() ?? NO_KEY}`,
-    'protocol_version=1',
-  );
-  if (peer.endpoint !== undefined) lines.push(`endpoint=${formatEndpoint(peer.endpoint)}`);
-  lines.push(
-    `last_handshake_time_sec=${seconds}`,
-    `last_handshake_time_nsec=${nanoseconds}`,
-    `tx_bytes=${peer.txBytes}`,
-    `rx_bytes=${peer.rxBytes}`,
-    `persistent_keepalive_interval=${peer.persistentKeepalive}`,
-  );
-  for (const prefix of peer.allowedIps) lines.push(`allowed_ip=${formatPrefix(prefix)}`);
+  if (peer.replaceAllowedIps) lines.push('replace_allowed_ips=true');
+  for (const { prefix, remove } of peer.allowedIps ?? []) {
+    lines.push(`allowed_ip=${remove ? '-' : ''}${formatPrefix(prefix)}`);
+  }
 }

@@ -1,6 +1,8 @@
 import { connect } from 'node:net';
-import type { DeviceChange } from '../tunnel/create-tunnel.ts';
-import { answerErrno, type ForeignStatus, formatSet, parseGet } from './uapi-text.ts';
+import type { DeviceChange } from '../../device/config.ts';
+import { scopeOf } from '../../io/portable/scope.ts';
+import { formatSet } from './change-text.ts';
+import { answerErrno, parseStatus, type UapiStatus } from './status-text.ts';
 
 const TIMEOUT_MS = 5000;
 const MAX_ANSWER_CHARS = 64_000_000;
@@ -10,8 +12,9 @@ export async function uapiSet(socket: string, change: DeviceChange): Promise<voi
   await call(socket, formatSet(change));
 }
 
-export async function uapiGet(socket: string): Promise<ForeignStatus> {
-  return parseGet(await call(socket, 'get=1\n\n'));
+/** Rejects if the device refuses, or answers something else than the protocol says. */
+export async function uapiGet(socket: string): Promise<UapiStatus> {
+  return parseStatus(await call(socket, 'get=1\n\n'), scopeOf);
 }
 
 function call(path: string, request: string): Promise<string> {
