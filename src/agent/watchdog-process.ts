@@ -9,7 +9,7 @@ import { uapiSet } from '../tunnel/uapi/client.ts';
 
 const CHECK_MS = 100;
 const RETRY_MS = 100;
-/** Without a device for this long (ms) there is nothing to empty. */
+/** A device that has not answered for this long (ms) will not. */
 const GIVE_UP_MS = 60_000;
 
 const socket = process.argv[2]!;
@@ -24,7 +24,9 @@ async function empty(): Promise<void> {
       await uapiSet(socket, { replacePeers: true });
       emptied = true;
       return;
-    } catch {
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ECONNREFUSED') return; // the device went with its process
       if (performance.now() - startedAt > GIVE_UP_MS) return;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }

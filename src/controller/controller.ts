@@ -21,7 +21,7 @@ import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
 import type { Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
-import { openStore, privateDirectory, signingKey } from './state-directory.ts';
+import { openStore, signingKey, takeStateDirectory } from './state-directory.ts';
 import type { Store } from './store.ts';
 import { StreamHub } from './stream-hub.ts';
 
@@ -57,13 +57,17 @@ export interface Controller {
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const { state, crypto, random } = options;
   const settings = completeSettings(options.settings);
-  privateDirectory(state);
-  const store = openStore(join(state, 'mesh.db'));
+  const lock = takeStateDirectory(state);
+  let store: Store | undefined;
   try {
+    store = openStore(join(state, 'mesh.db'));
     const seed = await signingKey(store, join(state, 'controller.key'), crypto, random);
-    return await serve(options, settings, store, seed);
+    const controller = await serve(options, settings, store, seed);
+    const close = () => controller.close().finally(() => lock.release());
+    return { ...controller, close };
   } catch (error) {
-    await store.close();
+    await store?.close();
+    lock.release();
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Epoch } from './epoch.ts';
-import { ControllerStartError, openStore } from './state-directory.ts';
+import { ControllerStartError, openStore, takeStateDirectory } from './state-directory.ts';
 import type { Store } from './store.ts';
 
 /** How far a restored mesh jumps ahead of what its backup knew: nodes may have seen what came after. */
@@ -28,10 +28,15 @@ export async function announceRestored(store: Store, now: number): Promise<Epoch
 export async function announceRestoredIn(state: string, now: number): Promise<Epoch | undefined> {
   const path = join(state, 'mesh.db');
   if (!existsSync(path)) throw new ControllerStartError(`${path}: there is no such database`);
-  const store = openStore(path);
+  const lock = takeStateDirectory(state);
   try {
-    return await announceRestored(store, Math.max(now, await store.latestTime()));
+    const store = openStore(path);
+    try {
+      return await announceRestored(store, Math.max(now, await store.latestTime()));
+    } finally {
+      await store.close();
+    }
   } finally {
-    await store.close();
+    lock.release();
   }
 }

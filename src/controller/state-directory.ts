@@ -2,6 +2,7 @@ import { controllerFingerprint } from '../contract/ids.ts';
 import { KeyFileError, readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { DirectoryError, ensurePrivateDirectory } from '../ground/directory.ts';
+import { type Lock, LockedError, lockDirectory } from '../ground/lock.ts';
 import { type Store, StoreError } from './store.ts';
 import { SqliteStore } from './store-sqlite.ts';
 
@@ -10,12 +11,16 @@ export class ControllerStartError extends Error {
   override readonly name = 'ControllerStartError';
 }
 
-/** Makes the directory of database, key, socket and status; nobody else may put files in it. */
-export function privateDirectory(path: string): void {
+/**
+ * Makes the directory of database, key, socket and status, and takes it: nobody else may put files in
+ * it, and no other controller works there.
+ */
+export function takeStateDirectory(path: string): Lock {
   try {
     ensurePrivateDirectory(path);
+    return lockDirectory(path, { program: 'meshnet controller' });
   } catch (error) {
-    if (!(error instanceof DirectoryError)) throw error;
+    if (!(error instanceof DirectoryError || error instanceof LockedError)) throw error;
     throw new ControllerStartError(error.message, { cause: error });
   }
 }

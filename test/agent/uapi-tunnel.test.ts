@@ -180,3 +180,12 @@ test('an agent that is killed leaves an empty device, one that ends in order is 
   await expect.poll(() => device.peers.size, { timeout: 5000, interval: 5 }).toBe(0);
   expect(performance.now() - at).toBeLessThan(2000);
 });
+
+test('a watchdog ends when there is no device left to guard', async () => {
+  const program = resolve('src/agent/watchdog-process.ts');
+  const gone = spawn(process.execPath, [program, `${socket}.gone`], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  gone.stdin!.end('1e12\n'); // its agent dies together with the device
+  expect(await once(gone, 'exit')).toEqual([0, null]);
+});

@@ -21,13 +21,15 @@ function call(path: string, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
     let answer = '';
-    const fail = (message: string) => {
+    const fail = (message: string, code?: string) => {
       socket.destroy();
-      reject(new Error(`${path}: ${message}`));
+      reject(Object.assign(new Error(`${path}: ${message}`), { code }));
     };
     socket.setTimeout(TIMEOUT_MS, () => fail('no answer in time'));
     socket.setEncoding('utf8');
-    socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      fail(error.code ?? error.message, error.code),
+    );
     socket.on('close', () => fail('closed without an answer')); // too late if it came
     socket.on('data', (chunk: string) => {
       answer += chunk;
