@@ -53,6 +53,11 @@ export class Benchmarks {
     const read = readEnvelope<BenchmarkDocument>(body, PAYLOAD_TYPES.benchmark, benchmarkSchema);
     if (!read.ok) return read;
     const { document, envelope } = read.value;
+    const [signature, ...more] = envelope.signatures;
+    if (signature === undefined || more.length > 0) {
+      // Each could cost a verification, and a score has one signer.
+      return rejected('envelope_malformed', { field: 'signatures', expected: 'one signature' });
+    }
     if (document.mesh_id !== toBase64(meshId)) {
       return rejected('wrong_mesh', { field: 'mesh_id', expected: 'the id of this mesh' });
     }
@@ -74,7 +79,9 @@ export class Benchmarks {
     const signer = verifiedSigner(crypto, read.value, signers);
     if (signer === undefined) {
       // The node's own signature on what only evaluators may judge is true, but not accepted.
-      const isOwn = verifiedSigner(crypto, read.value, [node.signing]) !== undefined;
+      const isNamed = signature.keyid === signingKeyId(crypto, node.signing);
+      const isTried = rule.signers === 'node' || !isNamed;
+      const isOwn = !isTried && verifiedSigner(crypto, read.value, [node.signing]) !== undefined;
       const who = rule.signers === 'node' ? 'the node itself' : 'an evaluator of the policy';
       return rejected(isOwn ? 'signer_not_accepted' : 'envelope_signature', {
         field: 'signatures',

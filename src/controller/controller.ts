@@ -5,6 +5,7 @@ import { type Logger, pino } from 'pino';
 import { controllerFingerprint } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { replaceFile } from '../ground/files.ts';
+import { AddressBudget } from './address-budget.ts';
 import { Benchmarks } from './benchmarks.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
 import { ConfigBuilder } from './config-builder.ts';
@@ -12,6 +13,7 @@ import { Enrolments } from './enrolments.ts';
 import { type Epoch, membersOf } from './epoch.ts';
 import { epochDocument } from './epoch-document.ts';
 import { Governor } from './governor.ts';
+import { Overload } from './overload.ts';
 import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
 import { RequestAuth } from './request-auth.ts';
@@ -88,6 +90,7 @@ async function serve(
   const streams = new StreamHub({ crypto, clock, meshId, signingSeed, silenceS });
   let statusWritten: Promise<void> = Promise.resolve();
   const presence = new Presence();
+  const overload = new Overload();
   const governor = new Governor({
     store,
     settings,
@@ -96,6 +99,7 @@ async function serve(
     random,
     meshId,
     presence,
+    overload,
     onEpoch: (epoch, committedAt) => {
       options.onEpoch?.(epoch, committedAt);
       streams.publish(epoch);
@@ -125,6 +129,7 @@ async function serve(
     configs: new ConfigBuilder({ governor, settings, clock, crypto, meshId, signingSeed }),
     streams,
     presence,
+    budget: new AddressBudget(() => performance.now()),
     problems: new Map(),
   };
   const servers: FastifyInstance[] = [];
@@ -132,6 +137,7 @@ async function serve(
     streams.close();
     await Promise.all(servers.map((server) => server.close()));
     await governor.close();
+    overload.close();
     await statusWritten;
     signingSeed.fill(0);
   };

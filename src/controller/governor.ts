@@ -23,6 +23,8 @@ export interface GovernorOptions {
   readonly random: RandomBytes;
   readonly meshId: Uint8Array;
   readonly presence: Presence;
+  /** How long the controller could attend to nobody, ms since it was asked last. */
+  readonly overload: { take(): number };
   /** Called right after an epoch's commit is on the disk, at `committedAt` (performance.now()). */
   readonly onEpoch: (epoch: Epoch, committedAt: number) => void;
   readonly onError: (error: unknown) => void;
@@ -245,15 +247,18 @@ export class Governor {
 
   /** The timer's part: an epoch is due. */
   private async boundary(): Promise<void> {
-    const { clock } = this.options;
+    const { clock, overload } = this.options;
     if (this.isClosed) return;
     const { due } = this;
     const now = clock.now();
     if (now < due) return this.arm(due); // timers may fire early
+    const missed = Math.max(now - due, overload.take());
     if (this.waiting) {
       await this.decide();
-    } else if (now - due > this.intervalMs) {
-      await this.wait(); // so late that reports were missed: this process was stopped, or slept
+    } else if (missed > this.intervalMs) {
+      // Reports were missed: this process was stopped, slept, or had no time for anybody. Members
+      // have a chance to report again before it decides, once.
+      await this.wait();
     } else {
       try {
         if (!(await this.commit())) this.anchor = now; // with the controller that was first

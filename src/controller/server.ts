@@ -18,6 +18,7 @@ import {
   problem,
 } from '../contract/problems.ts';
 import { type Schema, violation } from '../contract/schema.ts';
+import { guardConnections } from './connection-guard.ts';
 import { ProblemError } from './problem-error.ts';
 
 /** Larger than any body of ours: an enrolment with its record and endpoint has about 3 KB. */
@@ -79,7 +80,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     clientErrorHandler: (error: FailedWith, socket: Socket) => problems.answerRaw(error, socket),
     ...(options.tls === undefined ? { http: server } : { https: { ...server, ...options.tls } }),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
-  app.server.maxConnections = MAX_CONNECTIONS;
+  guardConnections(app, MAX_CONNECTIONS);
   app.removeContentTypeParser('text/plain');
   useContractSchemas(app);
   problems.register(app);

@@ -1,3 +1,4 @@
+import type { AddressBudget } from './address-budget.ts';
 import type { Benchmarks } from './benchmarks.ts';
 import type { ControllerClock } from './clock.ts';
 import type { ConfigBuilder } from './config-builder.ts';
@@ -22,6 +23,7 @@ export interface Services {
   readonly configs: ConfigBuilder;
   readonly streams: StreamHub;
   readonly presence: Presence;
+  readonly budget: AddressBudget;
   /** Answered problems by code. */
   readonly problems: Map<string, number>;
 }

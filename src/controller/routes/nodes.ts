@@ -5,6 +5,7 @@ import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { nodeIdField } from '../../contract/fields.ts';
 import { SIGNATURE_TAGS, type SignatureTag, splitTarget } from '../../contract/http-signature.ts';
+import type { Checked, ProblemCode } from '../../contract/problems.ts';
 import { ConfigQueue } from '../config-queue.ts';
 import type { Arrival } from '../enrolments.ts';
 import type { Governor } from '../governor.ts';
@@ -32,7 +33,9 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       response: { 201: envelopeSchema },
     },
     handler: async (request, reply) => {
-      const { answer, node } = orRefuse(await enrolments.enrol(request.body, arrival(request)));
+      const { answer, node } = await verified(services, request, () =>
+        enrolments.enrol(request.body, arrival(request)),
+      );
       request.log.info({ node_id: node.nodeId, address: node.tunnelAddress }, 'node enrolled');
       return reply.code(201).send(answer);
     },
@@ -65,7 +68,9 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       response: { 202: benchmarkAnswerSchema },
     },
     handler: async (request: NodeRequest, reply) => {
-      const answer = orRefuse(await benchmarks.take(request.params.node_id, request.body));
+      const answer = await verified(services, request, () =>
+        benchmarks.take(request.params.node_id, request.body),
+      );
       return reply.code(202).send(answer);
     },
   });
@@ -118,6 +123,37 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
   });
 }
 
+/** Refusals that came after a signature had been verified, or a token's secret been asked for. */
+const COSTLY: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  'signature_invalid',
+  'envelope_signature',
+  'signer_not_accepted',
+  'key_record_invalid',
+  'token_unknown',
+  'token_invalid',
+]);
+
+/** The request's address; refuses it where too much from there did not verify. */
+function withinBudget({ budget }: Services, request: FastifyRequest): string {
+  const address = request.socket.remoteAddress ?? '';
+  if (budget.isSpent(address)) {
+    refuse('too_many_requests', { detail: 'Too much from this address did not verify.' });
+  }
+  return address;
+}
+
+/** Runs what verifies by itself, at the expense of the address if it does not. */
+async function verified<T>(
+  services: Services,
+  request: FastifyRequest,
+  work: () => Promise<Checked<T>>,
+): Promise<T> {
+  const address = withinBudget(services, request);
+  const checked = await work();
+  if (!checked.ok && COSTLY.has(checked.problem.code)) services.budget.charge(address);
+  return orRefuse(checked);
+}
+
 function arrival({ socket }: FastifyRequest): Arrival {
   const { remoteAddress = '', localAddress = '', localPort = 0 } = socket;
   return { from: remoteAddress, to: { address: localAddress, port: localPort } };
@@ -153,7 +189,10 @@ export function signedRequest(
   };
   const { auth, governor, streams, presence } = services;
   const nodeOfKey = (keyid: string) => governor.nodeOfKey(keyid);
-  const signed = orRefuse(auth.verify(nodeOfKey, parts, request.headers, tag));
+  const address = withinBudget(services, request);
+  const checked = auth.verify(nodeOfKey, parts, request.headers, tag);
+  if (!checked.ok && COSTLY.has(checked.problem.code)) services.budget.charge(address);
+  const signed = orRefuse(checked);
   streams.seen(signed.node.nodeId);
   if (tag !== SIGNATURE_TAGS.epoch) presence.add(signed.node.nodeId);
   return signed;

@@ -131,7 +131,8 @@ export class SimController {
     };
     const common = { store, settings, clock, crypto, meshId };
     const presence = new Presence();
-    const governor = new Governor({ ...common, presence, random, onEpoch, onError });
+    const overload = { take: () => 0 };
+    const governor = new Governor({ ...common, presence, overload, random, onEpoch, onError });
     const signed = { ...common, governor, signingSeed: this.seed };
     const receipts = new Receipts(signed);
     Object.assign(process, {

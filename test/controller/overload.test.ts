@@ -1,0 +1,106 @@
+import { connect } from 'node:net';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { AddressBudget } from '../../src/controller/address-budget.ts';
+import { Overload } from '../../src/controller/overload.ts';
+import { problemOf, TestMesh } from './support/test-mesh.ts';
+
+let mesh: TestMesh | undefined;
+afterEach(async () => {
+  await mesh?.stop();
+  mesh = undefined;
+});
+
+test('what does not verify is paid for by its address, and by no other', () => {
+  let now = 0;
+  const budget = new AddressBudget(() => now);
+  let tried = 0;
+  for (; !budget.isSpent('192.0.2.1') && tried < 1000; tried++) budget.charge('192.0.2.1');
+  expect(tried).toBe(101);
+  expect(budget.isSpent('192.0.2.2')).toBe(false);
+  now += 1000;
+  expect(budget.isSpent('192.0.2.1')).toBe(false);
+  for (let i = 0; i < 6; i++) budget.charge('192.0.2.1');
+  expect(budget.isSpent('192.0.2.1')).toBe(true);
+});
+
+test('a million addresses cost no more memory than ten thousand', () => {
+  const budget = new AddressBudget(() => 0);
+  for (let i = 0; i < 100_000; i++) budget.charge(`2001:db8::${i.toString(16)}`);
+  expect((Reflect.get(budget, 'wholeAt') as Map<string, number>).size).toBeLessThanOrEqual(10_000);
+});
+
+test('time in which nobody was attended to is added up', () => {
+  let now = 0;
+  const overload = new Overload(() => now);
+  onTestFinished(() => overload.close());
+  now = 250;
+  expect(overload.take()).toBe(0);
+  now = 5500;
+  expect(overload.take()).toBe(5000);
+  expect(overload.take()).toBe(0);
+});
+
+test('a score has one signature: more are refused before any is verified', async () => {
+  mesh = await TestMesh.start();
+  const a = await mesh.enrol('a', 1);
+  const score = a.score(mesh.meshId, 0.9, mesh.clock.now());
+  const many = { ...score, signatures: Array(8).fill(score.signatures[0]) };
+  expect(problemOf(await mesh.post('a', many))).toMatchObject({
+    code: 'envelope_malformed',
+    field: 'signatures',
+    expected: 'one signature',
+  });
+});
+
+test('an address that sends forgeries is turned away unread', async () => {
+  mesh = await TestMesh.start();
+  const a = await mesh.enrol('a', 1);
+  const score = a.score(mesh.meshId, 0.9, mesh.clock.now());
+  const [signature] = score.signatures;
+  const forged = { ...score, signatures: [{ ...signature!, sig: `${'A'.repeat(86)}==` }] };
+  const codes: string[] = [];
+  for (let i = 0; i < 200 && codes.at(-1) !== 'too_many_requests'; i++) {
+    codes.push(problemOf(await mesh.post('a', forged)).code);
+  }
+  expect(codes[0]).toBe('envelope_signature');
+  expect(codes.at(-1)).toBe('too_many_requests');
+});
+
+test('a connection has one request under way', async () => {
+  mesh = await TestMesh.start();
+  const { port } = new URL(mesh.url);
+  const socket = connect(Number(port), '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  const request = `GET /v1/epoch HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`;
+  let answers = '';
+  socket.on('data', (chunk) => {
+    answers += chunk;
+  });
+  socket.write(request.repeat(10));
+  await expect.poll(() => answers).toContain('malformed_request');
+  socket.end();
+});
+
+test('members are waited for where the controller had no time for them, once', async () => {
+  mesh = await TestMesh.start();
+  const [a, b] = [await mesh.enrol('a', 1), await mesh.enrol('b', 2)];
+  await mesh.report(0.9, a, b);
+  await mesh.rotate();
+  await mesh.clock.advance(119_000);
+  // For 30 s nothing came through; the scores are stale by now.
+  const overload = Reflect.get(
+    Reflect.get(mesh.controller.services.governor, 'options'),
+    'overload',
+  );
+  let late = 30_000;
+  overload.take = () => {
+    const had = late;
+    late = 0;
+    return had;
+  };
+  await mesh.clock.advance(15_000);
+  expect(await mesh.members()).toEqual(['a', 'b']);
+  await mesh.report(0.9, a);
+  await mesh.clock.advance(60_000);
+  expect(await mesh.members()).toEqual(['a']); // who had its chance and said nothing is out
+});
