@@ -96,8 +96,10 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     emitMs: options.emit * 1000,
     pollMs: options.poll * 1000,
     probeMs: options.probe * 1000,
-    sources: scoreSources(options, (message) =>
-      standardError().write(`meshnet node: ${message}\n`),
+    sources: scoreSources(
+      options,
+      (message) => standardError().write(`meshnet node: ${message}\n`),
+      (line) => standardError().write(`${printable(line)}\n`),
     ),
     ...(options.samples === undefined ? {} : { samples: options.samples }),
     push: options.push,

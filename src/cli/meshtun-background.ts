@@ -25,7 +25,7 @@ const UAPI_DESCRIPTOR = 5;
  */
 export async function startInBackground(options: DaemonArguments): Promise<void> {
   const { tunDescriptor, uapiDescriptor, logFile, interfaceName, workerPairs, offloads } = options;
-  const log = openLog(options);
+  const log = await openLog(options);
   const stdio: StdioOptions = ['ignore', log.output, log.output, 'pipe'];
   stdio[TUN_DESCRIPTOR] = tunDescriptor ?? 'ignore';
   stdio[UAPI_DESCRIPTOR] = uapiDescriptor ?? 'ignore';
@@ -71,7 +71,7 @@ interface LogOutput {
   release(): void;
 }
 
-function openLog(options: DaemonArguments): LogOutput {
+async function openLog(options: DaemonArguments): Promise<LogOutput> {
   if (options.logFile !== undefined) {
     return { output: openLogFile(options.logFile), release: () => {} };
   }
@@ -84,7 +84,19 @@ function openLog(options: DaemonArguments): LogOutput {
     cwd: '/',
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  logger.on('error', () => {}); // no logger(1): no log
+  const started = new Promise<void>((resolve, reject) => {
+    logger.once('spawn', resolve);
+    logger.once('error', reject);
+  });
+  try {
+    await started;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    process.stderr.write(
+      `meshtun: nothing is logged: there is a syslog, but logger(1) cannot be run (${code}); --log-file names a file instead\n`,
+    );
+    return { output: 'ignore', release: () => {} };
+  }
   logger.unref();
   return { output: logger.stdin, release: () => logger.stdin.destroy() };
 }

@@ -32,10 +32,11 @@ export interface ScoreSourceOptions extends ScoreFromCommandOptions {
 /** Items of a run that `--score-mean` makes up. */
 const SIMULATED_SAMPLES = 50;
 
-/** Where a node's scores come from, one source a suite. */
+/** Where a node's scores come from, one source a suite. `onStderr`: of a score command. */
 export function scoreSources(
   options: ScoreSourceOptions,
   warn: (message: string) => void,
+  onStderr: (line: string) => void,
 ): SuiteSource[] {
   const { suite, scoreCommand, scoreMean } = options;
   const sources = scoreFromSources(options);
@@ -47,6 +48,7 @@ export function scoreSources(
       timeoutMs: options.scoreTimeout * 1000,
       clock: systemClock,
       user: scoreUser(options.scoreUser, warn),
+      onStderr,
       ...(options.okStatus === undefined ? {} : { okStatus: options.okStatus }),
     });
     sources.push({ suite, source });

@@ -39,6 +39,17 @@ requires(
   });
   const folder = mkdtempSync(join(tmpdir(), 'meshtun-'));
   afterAll(() => rmSync(folder, { recursive: true }));
+  /** Commands that give a shell a /dev of its own, so that this machine's log, if it has one, hears nothing. */
+  const ownDev = () => `
+      set -e
+      mkdir -p ${folder}/dev
+      mount -t tmpfs tmpfs ${folder}/dev && mkdir ${folder}/dev/net
+      for device in null urandom net/tun; do
+        touch ${folder}/dev/$device && mount --bind /dev/$device ${folder}/dev/$device
+      done
+      mount --rbind ${folder}/dev /dev
+      socat -u UNIX-RECV:/dev/log CREATE:${folder}/syslog &
+      while [ ! -S /dev/log ]; do sleep 0.01; done`;
   afterEach(() => {
     // Only after a test that failed is anything left.
     for (const pid of processes().split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
@@ -204,18 +215,7 @@ requires(
 
   test('sends its log to syslog', async () => {
     const name = lab.interfaceName('j');
-    const received = join(folder, 'syslog');
-    // A /dev of its own, so that the log of this machine, if it has one, hears nothing of it.
-    const script = `
-      set -e
-      mkdir ${folder}/dev ${folder}/dev/net
-      mount -t tmpfs tmpfs ${folder}/dev && mkdir ${folder}/dev/net
-      for device in null urandom net/tun; do
-        touch ${folder}/dev/$device && mount --bind /dev/$device ${folder}/dev/$device
-      done
-      mount --rbind ${folder}/dev /dev
-      socat -u UNIX-RECV:/dev/log CREATE:${received} &
-      while [ ! -S /dev/log ]; do sleep 0.01; done
+    const script = `${ownDev()}
       LOG_LEVEL=verbose ${MESHTUN} ${name}
       ip link del ${name}
       while [ -S ${socketOf(name)} ]; do sleep 0.01; done
@@ -223,9 +223,25 @@ requires(
       kill $!`;
     const result = await namespace.exec(['unshare', '-m', 'sh', '-c', script]);
     expect(result.code, result.stderr).toBe(0);
-    const log = readFileSync(received, 'utf8');
+    const log = readFileSync(join(folder, 'syslog'), 'utf8');
     expect(log).toMatch(/meshtun.*: \(.*\) .* are ready/);
     expect(log).toMatch(/ended: its interface was deleted/);
+  });
+
+  test('says that nothing is logged where there is a syslog and no program to reach it', async () => {
+    const name = lab.interfaceName('q');
+    const script = `${ownDev()}
+      mkdir ${folder}/bin
+      for program in dirname readlink ls mkdir; do
+        ln -s $(command -v $program) ${folder}/bin/$program
+      done
+      PATH=${folder}/bin ${MESHTUN} ${name}
+      ip link del ${name}
+      while [ -S ${socketOf(name)} ]; do sleep 0.01; done
+      kill $!`;
+    const result = await namespace.exec(['unshare', '-m', 'sh', '-c', script]);
+    expect(result.code, result.stderr).toBe(0);
+    expect(result.stderr).toContain('nothing is logged: there is a syslog, but logger(1)');
   });
 
   test('takes an interface and a socket that were opened for it', async () => {

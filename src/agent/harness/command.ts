@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { extname } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { AgentClock } from '../clock.ts';
@@ -15,10 +16,15 @@ export interface CommandOptions {
   readonly user: ScoreUser | null;
   /** Exit statuses that are results; default 0 alone. */
   readonly okStatus?: readonly number[];
+  /** Takes its standard error line by line, as it was written; default: it is thrown away. */
+  readonly onStderr?: (line: string) => void;
 }
 
 /** How long (ms) the process between may take to end what it was told to end. */
 const END_MS = 5000;
+
+/** Longer lines of its standard error are cut. */
+const MAX_LINE = 4096;
 
 /** What a harness has no business with. */
 const WITHHELD = ['MESHNET_TOKEN', 'NODE_COMPILE_CACHE', 'MESH_NOHUP'];
@@ -34,16 +40,17 @@ export function commandSource(command: string, options: CommandOptions): ScoreSo
 /** The end of a command's standard output. Throws a `ScoreError`. */
 export async function outputOf(
   command: string,
-  { timeoutMs, clock, user, okStatus = [0] }: CommandOptions,
+  { timeoutMs, clock, user, okStatus = [0], onStderr = () => {} }: CommandOptions,
   signal: AbortSignal,
 ): Promise<string> {
   const url = new URL(`./command-process${extname(import.meta.url)}`, import.meta.url);
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', '--disable-sigusr1', fileURLToPath(url)],
-    { stdio: ['pipe', 'pipe', 'inherit'], detached: true, env: environment(user) },
+    { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: environment(user) },
   );
   child.stdin.on('error', () => {}); // it ended before it was told
+  forwardLines(child.stderr, onStderr);
   const { uid, gid } = user ?? {};
   const request: CommandRequest = {
     command,
@@ -83,6 +90,19 @@ export async function outputOf(
     signal.removeEventListener('abort', stopped);
     child.stdin.end();
   }
+}
+
+/** Hands on lines, cut where they do not end: nobody's memory is a harness's to fill. */
+function forwardLines(stream: Readable, onLine: (line: string) => void): void {
+  let line = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    const parts = (line + chunk).split('\n');
+    line = parts.pop()!.slice(0, MAX_LINE);
+    for (const part of parts) onLine(part.slice(0, MAX_LINE));
+  });
+  stream.on('end', () => {
+    if (line !== '') onLine(line);
+  });
 }
 
 function resultOf(line: string | undefined): CommandResult {

@@ -1,5 +1,6 @@
+import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/agent/clock.ts';
 import { commandSource, outputOf } from '../../../src/agent/harness/command.ts';
@@ -77,6 +78,27 @@ test('a node that stops ends its harness and does not wait for it', async () => 
   stop.abort();
   await expect(run).rejects.toMatchObject({ code: 'stopped' });
   expect(noted().filter(isRunning)).toEqual([]);
+});
+
+test('a node that is killed takes its harness with it', async () => {
+  const module = resolve(import.meta.dirname, '../../../src/agent');
+  const script = `
+    import { outputOf } from '${module}/harness/command.ts';
+    import { systemClock } from '${module}/clock.ts';
+    const options = { timeoutMs: 600_000, clock: systemClock, user: null };
+    await outputOf(${JSON.stringify(`${note('$$')}; sleep 300`)}, options, new AbortController().signal);`;
+  const node = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+  await expect.poll(() => noted().length, { timeout: 10_000 }).toBe(1);
+  node.kill('SIGKILL');
+  await expect.poll(() => noted().filter(isRunning), { timeout: 10_000 }).toEqual([]);
+});
+
+test('what a harness writes to standard error comes in lines that end', async () => {
+  const lines: string[] = [];
+  const onStderr = (line: string) => void lines.push(line);
+  const command = 'echo one >&2; head -c 100000 /dev/zero | tr "\\0" x >&2; echo 0.9';
+  await outputOf(command, { ...options, onStderr }, never);
+  expect(lines).toEqual(['one', 'x'.repeat(4096)]);
 });
 
 test('a harness has no capability, cannot get one, and does not see the join token', async () => {
