@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
+import { parseScoreOrigin, scoreFrom } from '../../src/agent/harness/score-from.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
 import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
@@ -140,4 +141,37 @@ test('a state directory belongs to one node', async () => {
   await a.ended;
   const wrong = node('b', () => 0.9, { stateDirectory: join(directory.path, 'a') });
   await expect(wrong).rejects.toMatchObject({ code: 'wrong_node' });
+});
+
+test('results of a harness admit a node and cut it; a file that nobody writes any more is not fresh', async () => {
+  const template = join(import.meta.dirname, '../agent/harness/files/promptfoo.json');
+  const output = JSON.parse(readFileSync(template, 'utf8')) as {
+    results: { timestamp: string; results: { score: number }[] };
+  };
+  const file = join(directory.path, 'out.json');
+  let score = 0.9;
+  const run = () => {
+    output.results.timestamp = new Date().toISOString();
+    for (const one of output.results.results) one.score = score;
+    writeFileSync(file, JSON.stringify(output));
+  };
+  run();
+  const harness = setInterval(run, 300);
+  try {
+    const origin = parseScoreOrigin(`promptfoo:${file}`)!;
+    const source = scoreFrom(origin, { clock: systemClock, minDone: 0.9 });
+    const a = await node('a', () => 0, { sources: [{ suite: 'alignment', source }] });
+    const state = () => a.node.status().state;
+    await expect.poll(state, soon).toBe('member');
+    score = 0.2;
+    await expect.poll(state, soon).toBe('denied');
+    expect(a.node.status().reason).toBe('score_below_threshold');
+    score = 0.95;
+    await expect.poll(state, soon).toBe('member');
+    clearInterval(harness);
+    await expect.poll(state, soon).toBe('denied');
+    expect(a.node.status().reason).toMatch(/stale|old|fresh/);
+  } finally {
+    clearInterval(harness);
+  }
 });
