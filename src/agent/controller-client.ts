@@ -69,6 +69,8 @@ export interface ControllerClientOptions {
 }
 
 const MAX_ANSWER_BYTES = 16_000_000;
+/** The slowest link that is waited for, bytes a second. */
+const SLOWEST = 256;
 
 /** The node's half of the HTTP contract. Keeps the difference to the controller's wall clock. */
 export class ControllerClient {
@@ -156,9 +158,9 @@ export class ControllerClient {
       signingSeed,
       headers,
       async (url, init, sent) =>
-        this.timed(signal, async (limited) => {
+        this.timed(signal, async (limited, received) => {
           const response = await this.send(url, { ...init, signal: limited });
-          const text = await limitedText(response);
+          const text = await limitedText(response, received);
           const answer = { etag: response.headers.get('etag') ?? undefined, ...sent };
           return { ...answer, body: response.status === 304 ? undefined : parse(text) };
         }),
@@ -288,18 +290,30 @@ export class ControllerClient {
     return new URL(this.base.pathname.replace(/\/$/, '') + target, this.base);
   }
 
-  /** Runs `work` with a signal that aborts with `signal`, and by itself when the time is over. */
+  /**
+   * Runs `work` with a signal that aborts with `signal`, and by itself when nothing comes in time. What
+   * has come in buys time for more, so that a slow link is waited for and one that stands still is not.
+   */
   private async timed<T>(
     signal: AbortSignal,
-    work: (limited: AbortSignal) => Promise<T>,
+    work: (limited: AbortSignal, received: (bytes: number) => void) => Promise<T>,
   ): Promise<T> {
+    const { clock, timeoutMs } = this.options;
     const timeout = new AbortController();
     const done = new AbortController();
-    void this.options.clock.sleep(this.options.timeoutMs, done.signal).then(() => {
-      if (!done.signal.aborted) timeout.abort();
-    });
+    let deadline = clock.monotonic() + timeoutMs;
+    const watch = async () => {
+      while (!done.signal.aborted) {
+        const left = deadline - clock.monotonic();
+        if (left <= 0) return timeout.abort();
+        await clock.sleep(left, done.signal);
+      }
+    };
+    void watch();
     try {
-      return await work(AbortSignal.any([signal, timeout.signal]));
+      return await work(AbortSignal.any([signal, timeout.signal]), (bytes) => {
+        deadline += (bytes / SLOWEST) * 1000;
+      });
     } catch (error) {
       if (!timeout.signal.aborted) throw error;
       throw new CallError(0, 'timeout', 'the controller did not answer in time');
@@ -330,12 +344,16 @@ function parse(text: string): unknown {
 }
 
 /** The body's text. A connection that breaks here counts as unreachable. */
-async function limitedText(response: Response): Promise<string> {
+async function limitedText(
+  response: Response,
+  received: (bytes: number) => void = () => {},
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
     for await (const chunk of response.body ?? []) {
       size += chunk.length;
+      received(chunk.length);
       if (size > MAX_ANSWER_BYTES) break; // leaving the loop cancels the body
       chunks.push(chunk);
     }

@@ -1,9 +1,11 @@
+import { parseAddress } from '../wire/address-text.ts';
+
 /** Requests of one address that may fail verification at once ... */
 const BURST = 100;
 /** ... and how many again in a second. */
 const PER_SECOND = 5;
-/** Above this many addresses, those whose budget is whole are forgotten. */
-const MAX_ADDRESSES = 10_000;
+/** Above this many networks, the one that was charged longest ago is forgotten. */
+const MAX_NETWORKS = 10_000;
 
 /**
  * What verifying costs is paid by whoever sends what does not verify: an address that has done so too
@@ -11,7 +13,7 @@ const MAX_ADDRESSES = 10_000;
  */
 export class AddressBudget {
   private readonly now: () => number;
-  /** When each address's budget is whole again, ms of `now`. */
+  /** When each network's budget is whole again, ms of `now`. */
   private readonly wholeAt = new Map<string, number>();
 
   /** `now`: a clock in ms. */
@@ -20,19 +22,24 @@ export class AddressBudget {
   }
 
   isSpent(address: string): boolean {
-    const wholeAt = this.wholeAt.get(address);
+    const wholeAt = this.wholeAt.get(networkOf(address));
     return wholeAt !== undefined && wholeAt - this.now() > (BURST / PER_SECOND) * 1000;
   }
 
   /** Something from this address did not verify. */
   charge(address: string): void {
-    const now = this.now();
-    const wholeAt = Math.max(now, this.wholeAt.get(address) ?? 0) + 1000 / PER_SECOND;
-    this.wholeAt.set(address, wholeAt);
-    if (this.wholeAt.size <= MAX_ADDRESSES) return;
-    for (const [one, at] of this.wholeAt) if (at <= now) this.wholeAt.delete(one);
-    // All of them busy at it: the oldest pays no more, and memory stays bounded.
-    const oldest = this.wholeAt.keys().next().value;
-    if (this.wholeAt.size > MAX_ADDRESSES && oldest !== undefined) this.wholeAt.delete(oldest);
+    const network = networkOf(address);
+    const wholeAt = Math.max(this.now(), this.wholeAt.get(network) ?? 0) + 1000 / PER_SECOND;
+    this.wholeAt.delete(network); // so that the order is that of the last charge
+    this.wholeAt.set(network, wholeAt);
+    if (this.wholeAt.size <= MAX_NETWORKS) return;
+    this.wholeAt.delete(this.wholeAt.keys().next().value!);
   }
+}
+
+/** Whoever has one IPv6 address has its /64 (RFC 6177), so that is what pays. */
+function networkOf(address: string): string {
+  const bytes = address.includes(':') ? parseAddress(address.replace(/%.*$/, '')) : undefined;
+  if (bytes?.length !== 16) return address;
+  return Buffer.from(bytes.subarray(0, 8)).toString('hex');
 }

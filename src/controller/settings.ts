@@ -1,6 +1,7 @@
 import { MAX_PEERS } from '../contract/config.ts';
 import { isAcceptableEd25519 } from '../contract/public-keys.ts';
 import { DEFAULT_POLICY, type Policy } from './policy.ts';
+import type { AddressPool } from './store.ts';
 
 /** How a mesh is governed. */
 export interface Settings {
@@ -105,7 +106,7 @@ export function reservationMs({ lifetimeS, epochS, policy }: Settings): number {
  * Addresses that nodes can have: the hosts of the prefix but the first (kept for a gateway), as
  * many as a config has room for.
  */
-export function hostAddresses(prefix: string): Iterable<string> {
+export function hostAddresses(prefix: string): AddressPool {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(prefix);
   const [a, b, c, d, length] = match?.slice(1).map(Number) ?? [];
   const isPrefix =
@@ -115,11 +116,10 @@ export function hostAddresses(prefix: string): Iterable<string> {
   const base = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
   if (base % size !== 0) throw new SettingsError('tunnel prefix', 'one whose host bits are zero');
   return {
-    *[Symbol.iterator]() {
-      for (let host = 2; host < Math.min(size - 1, MAX_PEERS + 2); host++) {
-        const address = base + host;
-        yield [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
-      }
+    length: Math.min(size - 3, MAX_PEERS),
+    at(i) {
+      const address = base + 2 + i;
+      return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Decision, Epoch, EpochVersion } from './epoch.ts';
 import type { Score } from './policy.ts';
 import { openDatabase } from './sqlite-file.ts';
 import {
+  type AddressPool,
   type BenchmarkOutcome,
   type BenchmarkRecord,
   type EnrolOutcome,
@@ -23,6 +24,8 @@ export class SqliteStore implements Store {
   private readonly database: DatabaseSync;
   private readonly writes: WriteQueue;
   private readonly statements = new Map<string, StatementSync>();
+  /** See `freeAddress`. */
+  private addressHint = 0;
 
   /** Creates the file if there is none. Throws a `StoreError`. */
   constructor(path: string) {
@@ -103,7 +106,7 @@ export class SqliteStore implements Store {
   async enrol(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
-    addresses: Iterable<string>,
+    addresses: AddressPool,
   ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }> {
     return this.writes.add(() => {
       this.forgetReservations(node.enrolledAt);
@@ -255,14 +258,19 @@ export class SqliteStore implements Store {
     return undefined;
   }
 
-  private freeAddress(addresses: Iterable<string>): string | undefined {
-    const taken = new Set(
-      this.all('SELECT tunnel_address FROM nodes UNION SELECT tunnel_address FROM reserved').map(
-        (row) => row.tunnel_address,
-      ),
-    );
-    for (const address of addresses) if (!taken.has(address)) return address;
-    return undefined;
+  /** The first one that is free. All before `addressHint` are taken, so that few are looked up. */
+  private freeAddress(addresses: AddressPool): string | undefined {
+    const taken =
+      'SELECT 1 FROM nodes WHERE tunnel_address = ?1 UNION ALL SELECT 1 FROM reserved WHERE tunnel_address = ?1';
+    for (let i = this.addressHint; i < addresses.length; i++) {
+      const address = addresses.at(i)!;
+      if (this.get(taken, address) !== undefined) continue;
+      this.addressHint = i;
+      return address;
+    }
+    if (this.addressHint === 0) return undefined;
+    this.addressHint = 0; // another controller may have freed one
+    return this.freeAddress(addresses);
   }
 
   private remove({ nodeId, reservedUntil }: Removal): void {
@@ -278,6 +286,7 @@ export class SqliteStore implements Store {
   /** Keys and sequences are kept as long as the name: no old score outlives that. */
   private forgetReservations(now: number): void {
     if (this.run('DELETE FROM reserved WHERE until <= ?', now) === 0) return;
+    this.addressHint = 0; // one of them may have been the first
     for (const table of ['node_keys', 'sequences']) {
       this.run(
         `DELETE FROM ${table} WHERE node_id NOT IN

@@ -54,6 +54,12 @@ export type EnrolOutcome =
   | 'node_id_reserved'
   | 'addresses_exhausted';
 
+/** Addresses to give out, in order. An array is one. */
+export interface AddressPool {
+  readonly length: number;
+  at(i: number): string | undefined;
+}
+
 /** A node that ceases to exist in the step that commits an epoch without it. */
 export interface Removal {
   readonly nodeId: string;
@@ -93,7 +99,7 @@ export interface Store {
   enrol(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
-    addresses: Iterable<string>,
+    addresses: AddressPool,
   ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }>;
 
   /** Where the node can be reached from now on. False if there is no such node. */

@@ -560,3 +560,37 @@ test('a stream that only beats while pushes are withheld does not count as one',
   await pass(1);
   expect(rig.agent.streaming).toBe(true);
 });
+
+test('a config over a slow link is waited for, one that stands still is not', async () => {
+  const rig = await started({ push: false });
+  await pass(1);
+  const { fetch } = controller;
+  const slow =
+    (bytesPerSecond: number): typeof fetch =>
+    async (url, init) => {
+      const answer = await fetch(url, init);
+      if (answer.status !== 200) return answer;
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      let at = 0;
+      const body = new ReadableStream<Uint8Array>({
+        async pull(out) {
+          await clock.sleep(1000, init.signal!);
+          if (init.signal!.aborted) return out.error(new Error('aborted'));
+          out.enqueue(bytes.subarray(at, at + bytesPerSecond));
+          at += bytesPerSecond;
+          if (at >= bytes.length) out.close();
+        },
+      });
+      return new Response(body, { headers: answer.headers });
+    };
+  Reflect.set(Reflect.get(rig.client, 'options'), 'fetch', slow(300));
+  controller.rotate();
+  await pass(60);
+  expect(rig.membership.mark.version).toBe(controller.version);
+  Reflect.set(Reflect.get(rig.client, 'options'), 'fetch', slow(1));
+  controller.rotate();
+  await pass(60);
+  expect(rig.named('controller')).toContainEqual(
+    expect.objectContaining({ call: 'config', ok: false, code: 'timeout' }),
+  );
+});

@@ -23,9 +23,18 @@ test('what does not verify is paid for by its address, and by no other', () => {
   expect(budget.isSpent('192.0.2.1')).toBe(true);
 });
 
+test('all addresses of one /64 pay together', () => {
+  const budget = new AddressBudget(() => 0);
+  for (let i = 0; i < 200; i++) budget.charge(`2001:db8::${i.toString(16)}`);
+  expect(budget.isSpent('2001:db8::ffff')).toBe(true);
+  expect(budget.isSpent('2001:db8:0:1::1')).toBe(false);
+});
+
 test('a million addresses cost no more memory than ten thousand', () => {
   const budget = new AddressBudget(() => 0);
-  for (let i = 0; i < 100_000; i++) budget.charge(`2001:db8::${i.toString(16)}`);
+  for (let i = 0; i < 100_000; i++) {
+    budget.charge(`2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`);
+  }
   expect((Reflect.get(budget, 'wholeAt') as Map<string, number>).size).toBeLessThanOrEqual(10_000);
 });
 

@@ -89,7 +89,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
         return reply.header('etag', etag).code(304).send();
       }
       const isWanted = () => !request.raw.socket.destroyed;
-      const built = await configQueue.add(isWanted, async () => {
+      const built = await configQueue.add(node.nodeId, isWanted, async () => {
         const now = servable(governor); // there may be a newer epoch than when it was asked for
         reply.header('etag', configs.etag(node.nodeId, now.epoch));
         return configs.build(node, now, nonce);

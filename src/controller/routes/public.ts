@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { epochSchema } from '../../contract/epoch.ts';
+import { type EpochDocument, epochSchema } from '../../contract/epoch.ts';
 import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
 import { membersOf } from '../epoch.ts';
@@ -9,14 +9,28 @@ import { refuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import { signedRequest } from './nodes.ts';
 
+/** However many ask, it is made once for what it says: again after a change, or when its ages are old. */
+function cachedEpoch({ governor, settings, clock, meshId, benchmarks }: Services) {
+  let cached: { readonly of: string; readonly document: Promise<EpochDocument> } | undefined;
+  return (): Promise<EpochDocument> => {
+    const { epoch = 0, version = 0 } = governor.current ?? {};
+    const second = Math.floor(clock.now() / 1000);
+    const of = [epoch, version, governor.revision, benchmarks.accepted, second].join('.');
+    if (cached?.of !== of) {
+      cached = { of, document: epochDocument(governor, settings, clock, meshId) };
+    }
+    return cached.document;
+  };
+}
+
 /** State that people, monitors and members read. `mayRead` refuses callers who may not. */
 export function stateRoutes(
   app: FastifyInstance,
   services: Services,
   mayRead: (request: FastifyRequest) => void,
 ): void {
-  const { governor, settings, clock, meshId, streams, benchmarks, problems } = services;
-  const epoch = () => epochDocument(governor, settings, clock, meshId);
+  const { governor, streams, benchmarks, problems } = services;
+  const epoch = cachedEpoch(services);
 
   app.get('/v1/epoch', {
     schema: { summary: 'Who is in, who is out, and why', response: { 200: epochSchema } },

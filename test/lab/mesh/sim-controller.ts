@@ -213,6 +213,7 @@ export class SimController {
     }
     let newest = etag;
     const built = await queue.add(
+      nodeId,
       () => process.isAlive,
       async () => {
         const now = servable(process);
