@@ -43,9 +43,9 @@ export interface ClockworkOptions {
 /**
  * Why a peer is to get a new session: `epoch`, there is a new pre-shared key; `peerTried`, the same,
  * and the peer has tried by itself; `expired`, keypairs were zeroed here that the peer may go on
- * sending on.
+ * sending on; `new`, the same may be so, for they may have been lost in a restart.
  */
-export type RotationReason = 'epoch' | 'peerTried' | 'expired';
+export type RotationReason = 'epoch' | 'peerTried' | 'expired' | 'new';
 
 /** Something that is to be done for a peer at a certain time. */
 interface Duty {
@@ -152,7 +152,8 @@ export class Clockwork {
     if (peer.generation === 0) return;
     this.window.forget(peer);
     this.touched(peer);
-    peer.isQuiet = reason === 'epoch' && this.isQuiet(peer, now);
+    // One that is under way has its reason: it goes on under the new key.
+    peer.isQuiet = reason === 'epoch' && peer.rotation === undefined && this.isQuiet(peer, now);
     if (peer.isQuiet) {
       peer.rotation = undefined;
       return;

@@ -149,7 +149,7 @@ export class Configuration {
     const peerTried =
       handshakes.unknownInitiators.forget(peer.publicKey, now) ||
       (now - peer.answeredAt < recently && peer.answeredGeneration < generation);
-    clockwork.startRotation(peer, now, peerTried ? 'peerTried' : 'epoch');
+    clockwork.startRotation(peer, now, peerTried ? 'peerTried' : isNew ? 'new' : 'epoch');
   }
 
   private removePeer(peer: Peer, barrier: Barrier): void {

@@ -128,4 +128,18 @@ export const FOUND: readonly Schedule[] = [
       { kind: 'heal' },
     ],
   },
+  // A node that restarted waited for a first packet, which was sent on a session that it had lost.
+  {
+    seed: 0,
+    nodes: 3,
+    epochS: 4,
+    flows: 'none',
+    steps: [
+      { kind: 'calm' },
+      { kind: 'restart', node: 0, ms: 1 },
+      { kind: 'pass', ms: 45 },
+      { kind: 'restart', node: 2, ms: 1 },
+      { kind: 'cut', node: 0, told: false },
+    ],
+  },
 ];
