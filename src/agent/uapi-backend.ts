@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import { addAddress, setInterfaceUp } from '../io/linux/addresses.ts';
+import { addAddress } from '../io/linux/addresses.ts';
+import { setInterfaceUp } from '../io/linux/interface.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { parseAddress } from '../wire/address-text.ts';
 import type { Backend, BackendOptions } from './backend.ts';

@@ -162,6 +162,14 @@ export class Device implements DataPlaneEvents {
     }
   }
 
+  /** Routes have changed: forgets the local addresses that `isStale` says are of another way now. */
+  forgetSources(isStale: (endpoint: Endpoint) => boolean): void {
+    for (const peer of this.peers.all()) {
+      const endpoint = this.options.plane.getEndpoint(peer.slot);
+      if (endpoint?.source !== undefined && isStale(endpoint)) this.handshakes.forgetSource(peer);
+    }
+  }
+
   private endSessions(peer: Peer): void {
     const { plane } = this.options;
     this.handshakes.abandon(peer);

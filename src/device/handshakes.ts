@@ -6,7 +6,7 @@ import { Responder } from '../noise/responder.ts';
 import { MAX_PENDING_INITIATIONS } from '../session/limits.ts';
 import { acceptableEndpoint, arrivedFrom, type LocalFacts } from '../wire/acceptable-endpoint.ts';
 import { parseCookieReply } from '../wire/cookie-reply.ts';
-import type { Endpoint } from '../wire/endpoint.ts';
+import { type Endpoint, withoutSource } from '../wire/endpoint.ts';
 import { encodeInitiation, INITIATION, parseInitiation } from '../wire/initiation.ts';
 import { MESSAGE_TYPE, messageType, readU32 } from '../wire/message-type.ts';
 import { encodeResponse, parseResponse } from '../wire/response.ts';
@@ -91,6 +91,8 @@ export class Handshakes {
    */
   initiate(peer: Peer, isRetry: boolean, now: number): boolean {
     const { crypto, random, plane, indexes, send, requirePsk } = this.options;
+    // Without an answer so far: the way that belongs to the source address may be gone.
+    if (peer.initiations.length > 0) this.forgetSource(peer);
     const endpoint = plane.getEndpoint(peer.slot);
     if (this.identity === undefined || peer.staticStatic === undefined) return false;
     if (endpoint === undefined || (requirePsk && !peer.hasPresharedKey)) return false;
@@ -132,6 +134,13 @@ export class Handshakes {
     plane.addTraffic(peer.slot, message.length, 0);
     send(message, endpoint);
     return true;
+  }
+
+  /** Lets the system choose the local address that is sent from to the peer. */
+  forgetSource(peer: Peer): void {
+    const { plane } = this.options;
+    const endpoint = plane.getEndpoint(peer.slot);
+    if (endpoint?.source !== undefined) plane.setEndpoint(peer.slot, withoutSource(endpoint));
   }
 
   private logKeys({ publicKey, presharedKey }: Peer, ephemeral: Uint8Array): void {

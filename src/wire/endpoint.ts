@@ -69,3 +69,8 @@ export function decodeEndpoint(memory: Uint8Array, offset: number): Endpoint | u
     sourceInterface: view.getUint32(ENDPOINT.sourceInterface, true),
   };
 }
+
+/** The endpoint without the local address that it was reached on: the route chooses one again. */
+export function withoutSource({ family, address, port, scope }: Endpoint): Endpoint {
+  return { family, address, port, scope };
+}

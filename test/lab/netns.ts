@@ -160,6 +160,12 @@ export class Lab {
     return namespace;
   }
 
+  /** Deletes a namespace before the end. */
+  remove(namespace: Namespace): void {
+    runSync(['ip', 'netns', 'del', namespace.name]);
+    this.namespaces.splice(this.namespaces.indexOf(namespace), 1);
+  }
+
   /** Connects two namespaces. Returns the interface names; both are up, addresses are usable. */
   veth(left: Namespace, right: Namespace, options: VethOptions = {}): [string, string] {
     const link = this.links++;

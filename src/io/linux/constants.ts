@@ -107,7 +107,12 @@ export const IFREQ_LENGTH = 40;
 
 // netlink.h, rtnetlink.h
 export const NETLINK_ROUTE = 0;
-export const RTMGRP_LINK = 1;
+export const RTMGRP_LINK = 0x1;
+export const RTMGRP_IPV4_IFADDR = 0x10;
+export const RTMGRP_IPV4_ROUTE = 0x40;
+export const RTMGRP_IPV4_RULE = 0x80;
+export const RTMGRP_IPV6_IFADDR = 0x100;
+export const RTMGRP_IPV6_ROUTE = 0x400;
 
 /** virtio_net.h: struct virtio_net_hdr, in front of every packet on a TUN with IFF_VNET_HDR. */
 export const VNET_HEADER_LENGTH = 10;

@@ -1,4 +1,4 @@
-import { AF_NETLINK, NETLINK_ROUTE, SOCK_CLOEXEC, SOCK_RAW } from './constants.ts';
+import { AF_NETLINK, NETLINK_ROUTE, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from './constants.ts';
 import { type Advice, must } from './errno.ts';
 import { callScratch, syscalls } from './syscalls.ts';
 
@@ -25,6 +25,24 @@ export interface RouteMessage {
   /** The fixed part that belongs to the message type (struct ifaddrmsg, ifinfomsg, ...). */
   readonly body: Uint8Array;
   readonly attributes: readonly Attribute[];
+}
+
+/** A non-blocking netlink socket that gets the events of `groups` (RTMGRP_*) in the thread's namespace. */
+export function openEvents(groups: number): number {
+  const calls = syscalls();
+  const kind = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const fd = must(calls.socket(AF_NETLINK, kind, NETLINK_ROUTE), 'socket netlink');
+  // struct sockaddr_nl { u16 family; u16 pad; u32 pid; u32 groups }
+  const address = callScratch();
+  address.view.setUint16(0, AF_NETLINK, true);
+  address.view.setUint32(8, groups, true);
+  try {
+    must(calls.bind(fd, address.at(0), 12), 'bind netlink');
+  } catch (error) {
+    calls.close(fd);
+    throw error;
+  }
+  return fd;
 }
 
 /** A value of 4 bytes in host order. */

@@ -22,7 +22,6 @@ export class LinuxTunnel extends DrivenTunnel {
   private readonly tunDevice: TunDevice;
   private readonly udpPort: LinuxUdpPort;
   private readonly udpSegmentation: boolean;
-  private watchedFd = -1;
 
   constructor(options: WorkerEngineOptions, device: TunDevice, port: LinuxUdpPort) {
     const workers = new WorkerEngine(options, device, port, {
@@ -41,7 +40,6 @@ export class LinuxTunnel extends DrivenTunnel {
   /** Starts the data workers. */
   async start(): Promise<void> {
     await this.workers.start();
-    this.watchInterface();
     this.lookAtInterface(); // what happened before somebody watched
     this.schedulePoll();
   }
@@ -89,12 +87,6 @@ export class LinuxTunnel extends DrivenTunnel {
       void this.end(undefined);
       return;
     }
-    if (this.tunDevice.eventFd !== this.watchedFd) this.watchInterface();
     this.workers.deviceChanged(this.tunDevice.state, now);
-  }
-
-  private watchInterface(): void {
-    this.watchedFd = this.tunDevice.eventFd;
-    this.workers.watchLink(this.watchedFd, () => this.tunDevice.releaseRetired());
   }
 }

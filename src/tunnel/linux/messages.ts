@@ -25,9 +25,7 @@ export type OutboundOperation =
   | { readonly op: 'keepalive'; readonly peer: number }
   | { readonly op: 'dropStaged'; readonly peer: number }
   | { readonly op: 'addTraffic'; readonly peer: number; readonly bytes: number }
-  | { readonly op: 'mtu'; readonly mtu: number }
-  /** Netlink socket to watch for link events, -1 for none. */
-  | { readonly op: 'watchLink'; readonly fd: number };
+  | { readonly op: 'mtu'; readonly mtu: number };
 
 export type InboundOperation =
   | SharedOperation
@@ -51,6 +49,8 @@ export type Report =
   | { readonly report: 'handshake'; readonly message: Uint8Array; readonly endpoint: Uint8Array }
   /** The lease is over: this worker has let go of all its keypairs. */
   | { readonly report: 'leaseOver' }
+  /** Routes, rules or addresses have changed. */
+  | { readonly report: 'routeEvent' }
   /** The interface may have changed its name, MTU, state or namespace. */
   | { readonly report: 'linkEvent' }
   /** The interface was deleted; the worker goes on serving control until it is stopped. */
@@ -79,6 +79,9 @@ export interface WorkerSetup {
   readonly tunFd: number;
   readonly udpFd: number;
   readonly udpFamily: number;
+  /** Netlink sockets that the first lane's outbound worker waits on, too. */
+  readonly linkFd: number;
+  readonly routeFd: number;
   readonly mtu: number;
   /** Chosen and tested by control. */
   readonly aead: TransportAeadName;

@@ -34,6 +34,7 @@ const BYTES_PER_ROUND = 256 * 1024;
 /** Places in the poll set. */
 const TUN = 0;
 const LINK = 1;
+const ROUTES = 2;
 
 async function run(setup: WorkerSetup): Promise<void> {
   const calls = syscalls();
@@ -47,7 +48,6 @@ async function run(setup: WorkerSetup): Promise<void> {
   const driver = buffers + BUFFER.outboundDriver;
   const sender = new DatagramSender(udpFd, setup.udpFamily, native, driver);
   const signals = new Signals(setup.signals);
-  let linkFd = -1;
 
   const sink = new UdpSink({
     memory,
@@ -60,13 +60,13 @@ async function run(setup: WorkerSetup): Promise<void> {
     report: (report) => mailbox.report(report),
   });
   const path = new Outbound({ ...parts, sink, mtu: setup.mtu });
-  const fds = [tunFd, linkFd];
+  const events = setup.lane === 0 ? [setup.linkFd, setup.routeFd] : [];
   const mailbox = new Mailbox<OutboundOperation>(
     parentPort!,
     signals,
     thread,
     setup.wakeFd,
-    fds,
+    [tunFd, ...events],
     apply,
   );
 
@@ -83,10 +83,6 @@ async function run(setup: WorkerSetup): Promise<void> {
         break;
       case 'mtu':
         path.mtu = operation.mtu;
-        break;
-      case 'watchLink':
-        linkFd = operation.fd;
-        mailbox.watch(LINK, linkFd);
         break;
       default:
         applyShared(path, parts.allowedIps, operation);
@@ -132,9 +128,14 @@ async function run(setup: WorkerSetup): Promise<void> {
     path.flush();
     if (more) continue;
     mailbox.wait(lease.patience);
-    if (linkFd >= 0 && mailbox.ready(LINK) !== 0) {
-      drain(linkFd);
+    if (events.length === 0) continue;
+    if (mailbox.ready(LINK) !== 0) {
+      drain(setup.linkFd);
       mailbox.report({ report: 'linkEvent' });
+    }
+    if (mailbox.ready(ROUTES) !== 0) {
+      drain(setup.routeFd);
+      mailbox.report({ report: 'routeEvent' });
     }
   }
 }

@@ -2,8 +2,8 @@ import type { Link } from '../../io/linux/link.ts';
 import type { Tun } from '../../io/linux/tun.ts';
 import type { DeviceState, IpDevice } from '../../io/ports.ts';
 
-/** How often an interface is looked at that sends no events (ms). */
-const BLIND_INTERVAL = 1000;
+/** How often an interface in another namespace, whose events do not come here, is looked at (ms). */
+const LOOK_INTERVAL = 1000;
 
 /** A TUN device and what is known of its interface, wherever that is moved. */
 export class TunDevice implements IpDevice {
@@ -31,25 +31,20 @@ export class TunDevice implements IpDevice {
     const { blind } = this.link;
     if (blind !== undefined && blind !== before) {
       this.log(
-        `${state.name} was moved to a namespace that cannot be entered, so its MTU and state are looked at once a second: ${blind}`,
+        `${state.name} was moved to a namespace that cannot be entered, and may be seen from outside only: ${blind}`,
       );
     }
     return true;
   }
 
-  /** Whether it is time to look at an interface whose events cannot be had. */
+  /** Whether it is time to look at an interface whose events do not come here. */
   isDue(now: number): boolean {
-    return this.link.blind !== undefined && now - this.lookedAt >= BLIND_INTERVAL;
+    return this.link.isElsewhere && now - this.lookedAt >= LOOK_INTERVAL;
   }
 
-  /** Netlink socket on which events come; another one after the interface was moved. */
+  /** Netlink socket on which events come. */
   get eventFd(): number {
     return this.link.eventFd;
-  }
-
-  /** Nobody waits on an earlier `eventFd` any more. */
-  releaseRetired(): void {
-    this.link.releaseRetired();
   }
 
   /** See `Link.inNamespace`. */

@@ -159,12 +159,6 @@ export class WorkerDataPlane implements DataPlane {
     this.toAllOutbound({ op: 'mtu', mtu });
   }
 
-  /** Netlink socket to watch for link events. The one watched before may be closed after `done`. */
-  watchLink(fd: number, done: () => void): void {
-    this.toOutbound({ op: 'watchLink', fd }, 0);
-    this.settled(done);
-  }
-
   /** Calls `done` once everything asked for so far has been carried out by all workers. */
   settled(done: () => void): void {
     this.toAll({ op: 'pass' }, done);

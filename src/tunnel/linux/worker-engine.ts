@@ -8,6 +8,7 @@ import type { DeviceChange } from '../../device/config.ts';
 import { Device } from '../../device/device.ts';
 import type { RotationSettings } from '../../device/rotation.ts';
 import { bootNow, monotonicNow } from '../../ground/clock.ts';
+import { RouteWatch } from '../../io/linux/route-watch.ts';
 import type { LinuxUdpPort } from '../../io/linux/udp-port.ts';
 import type { DatagramPort, DeviceState } from '../../io/ports.ts';
 import { decodeEndpoint } from '../../wire/endpoint.ts';
@@ -24,6 +25,9 @@ import { DataWorkers } from './data-workers.ts';
 import { type Report, threadCount } from './messages.ts';
 import type { TunDevice } from './tun-device.ts';
 import { WorkerDataPlane } from './worker-data-plane.ts';
+
+/** How often (ms) routes are looked at, at most, however often they change. */
+const ROUTES_INTERVAL = 1000;
 
 export interface WorkerEngineOptions {
   readonly maxPeers?: number;
@@ -66,6 +70,10 @@ export class WorkerEngine implements Engine {
   private readonly lease: Lease;
   private readonly workers: DataWorkers;
   private readonly plane: WorkerDataPlane;
+  private readonly routes = new RouteWatch();
+  private readonly port: LinuxUdpPort;
+  private routesChanged = false;
+  private routesCheckedAt = Number.NEGATIVE_INFINITY;
   private interfaceUp = false;
   private mtu: number;
   private ended = false;
@@ -73,12 +81,13 @@ export class WorkerEngine implements Engine {
   /** As many pairs of workers as the TUN device has queues, and so many sockets. */
   constructor(
     options: WorkerEngineOptions,
-    { tun, state }: TunDevice,
+    { tun, state, eventFd: linkFd }: TunDevice,
     port: LinuxUdpPort,
     events: WorkerEngineEvents,
   ) {
     this.options = options;
     this.events = events;
+    this.port = port;
     this.mtu = state.mtu;
     const udp = port.socket;
     const maxPeers = options.maxPeers ?? DEFAULT_MAX_PEERS;
@@ -98,6 +107,8 @@ export class WorkerEngine implements Engine {
         layout,
         memory: this.memory.memory,
         udpFamily: udp.family,
+        linkFd,
+        routeFd: this.routes.eventFd,
         mtu: state.mtu,
         aead: transport.name,
         kernelModule: transport.module,
@@ -163,13 +174,14 @@ export class WorkerEngine implements Engine {
     writePort(this.memory, port);
   }
 
-  /** Netlink socket to watch for link events. The one watched before may be closed after `done`. */
-  watchLink(fd: number, done: () => void): void {
-    this.plane.watchLink(fd, done);
-  }
-
   poll(now: number): void {
     if (this.lease.isOver(now)) this.updateUp(now);
+    if (this.routesChanged && now - this.routesCheckedAt >= ROUTES_INTERVAL) {
+      this.routesChanged = false;
+      this.routesCheckedAt = now;
+      const { routes, port } = this;
+      this.device.forgetSources((endpoint) => routes.hasLeftSource(endpoint, port.fwmark));
+    }
     this.device.poll(now);
   }
 
@@ -188,6 +200,7 @@ export class WorkerEngine implements Engine {
   async close(now: number): Promise<void> {
     this.ended = true;
     await this.workers.stop();
+    this.routes.close();
     this.plane.close();
     const { memory, device } = this;
     device.configure({ privateKey: new Uint8Array(32), replacePeers: true }, now);
@@ -224,6 +237,9 @@ export class WorkerEngine implements Engine {
         this.updateUp(monotonicNow());
         // It may have been extended since: then handshakes replace what was let go of.
         if (!this.lease.isOut) device.expireAllSessions(monotonicNow());
+        break;
+      case 'routeEvent':
+        this.routesChanged = true;
         break;
       case 'linkEvent':
         this.events.linkEvent();

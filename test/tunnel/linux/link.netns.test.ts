@@ -79,6 +79,17 @@ requires(
     await b.tunnel.close();
   });
 
+  test('ends the tunnel when the namespace is deleted that it was moved to', async () => {
+    const gone = lab.namespace('gone');
+    const [a] = await site.pair();
+    await expectPing(site.left, '10.7.0.2');
+    site.left.run(['ip', 'link', 'set', a.name, 'netns', gone.name]);
+    gone.run(['ip', 'link', 'set', a.name, 'up', 'mtu', '1290']);
+    await mtuOf(a.tunnel, 1290);
+    lab.remove(gone);
+    expect(await a.tunnel.closed).toBeUndefined();
+  });
+
   test('that was moved where it cannot be followed is looked at from afar, and said so', async () => {
     const setpriv = findExecutable('setpriv');
     if (setpriv === undefined) return;
