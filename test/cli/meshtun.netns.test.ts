@@ -119,6 +119,20 @@ requires(
     }
   });
 
+  test('opens no debugger on SIGUSR1, in front or in the background', async () => {
+    for (const argv of [[], ['-f']]) {
+      const name = lab.interfaceName(`u${argv.length}`);
+      const child = namespace.spawn([MESHTUN, ...argv, name]);
+      await until(() => existsSync(socketOf(name)), 'the socket');
+      if (argv.length === 0) await ended(child);
+      process.kill(Number(processes()), 'SIGUSR1');
+      // It has taken the signal by the time that it answers, and does not listen anywhere.
+      expect(namespace.run(['wg', 'show', name])).toContain(`interface: ${name}`);
+      expect(namespace.run(['ss', '-Hltn'])).toBe('');
+      await stop(name);
+    }
+  });
+
   test('refuses a second start on the same name, in any namespace', async () => {
     const name = lab.interfaceName('e');
     const other = lab.namespace('n');
