@@ -28,6 +28,9 @@ export interface Report {
 }
 
 const CALL_TIMEOUT_MS = 10_000;
+/** The controller takes so many scores of one series in an interval; the rest waits, ms. */
+const BUSY_WAIT_MS = 1000;
+const BUSY_WAITS = 60;
 
 /** Signs and delivers scores about any node. Holds the key's lock. */
 export class Evaluator {
@@ -80,7 +83,12 @@ export class Evaluator {
       suite,
       ...(samples === undefined ? {} : { samples }),
     });
-    await emitter.once(new AbortController().signal);
+    const never = new AbortController().signal;
+    await emitter.once(never);
+    for (let waits = 0; isTooSoon(events.at(-1)) && waits < BUSY_WAITS; waits++) {
+      await systemClock.sleep(BUSY_WAIT_MS, never);
+      await emitter.once(never);
+    }
     const event = events.at(-1);
     if (event?.event === 'score_failed') {
       const unreachable = event.code === 'unreachable' || event.code === 'timeout';
@@ -95,6 +103,10 @@ export class Evaluator {
     const told = event ?? { event: 'score_known' };
     process.stdout.write(`${json ? JSON.stringify({ ...told, node }) : line}\n`);
   }
+}
+
+function isTooSoon(event: AgentEvent | undefined): boolean {
+  return event?.event === 'score_failed' && event.code === 'too_many_requests';
 }
 
 /** Sequences per node, in a file beside the key: an evaluator reports on many. */

@@ -16,7 +16,7 @@ export interface ScoreOptions extends EvaluatorOptions, ScoreFromCommandOptions 
 }
 
 /** How long to wait for others who report with the same key: their scores come first. */
-const LOCK_WAIT_MS = 60_000;
+const LOCK_WAIT_MS = 300_000;
 
 /** `meshnet score NODE SCORE`, `NODE --score-from ...` or `--batch`: an evaluator's word about nodes. */
 export async function score(

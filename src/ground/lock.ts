@@ -19,6 +19,9 @@ export interface LockOptions {
   readonly waitMs?: number;
 }
 
+/** Of several who try at the same moment one must get it: they are in each other's way this long, ms. */
+const ATTEMPT_MS = 200;
+
 /** Takes a directory for this process. Throws a {@link LockedError} if it is taken. */
 export function lockDirectory(path: string, options: LockOptions): Lock {
   return lock(path, join(path, 'lock'), options);
@@ -36,10 +39,12 @@ export function lockFile(path: string, options: LockOptions): Lock {
 function lock(what: string, file: string, { program, waitMs = 0 }: LockOptions): Lock {
   const { O_WRONLY, O_CREAT, O_NOFOLLOW } = constants;
   closeSync(openSync(file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600)); // SQLite would make it by the umask
-  const database = new DatabaseSync(file, { timeout: waitMs });
+  const database = new DatabaseSync(file, { timeout: Math.max(waitMs, ATTEMPT_MS) });
   const holderFile = `${file}.holder`;
   try {
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    // The transaction is the lock. (Its exclusive mode would make those who wait hold on to what they
+    // have got, and so wait for each other.)
+    database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
     if (!/locked|busy/i.test(String(error))) throw error;

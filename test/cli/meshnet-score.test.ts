@@ -84,14 +84,14 @@ function score(parameters: readonly string[], input = '') {
 }
 
 test('several report at the same time with one key: no score is lost', async () => {
-  const values = [0.91, 0.92, 0.93, 0.94, 0.95];
+  const values = [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98];
   const runs = values.map((value) => score(['node-a', String(value)]));
   const results = await Promise.all(runs);
   expect(results.map(({ code, err }) => ({ code, err }))).toEqual(
     values.map(() => ({ code: 0, err: '' })),
   );
   const sequences = results.map(({ out }) => Number(/sequence (\d+)/.exec(out)?.[1]));
-  expect(sequences.sort()).toEqual([1, 2, 3, 4, 5]);
+  expect(sequences.sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
 test('a key that stays in use is said to be, with the name of who has it', async () => {
@@ -130,6 +130,13 @@ test('a batch reports many in one process; a bad line is named and costs only it
   }
   expect(err).toContain('4 of 8 lines failed');
   expect(code).toBe(4);
+});
+
+test('a batch that is faster than the controller takes scores waits for it', async () => {
+  const lines = Array.from({ length: 14 }, (_, i) => `node-a 0.8${i}\n`).join('');
+  const { code, out } = await score(['--batch'], lines);
+  expect(code).toBe(0);
+  expect(out.match(/accepted/g)).toHaveLength(14);
 });
 
 test('a batch ends where nobody answers, and says from which line on', async () => {
