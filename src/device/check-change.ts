@@ -117,7 +117,7 @@ export function checkChange(
   if (added > limits.freePeers) {
     throw new TunnelError(
       'limit_exceeded',
-      `peers: ${added} to be added, and there is room for ${limits.freePeers}: this device takes ${limits.maxPeers} (maxPeers), counting those it is about to remove`,
+      `peers: ${added} to be added, and there is room for ${limits.freePeers}: this device takes ${limits.maxPeers} (maxPeers, MESH_MAX_PEERS), counting those it is about to remove`,
     );
   }
 }

@@ -8,13 +8,6 @@ import type { DatagramPort, DeviceState } from '../io/ports.ts';
 export const KEYPAIRS_PER_PEER = 10;
 
 /**
- * Peers that a tunnel has room for unless it is told otherwise: those of the largest governed mesh
- * (10,000) twice, for a config that replaces all of them. Room that is not used costs addresses, and
- * next to no memory.
- */
-export const DEFAULT_MAX_PEERS = 20_480;
-
-/**
  * Device and data path together, wherever the data path runs, as the driver needs them. `now` is ms
  * of the monotonic clock. `done` is called when a change is in force on every data thread.
  */

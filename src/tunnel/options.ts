@@ -47,7 +47,10 @@ export interface TunnelOptions {
    * processors busy; a flow of packets stays with one. Default: half of the processors, at most 4.
    */
   readonly workerPairs?: number;
-  /** Most peers at a time, up to 65,536. Default 20,480. What a change removes counts until it is in force. */
+  /**
+   * Most peers at a time, up to 65,536. Default: what the environment variable MESH_MAX_PEERS says, or
+   * 20,480. What a change removes counts until it is in force.
+   */
   readonly maxPeers?: number;
   /**
    * Userspace only: what to put around the inner end of the tunnel, or in its place; it is given the
@@ -62,16 +65,28 @@ export interface TunnelOptions {
 
 export const DEFAULT_MTU = 1420;
 
+/**
+ * Peers that a tunnel has room for unless it is told otherwise: those of the largest governed mesh
+ * (10,000) twice, for a config that replaces all of them. Room that is not used costs addresses, and
+ * next to no memory.
+ */
+const DEFAULT_MAX_PEERS = 20_480;
+
 /** Own tuning: the packet memory has 0.8 GB of addresses then; offsets into it reach 2 GB. */
 const MOST_PEERS = 65_536;
 
-/** Throws a `TunnelError` if it is no number of peers that a tunnel can have room for. */
-export function parseMaxPeers(maxPeers: number | undefined): number | undefined {
-  if (maxPeers === undefined) return undefined;
-  if (Number.isInteger(maxPeers) && maxPeers >= 1 && maxPeers <= MOST_PEERS) return maxPeers;
+/** Environment variable: most peers of a tunnel, where its options name no number. */
+export const MAX_PEERS = 'MESH_MAX_PEERS';
+
+/** How many peers a tunnel is to have room for. Throws a `TunnelError` if it cannot. */
+export function maxPeersOf(option: number | undefined, text = process.env[MAX_PEERS]): number {
+  if (option === undefined && (text === undefined || text === '')) return DEFAULT_MAX_PEERS;
+  const name = option === undefined ? MAX_PEERS : 'maxPeers';
+  const value = option ?? (/^[0-9]+$/.test(text!) ? Number(text) : Number.NaN);
+  if (Number.isInteger(value) && value >= 1 && value <= MOST_PEERS) return value;
   throw new TunnelError(
     'invalid_argument',
-    `maxPeers: expected a whole number from 1 to ${MOST_PEERS}, got ${maxPeers}`,
+    `${name}: expected a whole number from 1 to ${MOST_PEERS}, got ${option ?? JSON.stringify(text)}`,
   );
 }
 

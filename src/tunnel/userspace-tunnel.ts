@@ -9,13 +9,12 @@ import type { DatagramCarrier, PacketDevice } from '../io/ports.ts';
 import { parseAddress } from '../wire/address-text.ts';
 import { machineAddresses } from './device-facts.ts';
 import { DrivenTunnel } from './driver.ts';
-import { DEFAULT_MAX_PEERS } from './engine.ts';
 import { openKeyLog } from './key-log.ts';
 import {
   DEFAULT_MTU,
   initialChange,
+  maxPeersOf,
   parseInterfaceAddress,
-  parseMaxPeers,
   type TunnelOptions,
 } from './options.ts';
 import { type Tunnel, TunnelError } from './tunnel.ts';
@@ -89,7 +88,7 @@ class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {
       bootClock: bootNow,
       wallClock: Date.now,
       mtu: device.state.mtu,
-      maxPeers: parseMaxPeers(options.maxPeers) ?? DEFAULT_MAX_PEERS,
+      maxPeers: maxPeersOf(options.maxPeers),
       ...(options.requirePsk === undefined ? {} : { requirePsk: options.requirePsk }),
       ...(options.rotation === undefined ? {} : { rotation: options.rotation }),
       localAddresses: machineAddresses,

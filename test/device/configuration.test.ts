@@ -505,7 +505,7 @@ describe('an invalid change is refused as a whole, naming the field', () => {
     const small = simulation.addNode({ maxPeers: 2 });
     small.configure({ peers: [a.asPeer()] });
     expect(() => small.configure({ peers: [b.asPeer(), c.asPeer()] })).toThrow(
-      'room for 1: this device takes 2 (maxPeers)',
+      'room for 1: this device takes 2 (maxPeers, MESH_MAX_PEERS)',
     );
     expect(small.core.device.peerStatus()).toHaveLength(1);
     small.configure({ peers: [b.asPeer()] });

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { traceDatagrams } from '../../src/io/trace.ts';
 import { createTunnel, peerChange, type UserspaceTunnel } from '../../src/tunnel/create-tunnel.ts';
+import { maxPeersOf } from '../../src/tunnel/options.ts';
 
 const open: UserspaceTunnel[] = [];
 afterEach(async () => {
@@ -122,12 +123,19 @@ test('more peers than there is room for are refused with the limit and its name'
   const peers = [2, 3, 4].map((byte) => ({ publicKey: new Uint8Array(32).fill(byte) }));
   await expect(small.configure({ peers })).rejects.toMatchObject({
     code: 'limit_exceeded',
-    message: /3 to be added.* 2 \(maxPeers\)/,
+    message: /3 to be added.* 2 \(maxPeers, MESH_MAX_PEERS\)/,
   });
   await small.configure({ peers: peers.slice(1) });
   await expect(
     createTunnel({ mode: 'userspace', privateKey: KEYS[0]!, maxPeers: 0 }),
   ).rejects.toMatchObject({ code: 'invalid_argument', message: /maxPeers/ });
+});
+
+test('the limit of peers is an option, or else the environment, and 20,480 without either', () => {
+  expect(maxPeersOf(undefined, undefined)).toBe(20_480);
+  expect(maxPeersOf(undefined, '30000')).toBe(30_000);
+  expect(maxPeersOf(5, '30000')).toBe(5);
+  expect(() => maxPeersOf(undefined, 'many')).toThrow('MESH_MAX_PEERS: expected a whole number');
 });
 
 test('a tunnel takes the peers of the largest mesh without being told', async () => {

@@ -13,7 +13,7 @@ import {
   DEFAULT_MTU,
   initialChange,
   type Key,
-  parseMaxPeers,
+  maxPeersOf,
   parsePrefixOption,
   type TunnelOptions,
 } from '../options.ts';
@@ -26,7 +26,7 @@ import type { WorkerEngineOptions } from './worker-engine.ts';
 /** The library's options, and what only a TUN device has. */
 export interface LinuxTunnelOptions
   extends Omit<TunnelOptions, 'privateKey'>,
-    Omit<WorkerEngineOptions, 'udpSegmentation'> {
+    Omit<WorkerEngineOptions, 'udpSegmentation' | 'maxPeers'> {
   /** A tunnel may get its key later, through `configure`. */
   readonly privateKey?: Key;
   /** Descriptor of an open TUN device to use instead of creating one (WG_TUN_FD). */
@@ -59,7 +59,7 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
       'device, port: only a userspace tunnel has its packets and datagrams pass through this process',
     );
   }
-  parseMaxPeers(options.maxPeers);
+  const maxPeers = maxPeersOf(options.maxPeers);
   const addresses = (options.addresses ?? []).map((text, i) => interfaceAddress(i, text));
   const offloads = options.offloads ?? offloadsOfEnvironment();
   const change = initialChange({ ...options, privateKey: options.privateKey ?? NO_KEY });
@@ -102,7 +102,7 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
     const state = link.refresh();
     if (state === undefined) throw new TunnelError('closed', 'the interface was deleted meanwhile');
     const device = new TunDevice(tun, link, state, (message) => options.log?.(message));
-    const settings = { ...options, udpSegmentation: offloads.udpSegmentation ?? true };
+    const settings = { ...options, maxPeers, udpSegmentation: offloads.udpSegmentation ?? true };
     tunnel = new LinuxTunnel(settings, device, new LinuxUdpPort(udp));
     await tunnel.start();
   } catch (error) {

@@ -13,13 +13,7 @@ import type { LinuxUdpPort } from '../../io/linux/udp-port.ts';
 import type { DatagramPort, DeviceState } from '../../io/ports.ts';
 import { decodeEndpoint } from '../../wire/endpoint.ts';
 import { DeviceFacts, machineAddresses } from '../device-facts.ts';
-import {
-  countDrops,
-  DEFAULT_MAX_PEERS,
-  type Engine,
-  KEYPAIRS_PER_PEER,
-  writePort,
-} from '../engine.ts';
+import { countDrops, type Engine, KEYPAIRS_PER_PEER, writePort } from '../engine.ts';
 import { openKeyLog } from '../key-log.ts';
 import { DataWorkers } from './data-workers.ts';
 import { type Report, threadCount } from './messages.ts';
@@ -30,7 +24,7 @@ import { WorkerDataPlane } from './worker-data-plane.ts';
 const ROUTES_INTERVAL = 1000;
 
 export interface WorkerEngineOptions {
-  readonly maxPeers?: number;
+  readonly maxPeers: number;
   /** Batches of datagrams leave in one call (UDP_SEGMENT). Default true. */
   readonly udpSegmentation?: boolean;
   readonly requirePsk?: boolean;
@@ -90,7 +84,7 @@ export class WorkerEngine implements Engine {
     this.port = port;
     this.mtu = state.mtu;
     const udp = port.socket;
-    const maxPeers = options.maxPeers ?? DEFAULT_MAX_PEERS;
+    const { maxPeers } = options;
     const lanes = tun.fds.length;
     const threads = threadCount(lanes);
     const layout: MemoryLayout = {
