@@ -1,6 +1,5 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import swagger from '@fastify/swagger';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -19,6 +18,7 @@ import {
 } from '../contract/problems.ts';
 import { type Schema, violation } from '../contract/schema.ts';
 import { guardConnections } from './connection-guard.ts';
+import { describeCalls } from './openapi.ts';
 import { ProblemError } from './problem-error.ts';
 
 /** Larger than any body of ours: an enrolment with its record and endpoint has about 3 KB. */
@@ -84,12 +84,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   app.removeContentTypeParser('text/plain');
   useContractSchemas(app);
   problems.register(app);
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Aligned Meshnet controller', version: '1' },
-    },
-  });
+  await describeCalls(app);
   return app;
 }
 
@@ -122,23 +117,29 @@ class ProblemAnswers {
       app.server.emit('request', request, response);
     });
     app.addHook('onRequest', (request, reply, next) => {
-      if (request.headers.host !== undefined) return next();
-      const expected = 'the Host header';
-      this.send(reply, problem('malformed_request', { field: 'host', expected }));
+      if (request.headers.host === undefined) {
+        const expected = 'the Host header';
+        return this.send(reply, problem('malformed_request', { field: 'host', expected }));
+      }
+      // Before its body is read: whatever that is, there is nothing here for it.
+      if (request.is404) return this.notFound(request, reply);
+      next();
     });
     app.addHook('onRoute', ({ url, method }) => {
       const pattern = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+')}$`);
       for (const one of [method].flat()) this.routes.push({ pattern, method: one });
     });
-    app.setNotFoundHandler((request, reply) => {
-      const path = request.url.split('?', 1)[0]!;
-      const found = this.routes.filter((one) => one.pattern.test(path));
-      const allowed = [...new Set(found.map((one) => one.method))].join(', ');
-      if (allowed === '') return this.send(reply, problem('not_found'));
-      reply.header('allow', allowed);
-      return this.send(reply, problem('method_not_allowed', { expected: allowed }));
-    });
+    app.setNotFoundHandler((request, reply) => this.notFound(request, reply));
     app.setErrorHandler((error: FailedWith, request, reply) => this.answer(error, request, reply));
+  }
+
+  private notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const path = request.url.split('?', 1)[0]!;
+    const found = this.routes.filter((one) => one.pattern.test(path));
+    const allowed = [...new Set(found.map((one) => one.method))].join(', ');
+    if (allowed === '') return this.send(reply, problem('not_found'));
+    reply.header('allow', allowed);
+    return this.send(reply, problem('method_not_allowed', { expected: allowed }));
   }
 
   answer(error: FailedWith, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -24,12 +24,22 @@ export const CHECKS: Record<string, () => boolean> = {
   tun: () => existsSync('/dev/net/tun'),
   netns: canCreateNamespaces,
   'node:ffi': () => unsupported() === undefined,
+  schemathesis: () => SCHEMATHESIS !== undefined,
   /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
   'wireguard-go': () =>
     [process.env.WIREGUARD_GO, findExecutable('wireguard-go'), findExecutable('go')].some(
       (path) => path !== undefined && existsSync(path),
     ),
 };
+
+/** The program of the Python package, from PATH or where CI puts it. */
+export const SCHEMATHESIS = [
+  findExecutable('schemathesis'),
+  join(
+    import.meta.dirname,
+    '../../node_modules/.cache/aligned-meshnet/schemathesis/bin/schemathesis',
+  ),
+].find((path) => path !== undefined && existsSync(path));
 
 const cache = new Map<string, boolean>();
 

@@ -1,0 +1,162 @@
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import { PROBLEM_MEDIA_TYPE, PROBLEMS } from '../contract/problems.ts';
+import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
+
+/**
+ * The description of the calls at `/openapi.json` (OpenAPI 3.1), made from the schemas that check them,
+ * and from what no schema says: names, who may call, and with which status a call can be refused.
+ */
+
+type Caller =
+  /** What is asked for proves itself: a token's proof, an envelope's signature; or nobody needs to. */
+  | 'anybody'
+  /** A signed request (RFC 9421) of the node of the path. */
+  | 'node'
+  /** The same of any member; or from this machine. */
+  | 'reader'
+  /** Whoever may open the Unix socket. */
+  | 'admin';
+
+interface Operation {
+  readonly id: string;
+  readonly caller: Caller;
+  /** Refusals besides those that any call can meet. */
+  readonly refusals?: readonly number[];
+  /** A success that is no JSON: its media type. */
+  readonly media?: string;
+  /** A success without a body. */
+  readonly empty?: number;
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  'POST /v1/nodes': { id: 'enrol', caller: 'anybody', refusals: [401, 403, 409] },
+  'PUT /v1/nodes/:node_id/endpoint': {
+    id: 'moveEndpoint',
+    caller: 'node',
+    refusals: [401, 403, 404],
+  },
+  'POST /v1/benchmarks/:node_id': {
+    id: 'reportScore',
+    caller: 'anybody',
+    refusals: [401, 403, 404, 409],
+  },
+  'GET /v1/config/:node_id': { id: 'getConfig', caller: 'node', refusals: [401, 403] },
+  'GET /v1/stream/:node_id': {
+    id: 'openStream',
+    caller: 'node',
+    refusals: [401, 403],
+    media: 'text/event-stream',
+  },
+  'GET /v1/epoch': { id: 'getEpoch', caller: 'reader', refusals: [401, 403] },
+  'GET /status.json': { id: 'getStatus', caller: 'reader', refusals: [401, 403] },
+  'GET /metrics': {
+    id: 'getMetrics',
+    caller: 'reader',
+    refusals: [401, 403],
+    media: METRICS_MEDIA_TYPE,
+  },
+  'GET /healthz': { id: 'getHealth', caller: 'anybody' },
+  'GET /readyz': { id: 'getReadiness', caller: 'anybody' },
+  'POST /v1/rotate': { id: 'rotate', caller: 'admin' },
+  'POST /v1/tokens': { id: 'createToken', caller: 'admin' },
+  'GET /v1/tokens': { id: 'listTokens', caller: 'admin' },
+  'DELETE /v1/tokens/:id': { id: 'withdrawToken', caller: 'admin', refusals: [404], empty: 204 },
+  'DELETE /v1/nodes/:node_id': { id: 'removeNode', caller: 'admin', refusals: [404] },
+  'POST /v1/nodes/:node_id/reset-sequence': {
+    id: 'resetSequences',
+    caller: 'admin',
+    refusals: [404],
+    empty: 204,
+  },
+};
+
+/** Any call can meet these; with a body, those as well. */
+const ALWAYS = [400, 408, 422, 429, 431, 500, 503];
+const WITH_BODY = [413, 415];
+
+const SECURITY: Readonly<Record<Caller, readonly object[]>> = {
+  anybody: [],
+  node: [{ requestSignature: [] }],
+  reader: [{ requestSignature: [] }, {}],
+  admin: [{}],
+};
+
+const problemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string', enum: Object.keys(PROBLEMS) },
+    detail: { type: 'string' },
+    field: { type: 'string' },
+    expected: { type: 'string' },
+    server_time: { type: 'integer' },
+    last: { type: 'integer' },
+    receipt: { type: 'object' },
+    controller_key: { type: 'string' },
+  },
+};
+
+export async function describeCalls(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Aligned Meshnet controller',
+        version: '1',
+        description: 'What nodes, evaluators, monitors and administrators ask of a controller.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'the address that the controller listens on' }],
+      components: {
+        securitySchemes: {
+          requestSignature: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'signature',
+            description:
+              'RFC 9421 with Ed25519 over method, authority, path and query; see signature-input',
+          },
+        },
+      },
+    },
+    transform: ({ schema, url, route }) => {
+      const operation = OPERATIONS[`${String(route.method)} ${url}`];
+      if (operation === undefined) return { schema, url };
+      return { schema: { ...schema, ...described(operation, schema ?? {}) }, url };
+    },
+  });
+}
+
+interface RouteSchema {
+  readonly body?: unknown;
+  readonly response?: unknown;
+}
+
+function described(operation: Operation, { body, response = {} }: RouteSchema): object {
+  const { id, caller, refusals = [], media, empty } = operation;
+  const statuses = [...refusals, ...ALWAYS, ...(body === undefined ? [] : WITH_BODY)];
+  const success =
+    media !== undefined
+      ? { 200: { description: 'OK', content: { [media]: { schema: { type: 'string' } } } } }
+      : empty !== undefined
+        ? { [empty]: { type: 'null', description: 'Done' } }
+        : Object.keys(response as object).length === 0
+          ? { 200: { type: 'object', description: 'OK' } }
+          : (response as object);
+  const refused = Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      { description: 'Refused', content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } } },
+    ]),
+  );
+  return {
+    operationId: id,
+    tags: [caller === 'admin' ? 'administration' : 'mesh'],
+    security: SECURITY[caller],
+    response: { ...success, ...refused },
+  };
+}
