@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -10,9 +12,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { ensurePrivateDirectory } from '../../src/ground/directory.ts';
-import { lockDirectory } from '../../src/ground/lock.ts';
+import { lockDirectory, lockFile } from '../../src/ground/lock.ts';
 import { runProgram } from '../lab/programs.ts';
 
 let folder: string;
@@ -68,10 +72,34 @@ test('a directory has one holder, whose name the next one is told; its end frees
   lock.release();
   const script = join(folder, 'killed.ts');
   const source = `
-    import { lockDirectory } from ${JSON.stringify(join(import.meta.dirname, '../../src/ground/lock.ts'))};
+    import { lockDirectory, lockFile } from ${JSON.stringify(join(import.meta.dirname, '../../src/ground/lock.ts'))};
     lockDirectory(${JSON.stringify(folder)}, { program: 'one that is killed' });
     process.kill(process.pid, 'SIGKILL');`;
   writeFileSync(script, source);
   expect(await runProgram(script, [])).toBe(1);
   lockDirectory(folder, { program: 'the next one' }).release();
+});
+
+test('one who waits for a lock does not hinder the one who is about to take it', async () => {
+  const file = join(folder, 'file');
+  lockFile(file, { program: 'an earlier one' }).release();
+  // Halfway to the lock, as SQLite takes it: others may still read, but not take it.
+  const first = new DatabaseSync(`${file}.lock`, { timeout: 5000 });
+  first.exec('BEGIN IMMEDIATE');
+  const script = join(folder, 'wait.ts');
+  const module = join(import.meta.dirname, '../../src/ground/lock.ts');
+  writeFileSync(
+    script,
+    `import { writeSync } from 'node:fs';
+    import { lockFile } from ${JSON.stringify(module)};
+    writeSync(1, 'waiting');
+    lockFile(${JSON.stringify(file)}, { program: 'the next', waitMs: 15_000 }).release();`,
+  );
+  const next = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const end = once(next, 'exit');
+  await once(next.stdout, 'data');
+  await delay(300); // it tries
+  first.exec('CREATE TABLE taken (by); COMMIT');
+  first.close();
+  expect(await end).toEqual([0, null]);
 });
