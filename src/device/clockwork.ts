@@ -24,10 +24,10 @@ const SAMPLE_INTERVAL = 250;
 const RENEW_ON_RECEIVE_AFTER = REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
 
 /**
- * Own tuning: so many initiations go to an endpoint from which the peer was never heard as to any
- * other; then one in so many ms.
+ * Own tuning, ms: for so long an endpoint from which the peer was never heard is tried as any other;
+ * then once in so long, or once an epoch.
  */
-const DENSE_ATTEMPTS = 8;
+const UNPROVEN_DENSE = 30_000;
 const UNPROVEN_PAUSE = 60_000;
 
 export interface ClockworkOptions {
@@ -181,7 +181,8 @@ export class Clockwork {
     // A packet waits: the schedule of a rotation, which is dense, and at once.
     peer.isQuiet = false;
     peer.rotation = new Rotation(now, true);
-    if (now >= earliestInitiation(peer, MIN_INITIATION_SPACING)) this.attemptRotation(peer, now);
+    if (now >= this.earliestInitiation(peer, MIN_INITIATION_SPACING))
+      this.attemptRotation(peer, now);
     this.touched(peer);
   }
 
@@ -206,7 +207,7 @@ export class Clockwork {
 
   /** Initiates unless that was done in the last REKEY_TIMEOUT; then it is done when that is over. */
   private initiateUnlessRecent(peer: Peer, now: number): void {
-    const earliest = earliestInitiation(peer, REKEY_TIMEOUT);
+    const earliest = this.earliestInitiation(peer, REKEY_TIMEOUT);
     if (now >= earliest) this.initiate(peer, false, now);
     else peer.timers.initiationDeferred(now, earliest);
     this.touched(peer);
@@ -235,7 +236,7 @@ export class Clockwork {
     if (rotation === undefined || !this.isUp || !this.options.handshakes.hasIdentity) return NEVER;
     if (this.window.isWaiting(peer)) return NEVER;
     const pause = this.window.isUnderWay(peer) ? this.window.patience : MIN_INITIATION_SPACING;
-    return Math.max(rotation.nextAt(), earliestInitiation(peer, pause));
+    return Math.max(rotation.nextAt(), this.earliestInitiation(peer, pause));
   }
 
   private act(peer: Peer, action: TimerAction, now: number): void {
@@ -266,9 +267,20 @@ export class Clockwork {
   }
 
   private retransmit(peer: Peer, now: number): void {
-    const earliest = earliestInitiation(peer, 0);
+    const earliest = this.earliestInitiation(peer, 0);
     if (now >= earliest) this.initiate(peer, true, now);
     else peer.timers.retransmissionDeferred(earliest);
+  }
+
+  /**
+   * The next initiation to a peer is sent no earlier. In a governed mesh endpoints are what other
+   * members claim; one that proves to be nothing must not be pestered for ever.
+   */
+  private earliestInitiation(peer: Peer, pause: number): number {
+    const tried = peer.initiationSentAt - (peer.unprovenSince ?? Number.POSITIVE_INFINITY);
+    const isDoubtful = peer.generation > 0 && tried >= UNPROVEN_DENSE;
+    const longPause = Math.min(UNPROVEN_PAUSE, this.options.rotation.epoch);
+    return peer.initiationSentAt + (isDoubtful ? Math.max(pause, longPause) : pause);
   }
 
   /** Lets the timers know what the data path did since the last sample. */
@@ -284,7 +296,7 @@ export class Clockwork {
     const hadData = dataAt(peer.seen);
     const received = sampleActivity(peer.seen, this.sampled, peer.timers);
     this.touched(peer);
-    if (received) peer.unprovenAttempts = undefined;
+    if (received) peer.unprovenSince = undefined;
     if (peer.isQuiet && dataAt(peer.seen) > hadData) this.startRotation(peer, now, 'epoch');
     const sending = peer.keypairs.sending;
     if (
@@ -301,15 +313,6 @@ export class Clockwork {
       plane.sendKeepalive(peer.slot);
     }
   }
-}
-
-/**
- * The next initiation to a peer is sent no earlier. In a governed mesh endpoints are what other
- * members claim; one that proves to be nothing must not be pestered for ever.
- */
-function earliestInitiation(peer: Peer, pause: number): number {
-  const isDoubtful = peer.generation > 0 && (peer.unprovenAttempts ?? 0) >= DENSE_ATTEMPTS;
-  return peer.initiationSentAt + (isDoubtful ? Math.max(pause, UNPROVEN_PAUSE) : pause);
 }
 
 const dataAt = ({ lastDataSentAt, lastDataReceivedAt }: PeerActivity): number =>

@@ -106,7 +106,7 @@ export class Configuration {
       plane.addPeer(peer.slot);
       this.identify(peer);
     }
-    if (change.endpoint !== undefined) this.setEndpoint(peer, change.endpoint);
+    if (change.endpoint !== undefined) this.setEndpoint(peer, change.endpoint, now);
     if (change.replaceAllowedIps) {
       for (const [key, prefix] of peer.allowedIps) this.disallow(peer, key, prefix);
     }
@@ -127,14 +127,14 @@ export class Configuration {
     clockwork.touched(peer);
   }
 
-  private setEndpoint(peer: Peer, endpoint: Endpoint): void {
+  private setEndpoint(peer: Peer, endpoint: Endpoint, now: number): void {
     const { plane } = this.options;
     const before = plane.getEndpoint(peer.slot);
     const isSame =
       before?.port === endpoint.port &&
       before.scope === endpoint.scope &&
       before.address.join('.') === endpoint.address.join('.');
-    if (!isSame) peer.unprovenAttempts = 0;
+    if (!isSame) peer.unprovenSince = now;
     plane.setEndpoint(peer.slot, endpoint);
   }
 

@@ -127,7 +127,6 @@ export class Handshakes {
     });
     peer.cookies.addMacs(message, now);
     peer.initiationSentAt = now;
-    if (peer.unprovenAttempts !== undefined) peer.unprovenAttempts++;
     peer.timers.authenticatedPacketSent(now);
     peer.timers.initiationSent(now, isRetry);
     this.options.touched(peer);
@@ -224,7 +223,7 @@ export class Handshakes {
 
     peer.memory.receivedTimestamp.set(timestamp);
     peer.initiationReceivedAt = now;
-    peer.unprovenAttempts = undefined;
+    peer.unprovenSince = undefined;
     this.options.touched(peer);
     plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
@@ -307,7 +306,7 @@ export class Handshakes {
     peer.initiations.splice(peer.initiations.indexOf(initiation), 1);
     this.abandon(peer);
     if (this.mayAnswer(source)) plane.setEndpoint(peer.slot, source);
-    peer.unprovenAttempts = undefined;
+    peer.unprovenSince = undefined;
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
     peer.timers.handshakeComplete();

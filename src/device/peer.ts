@@ -60,10 +60,9 @@ export class Peer {
   initiationSentAt = Number.NEGATIVE_INFINITY;
   initiationReceivedAt = Number.NEGATIVE_INFINITY;
   /**
-   * Initiations sent to an endpoint that was configured and from which the peer was never heard;
-   * undefined once it was.
+   * An endpoint was configured (ms) from which the peer was never heard; undefined once it was.
    */
-  unprovenAttempts: number | undefined;
+  unprovenSince: number | undefined;
   /** When and under which generation we last answered an initiation of this peer. */
   answeredAt = Number.NEGATIVE_INFINITY;
   answeredGeneration = 0;

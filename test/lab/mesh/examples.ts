@@ -142,4 +142,19 @@ export const FOUND: readonly Schedule[] = [
       { kind: 'cut', node: 0, told: false },
     ],
   },
+  // A node that restarted while it was parted from another one had given that one's endpoint up.
+  {
+    seed: 0,
+    nodes: 3,
+    epochS: 4,
+    flows: 'none',
+    steps: [
+      { kind: 'restart', node: 0, ms: 1 },
+      { kind: 'part', node: 1, from: 0 },
+      { kind: 'pass', ms: 1774 },
+      { kind: 'pass', ms: 3383 },
+      { kind: 'calm' },
+      { kind: 'deny', node: 0, promptly: false },
+    ],
+  },
 ];
