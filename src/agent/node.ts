@@ -1,5 +1,3 @@
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
@@ -14,13 +12,13 @@ import { ControllerClient, type Fetch } from './controller-client.ts';
 import { Counters } from './counters.ts';
 import { Emitter } from './emitter.ts';
 import { announceEndpoint } from './endpoint-announcer.ts';
-import { EnrolmentError, enrol } from './enrol.ts';
 import type { EmitEvent } from './events.ts';
+import { enrolled } from './join.ts';
 import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
 import { ensureNodeKeys, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
-import { ownEndpoint } from './own-endpoint.ts';
+import { freeUdpPort, ownEndpoint } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
 import type { SuiteSource } from './score-source.ts';
 import { type NodeStatusDocument, nodeStatus } from './status.ts';
@@ -281,72 +279,6 @@ async function openedBackend(
     await state.writeEnrolment({ ...enrolment, listen_port: listenPort });
     return backend;
   }
-}
-
-async function enrolled(
-  options: NodeOptions,
-  { clock, crypto, random, emit }: NodeSurroundings,
-  client: ControllerClient,
-  keys: NodeKeys,
-  state: NodeState,
-  signal: AbortSignal,
-): Promise<Enrolment> {
-  const known = state.readEnrolment();
-  if (known) {
-    if (options.nodeId !== undefined && options.nodeId !== known.node_id) {
-      const where = options.stateDirectory;
-      throw new EnrolmentError('wrong_node', `${where} belongs to the node ${known.node_id}`);
-    }
-    if (options.listenPort === 0 || options.listenPort === known.listen_port) return known;
-    const moved = { ...known, listen_port: options.listenPort };
-    await state.writeEnrolment(moved);
-    return moved;
-  }
-  const nodeId = options.nodeId ?? options.defaultNodeId;
-  if (nodeId === undefined || options.token === undefined) {
-    throw new EnrolmentError(
-      'not_enrolled',
-      'this node is not enrolled: give its name and a token',
-    );
-  }
-  const listenPort = options.listenPort || (await freeUdpPort());
-  const endpoint = await ownEndpoint(options.advertise, options.controllerUrl, listenPort);
-  const enrolment = await enrol(
-    {
-      client,
-      crypto,
-      clock,
-      random,
-      keys,
-      nodeId,
-      token: options.token,
-      endpoint,
-      listenPort,
-      waiting: (error) =>
-        emit({
-          event: 'controller',
-          call: 'enrol',
-          ok: false,
-          code: error.code,
-          detail: error.message,
-        }),
-    },
-    signal,
-  );
-  await state.writeEnrolment(enrolment);
-  await state.writeEndpoint(endpoint);
-  emit({ event: 'enrolled', node: enrolment.node_id, address: enrolment.tunnel_address });
-  return enrolment;
-}
-
-/** A UDP port that was free a moment ago. */
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0);
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 /** Rejects if the tunnel ends by itself (its interface was deleted, a data thread crashed). */

@@ -37,3 +37,13 @@ async function addressTowards(url: URL): Promise<string | undefined> {
   }
   return undefined;
 }
+
+/** A UDP port that was free a moment ago. */
+export async function freeUdpPort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0);
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}

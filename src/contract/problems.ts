@@ -23,6 +23,7 @@ export const PROBLEMS = {
   nonce_reused: { status: 401, title: 'The nonce was used before' },
   wrong_node: { status: 403, title: 'The signer may not do this for that node' },
   not_authorized: { status: 403, title: 'This caller may not do this' },
+  node_removed: { status: 403, title: 'This node was removed from the mesh' },
   unknown_node: { status: 404, title: 'No such node' },
 
   // Envelopes.

@@ -67,7 +67,8 @@ export class Benchmarks {
     }
     const node = governor.nodes.get(nodeId);
     if (node === undefined) {
-      return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
+      const detail = 'It was removed from the mesh, or never enrolled.';
+      return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node', detail });
     }
     const { suites } = settings.policy;
     const rule = suites.find((one) => one.suite === document.suite);

@@ -73,7 +73,7 @@ export class Enrolments {
     if (refused) return { ok: false, problem: refused };
     const badEndpoint = this.endpointFault(document.node_id, document.endpoint, arrived);
     if (badEndpoint) return badEndpoint;
-    const { outcome, node } = await store.enrol(
+    const { outcome, node, reservedUntil } = await store.enrol(
       {
         nodeId: document.node_id,
         record: document.record,
@@ -87,7 +87,11 @@ export class Enrolments {
       hostAddresses(settings.tunnelPrefix),
     );
     if (node === undefined) {
-      return rejected(outcome === 'enrolled' ? 'internal_error' : outcome, EXPECTED[outcome]);
+      const free = reservedUntil && new Date(reservedUntil).toISOString();
+      return rejected(outcome === 'enrolled' ? 'internal_error' : outcome, {
+        ...EXPECTED[outcome],
+        ...(free ? { detail: `It is free again from ${free} on` } : {}),
+      });
     }
     governor.enrolled(node);
     return accepted({ answer: this.answer(node, opened.value), node });

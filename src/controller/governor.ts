@@ -46,6 +46,7 @@ export class Governor {
   private directory = new Map<string, NodeRecord>();
   private byKeyId = new Map<string, NodeRecord>();
   private keyIds = new Map<string, string>();
+  private readonly removedKeys = new Set<string>();
   /** Members whose reports are missing because the controller was away, until when. */
   private waiting: { since: number; until: number; members: Set<string> } | undefined;
   /** Epoch boundaries are whole periods from here on. All times: the controller's clock. */
@@ -106,6 +107,11 @@ export class Governor {
     return this.directory;
   }
 
+  /** Whether a key was that of a node which was removed since the start. */
+  wasRemoved(keyid: string): boolean {
+    return this.removedKeys.has(keyid);
+  }
+
   /** The node whose signing key has this `keyid`. */
   nodeOfKey(keyid: string): NodeRecord | undefined {
     return this.byKeyId.get(keyid);
@@ -134,6 +140,7 @@ export class Governor {
   enrolled(node: NodeRecord): void {
     const keyId = signingKeyId(this.options.crypto, node.signing);
     this.revision++;
+    this.removedKeys.delete(keyId);
     this.directory.set(node.nodeId, node);
     this.byKeyId.set(keyId, node);
     this.keyIds.set(node.nodeId, keyId);
@@ -320,7 +327,9 @@ export class Governor {
     this.revision++;
     this.directory.delete(nodeId);
     this.options.presence.forget(nodeId);
-    this.byKeyId.delete(this.keyIds.get(nodeId)!);
+    const keyId = this.keyIds.get(nodeId)!;
+    this.removedKeys.add(keyId);
+    this.byKeyId.delete(keyId);
     this.keyIds.delete(nodeId);
   }
 

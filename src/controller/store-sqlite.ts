@@ -7,7 +7,7 @@ import {
   type AddressPool,
   type BenchmarkOutcome,
   type BenchmarkRecord,
-  type EnrolOutcome,
+  type EnrolResult,
   MAX_SEQUENCE_STEP,
   type NodeRecord,
   type Removal,
@@ -107,11 +107,11 @@ export class SqliteStore implements Store {
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
     addresses: AddressPool,
-  ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }> {
+  ): Promise<EnrolResult> {
     return this.writes.add(() => {
       this.forgetReservations(node.enrolledAt);
       const refused = this.refusal(node, tokenId);
-      if (refused !== undefined) return { outcome: refused };
+      if (refused !== undefined) return refused;
       const tunnelAddress = this.freeAddress(addresses);
       if (tunnelAddress === undefined) return { outcome: 'addresses_exhausted' };
       this.run(
@@ -244,16 +244,21 @@ export class SqliteStore implements Store {
   private refusal(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
-  ): EnrolOutcome | undefined {
+  ): EnrolResult | undefined {
     if (!this.get('SELECT 1 FROM tokens WHERE id = ? AND used_by IS NULL', tokenId)) {
-      return 'token_used';
+      return { outcome: 'token_used' };
     }
-    if (this.get('SELECT 1 FROM nodes WHERE node_id = ?', node.nodeId)) return 'node_exists';
-    if (this.get('SELECT 1 FROM reserved WHERE node_id = ?', node.nodeId)) {
-      return 'node_id_reserved';
+    if (this.get('SELECT 1 FROM nodes WHERE node_id = ?', node.nodeId)) {
+      return { outcome: 'node_exists' };
+    }
+    const reserved = this.get('SELECT until FROM reserved WHERE node_id = ?', node.nodeId);
+    if (reserved) {
+      return { outcome: 'node_id_reserved', reservedUntil: reserved.until as number };
     }
     for (const key of keysOf(node)) {
-      if (this.get('SELECT 1 FROM node_keys WHERE public_key = ?', key)) return 'key_in_use';
+      if (this.get('SELECT 1 FROM node_keys WHERE public_key = ?', key)) {
+        return { outcome: 'key_in_use' };
+      }
     }
     return undefined;
   }

@@ -54,6 +54,13 @@ export type EnrolOutcome =
   | 'node_id_reserved'
   | 'addresses_exhausted';
 
+export interface EnrolResult {
+  readonly outcome: EnrolOutcome;
+  readonly node?: NodeRecord;
+  /** With `node_id_reserved`: controller's clock, ms, until when the name is not given again. */
+  readonly reservedUntil?: number;
+}
+
 /** Addresses to give out, in order. An array is one. */
 export interface AddressPool {
   readonly length: number;
@@ -100,7 +107,7 @@ export interface Store {
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
     addresses: AddressPool,
-  ): Promise<{ outcome: EnrolOutcome; node?: NodeRecord }>;
+  ): Promise<EnrolResult>;
 
   /** Where the node can be reached from now on. False if there is no such node. */
   setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean>;

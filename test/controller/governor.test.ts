@@ -119,7 +119,7 @@ test('a removed node is out in the same step', async () => {
   const answer = await mesh.admin('DELETE', '/v1/nodes/b');
   expect(JSON.parse(answer.text)).toEqual({ epoch: before.epoch + 1, version: before.version + 1 });
   expect((await mesh.config(a!)).peers).toEqual([]);
-  expect((await mesh.configCall(b!)).status).toBe(401);
+  expect((await mesh.configCall(b!)).status).toBe(403);
   expect((await mesh.epoch()).nodes.map((node) => node.node_id)).toEqual(['a']);
   expect((await mesh.admin('DELETE', '/v1/nodes/b')).status).toBe(404);
 });
@@ -374,4 +374,26 @@ test('nobody is a member before it has fetched a config, and the verdict says so
   await mesh.report(0.9, a);
   await mesh.clock.advance(MIN);
   expect(await mesh.members()).toEqual(['a']);
+});
+
+test('a removed node is told that it is, and until when its name is not given again', async () => {
+  const [a, b] = await withMembers('ab');
+  expect((await mesh.admin('DELETE', '/v1/nodes/b')).status).toBe(200);
+  expect(problemOf(await mesh.configCall(b!))).toMatchObject({ status: 403, code: 'node_removed' });
+  expect(problemOf(await mesh.configCall(b!)).detail).toContain('needs a join token');
+  const score = b!.score(mesh.meshId, 0.9, mesh.clock.now());
+  expect(problemOf(await mesh.post('b', score)).detail).toContain('It was removed');
+  expect((await mesh.configCall(a!)).status).toBe(200);
+  const again = b!.enrolment(await mesh.token());
+  const refused = await call(`${mesh.url}/v1/nodes`, { method: 'POST', body: again });
+  expect(problemOf(refused)).toMatchObject({ code: 'node_id_reserved' });
+  const free = /free again from (\S+) on/.exec(problemOf(refused).detail!)![1]!;
+  expect(Date.parse(free)).toBeGreaterThan(mesh.clock.now());
+  await mesh.clock.advance(Date.parse(free) - mesh.clock.now() + S);
+  const taken = await call(`${mesh.url}/v1/nodes`, {
+    method: 'POST',
+    body: b!.enrolment(await mesh.token()),
+  });
+  expect(taken.status).toBe(201);
+  await mesh.config(b!);
 });

@@ -192,6 +192,10 @@ export function signedRequest(
   const address = withinBudget(services, request);
   const checked = auth.verify(nodeOfKey, parts, request.headers, tag);
   if (!checked.ok && COSTLY.has(checked.problem.code)) services.budget.charge(address);
+  const keyid = /keyid="([^"]*)"/.exec(String(request.headers['signature-input']))?.[1] ?? '';
+  if (!checked.ok && governor.wasRemoved(keyid)) {
+    refuse('node_removed', { detail: 'To come back it needs a join token, as at first.' });
+  }
   const signed = orRefuse(checked);
   streams.seen(signed.node.nodeId);
   if (tag !== SIGNATURE_TAGS.epoch) presence.add(signed.node.nodeId);
