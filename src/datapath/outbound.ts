@@ -1,4 +1,5 @@
 import {
+  IN_FLIGHT,
   REJECT_AFTER_MESSAGES_HIGH,
   REJECT_AFTER_MESSAGES_LOW,
   REKEY_AFTER_MESSAGES_HIGH,
@@ -215,7 +216,7 @@ export class Outbound implements OutboundPath {
     if (present === NONE) return NONE;
     const slot = this.heardNext(peer) ? this.sendingKeypair[peer]! : present;
     const keypair = memory.keypair(slot);
-    if (now >= memory.f64[(keypair + KEYPAIR.rejectAt) >> 3]!) return NONE;
+    if (now >= memory.f64[(keypair + KEYPAIR.rejectAt) >> 3]! - IN_FLIGHT) return NONE;
     if (this.sharesCounters) return this.usableShared(peer, slot, count, now);
     const high = memory.u32[(keypair + KEYPAIR.sendCounterHigh) >> 2]!;
     if (high >= REKEY_AFTER_MESSAGES_HIGH) {

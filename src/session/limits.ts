@@ -32,6 +32,12 @@ export const REPLAY_WINDOW = 8128;
 
 // ---- Our own tuning ----
 
+/**
+ * ms: nothing is sent on a keypair this long before it is rejected. The other end has its
+ * own beginning of the 180 s, and what is still under way then would be lost.
+ */
+export const IN_FLIGHT = 1000;
+
 /** Unanswered initiations kept per peer; beyond it the oldest is given up. */
 export const MAX_PENDING_INITIATIONS = 3;
 /** The most lanes (outbound workers) of a tunnel. */

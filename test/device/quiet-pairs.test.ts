@@ -215,6 +215,20 @@ test('whatever is said when, and whoever learns of an epoch when, nothing is los
       expect(ledger.violations).toEqual({ duplicated: 0, altered: 0, misdelivered: 0 });
       expect([ledger.missingOf(a, b), ledger.missingOf(b, a)]).toEqual([[], []]);
     }),
-    { numRuns: 150 },
+    {
+      numRuns: 150,
+      examples: [
+        // The keypair ends while the packet is under way.
+        [
+          0,
+          [
+            { wait: 0, what: 'epoch', skew: 12 },
+            { wait: 2842, what: 'a speaks', skew: 0 },
+            { wait: 177_208, what: 'b speaks', skew: 0 },
+          ],
+          0,
+        ],
+      ],
+    },
   );
 });
