@@ -142,10 +142,11 @@ async function serve(
     signingSeed.fill(0);
   };
   try {
-    await governor.start();
     const network = await networkServer(services, logger, options.tls);
     servers.push(network);
+    // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
     const url = await network.listen({ host: options.listen.host, port: options.listen.port });
+    await governor.start();
     servers.push(await adminServer(services, logger, adminSocket));
     const close = async () => {
       await stop();

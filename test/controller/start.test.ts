@@ -20,6 +20,7 @@ import {
   reservationMs,
   SettingsError,
 } from '../../src/controller/settings.ts';
+import { openStore } from '../../src/controller/state-directory.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { TestMesh } from './support/test-mesh.ts';
 
@@ -31,6 +32,15 @@ afterEach(async () => {
   await mesh.controller.close().catch(() => {});
   rmSync(mesh.state, { recursive: true, force: true });
 });
+async function committedEpoch() {
+  const store = openStore(inState('mesh.db'));
+  try {
+    const { epoch, version } = (await store.currentEpoch())!;
+    return { epoch, version };
+  } finally {
+    await store.close();
+  }
+}
 const inState = (name: string) => join(mesh.state, name);
 const refusal = (text: string) =>
   expect.objectContaining({ message: expect.stringContaining(text) });
@@ -74,11 +84,13 @@ test('a key that others may read, or a directory that others may write, is refus
   await mesh.open();
 });
 
-test('a port that is taken leaves nothing running', async () => {
+test('a port that is taken leaves nothing running and commits no epoch', async () => {
   const other = await TestMesh.start();
   const listen = { host: '127.0.0.1', port: other.controller.port };
   await mesh.controller.close();
+  const before = await committedEpoch();
   await expect(mesh.open({ listen })).rejects.toThrow(/EADDRINUSE/);
+  expect(await committedEpoch()).toEqual(before);
   await mesh.open();
   await other.stop();
 });
