@@ -1,13 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { EchoSocket } from '../io/linux/echo-socket.ts';
+import { EchoSocket, echoBuffer } from '../io/linux/echo-socket.ts';
 import type { Ping } from './probe.ts';
 
-/** Echoes of a node through the network interface of its tunnel, and through no other. */
+/**
+ * Echoes of a node through the network interface of its tunnel, and through no other. The socket is
+ * open only while something is asked: it would keep alive a namespace that the interface was moved to.
+ */
 export class InterfaceEcho {
   private readonly interfaceName: () => string;
   private readonly source: string;
   private readonly inNamespace: (<T>(body: () => T) => T) | undefined;
+  private readonly buffer = echoBuffer();
   private socket: EchoSocket | undefined;
+  private asking = 0;
   private closed = false;
 
   /** `source`: the tunnel address. `inNamespace` runs its argument where the interface is. */
@@ -22,12 +27,20 @@ export class InterfaceEcho {
     if (this.closed) throw new Error('the tunnel is closed');
     this.socket ??= this.open();
     const { socket } = this;
+    this.asking++;
     try {
       return await socket.ping(address, timeoutMs);
     } catch (error) {
-      if (this.socket === socket) this.socket = undefined; // the interface may have moved
-      socket.close();
+      // The interface may have moved. Who else has asked by this socket fails with it.
+      if (this.socket === socket) this.socket = undefined;
+      socket.close(error);
       throw error;
+    } finally {
+      this.asking--;
+      if (this.asking === 0) {
+        this.socket?.close();
+        this.socket = undefined;
+      }
     }
   };
 
@@ -43,6 +56,7 @@ export class InterfaceEcho {
       {
         interfaceName: this.interfaceName(),
         source,
+        buffer: this.buffer,
         ...(inNamespace === undefined ? {} : { inNamespace }),
       },
       (length) => randomBytes(length),

@@ -25,6 +25,8 @@ export interface EchoOptions {
   readonly interfaceName: string;
   /** An address of that interface; its family is that of all requests. */
   readonly source: string;
+  /** Memory for system calls, which is never freed: whoever opens many sockets gives them the same. */
+  readonly buffer?: NativeBuffer;
   /** Runs its argument where the interface is; default: in this thread's network namespace. */
   readonly inNamespace?: <T>(body: () => T) => T;
 }
@@ -36,6 +38,7 @@ interface Waiting {
   readonly startedAt: number;
   readonly token: Uint8Array;
   readonly settle: (rttMs: number | undefined) => void;
+  readonly fail: (error: unknown) => void;
   readonly deadline: number;
 }
 
@@ -66,6 +69,11 @@ const ECHO_REPLY = { 4: 0, 6: 129 } as const;
 const HEADER_LENGTH = { 4: 20, 6: 40 } as const;
 const ICMP_HEADER_LENGTH = 8;
 const TOKEN_LENGTH = 16;
+/** Memory for one socket at a time. */
+export function echoBuffer(): NativeBuffer {
+  return new NativeBuffer(AT.end);
+}
+
 /** Own tuning: how many requests may be under way, and how many replies are taken in one turn. */
 const MAX_WAITING = 128;
 const REPLIES_A_TURN = 256;
@@ -83,9 +91,9 @@ export class EchoSocket {
   private readonly source: Uint8Array;
   private readonly random: (length: number) => Uint8Array;
   private readonly calls: Syscalls = syscalls();
-  private readonly buffer = new NativeBuffer(AT.end);
-  private readonly messageAt = this.buffer.at(AT.message);
-  private readonly clockAt = this.buffer.at(AT.clock);
+  private readonly buffer: NativeBuffer;
+  private readonly messageAt: bigint;
+  private readonly clockAt: bigint;
   private readonly identifier: number;
   private readonly waiting = new Map<number, Waiting>();
   /** Requests that wait for their turn. */
@@ -101,6 +109,9 @@ export class EchoSocket {
     this.source = source;
     this.family = source.length === 4 ? 4 : 6;
     this.random = random;
+    this.buffer = options.buffer ?? echoBuffer();
+    this.messageAt = this.buffer.at(AT.message);
+    this.clockAt = this.buffer.at(AT.clock);
     const [high, low] = random(2);
     this.identifier = (high! << 8) | low!;
     const run = options.inNamespace ?? ((body) => body());
@@ -120,7 +131,7 @@ export class EchoSocket {
     }
     const start = (): void => {
       try {
-        this.request(destination, timeoutMs, resolve);
+        this.request(destination, timeoutMs, resolve, reject);
       } catch (error) {
         reject(error);
       }
@@ -130,12 +141,15 @@ export class EchoSocket {
     return promise;
   }
 
-  /** Requests that are under way get no answer any more. */
-  close(): void {
+  /** Requests that are under way get no answer any more, or fail with `error`. */
+  close(error?: unknown): void {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.timer);
-    for (const { settle } of this.waiting.values()) settle(undefined);
+    for (const { settle, fail } of this.waiting.values()) {
+      if (error === undefined) settle(undefined);
+      else fail(error);
+    }
     this.waiting.clear();
     for (const start of this.queue.splice(0)) start();
     this.calls.close(this.fd);
@@ -190,6 +204,7 @@ export class EchoSocket {
     destination: Uint8Array,
     timeoutMs: number,
     settle: (rttMs: number | undefined) => void,
+    fail: (error: unknown) => void,
   ): void {
     if (this.closed) {
       settle(undefined);
@@ -212,7 +227,7 @@ export class EchoSocket {
     });
     const startedAt = performance.now();
     const deadline = startedAt + timeoutMs;
-    this.waiting.set(sequence, { sentAt, startedAt, token, settle, deadline });
+    this.waiting.set(sequence, { sentAt, startedAt, token, settle, fail, deadline });
     this.lookAgain();
   }
 
