@@ -58,8 +58,10 @@ class FanoutRun {
   async run(): Promise<FanoutResult> {
     const { agents, rounds } = this.options;
     await this.start();
-    const first = await this.mesh.rotate();
-    await this.until(first, 'config', agents);
+    // Nobody is a member before its first request for a config: after two epochs, all are.
+    for (let epoch = 0; epoch < 2; epoch++) {
+      await this.until(await this.mesh.rotate(), 'config', agents);
+    }
     const cpuBefore = await this.cpu();
     const events: number[] = [];
     const lastEvents: number[] = [];
