@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { type Schedule, schedule } from './schedule.ts';
 import { type Coverage, play } from './sim-mesh.ts';
 
-/** Own tuning: real time for one schedule, which takes about 0.05 s. */
+/** Own tuning: real time for one schedule, which takes about 0.3 s. */
 const LONGEST_MS = 20_000;
 
 /** Plays `examples` and then as many random schedules as make it `runs`; returns what they covered. */
