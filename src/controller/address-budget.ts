@@ -1,45 +1,52 @@
-import { parseAddress } from '../wire/address-text.ts';
+import { Allowances } from './allowances.ts';
+import { networkOf } from './network-of.ts';
 
-/** Requests of one address that may fail verification at once ... */
-const BURST = 100;
-/** ... and how many again in a second. */
-const PER_SECOND = 5;
-/** Above this many networks, the one that was charged longest ago is forgotten. */
-const MAX_NETWORKS = 10_000;
+/** Requests of one network that may fail verification: so many at once, and again at this interval. */
+const FAILURES = { burst: 100, intervalMs: 200, maxKeys: 10_000 };
+/** Keys with a standing somewhere: above this many, the one that was true longest ago loses it. */
+const MAX_STANDING = 50_000;
 
 /**
- * What verifying costs is paid by whoever sends what does not verify: an address that has done so too
- * often is turned away before anything of it is verified. Who sends true signatures never pays.
+ * What verifying costs is paid by whoever sends what does not verify: a network that has done so too
+ * often is turned away before anything of it is verified. A key whose signatures verified from there
+ * before is heard all the same, until one in its name does not: a member goes on beside a forger that
+ * shares its address.
  */
 export class AddressBudget {
   private readonly now: () => number;
-  /** When each network's budget is whole again, ms of `now`. */
-  private readonly wholeAt = new Map<string, number>();
+  private readonly failures = new Allowances(FAILURES);
+  private readonly standing = new Set<string>();
 
   /** `now`: a clock in ms. */
   constructor(now: () => number) {
     this.now = now;
   }
 
-  isSpent(address: string): boolean {
-    const wholeAt = this.wholeAt.get(networkOf(address));
-    return wholeAt !== undefined && wholeAt - this.now() > (BURST / PER_SECOND) * 1000;
-  }
-
-  /** Something from this address did not verify. */
-  charge(address: string): void {
+  /** Whether nothing from this address is to be verified that is said to be signed by `keyid`. */
+  isSpent(address: string, keyid?: string): boolean {
     const network = networkOf(address);
-    const wholeAt = Math.max(this.now(), this.wholeAt.get(network) ?? 0) + 1000 / PER_SECOND;
-    this.wholeAt.delete(network); // so that the order is that of the last charge
-    this.wholeAt.set(network, wholeAt);
-    if (this.wholeAt.size <= MAX_NETWORKS) return;
-    this.wholeAt.delete(this.wholeAt.keys().next().value!);
+    if (this.failures.has(network, this.now())) return false;
+    return keyid === undefined || !this.standing.has(`${network} ${keyid}`);
   }
-}
 
-/** Whoever has one IPv6 address has its /64 (RFC 6177), so that is what pays. */
-function networkOf(address: string): string {
-  const bytes = address.includes(':') ? parseAddress(address.replace(/%.*$/, '')) : undefined;
-  if (bytes?.length !== 16) return address;
-  return Buffer.from(bytes.subarray(0, 8)).toString('hex');
+  /** A signature by this key, from this address, verified. */
+  vouch(address: string, keyid: string): void {
+    const who = `${networkOf(address)} ${keyid}`;
+    this.standing.delete(who);
+    this.standing.add(who);
+    if (this.standing.size <= MAX_STANDING) return;
+    this.standing.delete(this.standing.keys().next().value!);
+  }
+
+  /** Something from this address did not verify; it may have named a key. */
+  charge(address: string, keyid?: string): void {
+    const network = networkOf(address);
+    this.failures.take(network, this.now());
+    if (keyid !== undefined) this.standing.delete(`${network} ${keyid}`);
+  }
+
+  /** How many networks and keys it remembers. */
+  get size(): number {
+    return this.failures.size + this.standing.size;
+  }
 }

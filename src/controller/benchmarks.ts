@@ -9,6 +9,7 @@ import { signingKeyId } from '../contract/ids.ts';
 import { accepted, type Checked, rejected } from '../contract/problems.ts';
 import { envelopeHash } from '../contract/receipt.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
 import type { Governor } from './governor.ts';
 import type { Receipts } from './receipts.ts';
@@ -22,8 +23,8 @@ const MAX_AHEAD = 30_000;
  * in a report interval, so that a member run wild cannot keep the others' scores out.
  */
 const BURST = 10;
-/** Above this many, those whose burst is whole are forgotten. */
-const MAX_SERIES = 10_000;
+/** Above this many (signer, node, suite), the one that reported longest ago is forgotten. */
+const MAX_SERIES = 100_000;
 
 export interface BenchmarksOptions {
   readonly store: Store;
@@ -40,11 +41,13 @@ export class Benchmarks {
   accepted = 0;
 
   private readonly options: BenchmarksOptions;
-  /** (keyid, node, suite) -> when its burst is whole again, controller's clock, ms. */
-  private readonly spent = new Map<string, number>();
+  /** By (keyid, node, suite). */
+  private readonly allowances: Allowances;
 
   constructor(options: BenchmarksOptions) {
     this.options = options;
+    const intervalMs = (options.settings.reportIntervalS * 1000) / BURST;
+    this.allowances = new Allowances({ burst: BURST, intervalMs, maxKeys: MAX_SERIES });
   }
 
   /** `nodeId`: of the path. `body`: an envelope, unchecked. */
@@ -102,7 +105,7 @@ export class Benchmarks {
     const { suite, sequence } = document;
     const signerId = signingKeyId(crypto, signer);
     const series = `${signerId} ${nodeId} ${suite}`;
-    if (this.refilledAfterOne(series, receivedAt) > receivedAt + this.interval) {
+    if (!this.allowances.has(series, receivedAt)) {
       const detail = `At most ${BURST} scores in a report interval of ${settings.reportIntervalS} s.`;
       return rejected('too_many_requests', { detail });
     }
@@ -124,25 +127,11 @@ export class Benchmarks {
       const { last } = outcome;
       return rejected(reason, { field, expected, last, ...receipts.sign(hash, reason, last) });
     }
-    this.charge(series, receivedAt); // only now: replays of a node's scores must not cost it
+    this.allowances.take(series, receivedAt); // only now: replays of a node's scores must not cost it
     this.accepted++;
     governor.reported(nodeId);
     const answer = { node_id: nodeId, suite, sequence, received_at: receivedAt };
     return accepted({ ...answer, ...receipts.sign(hash, 'accepted') });
-  }
-
-  private get interval(): number {
-    return this.options.settings.reportIntervalS * 1000;
-  }
-
-  private refilledAfterOne(series: string, now: number): number {
-    return Math.max(now, this.spent.get(series) ?? 0) + this.interval / BURST;
-  }
-
-  private charge(series: string, now: number): void {
-    this.spent.set(series, this.refilledAfterOne(series, now));
-    if (this.spent.size <= MAX_SERIES) return;
-    for (const [old, until] of this.spent) if (until <= now) this.spent.delete(old);
   }
 }
 

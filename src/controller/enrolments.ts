@@ -11,6 +11,7 @@ import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../contract/envelope
 import { createJoinToken, formatJoinToken } from '../contract/join-token.ts';
 import { accepted, type Checked, type Problem, problem, rejected } from '../contract/problems.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
 import { type ClaimSurroundings, claimFault } from './endpoint-claims.ts';
 import type { Governor } from './governor.ts';
@@ -19,6 +20,9 @@ import type { NodeRecord, Store, TokenRecord } from './store.ts';
 
 /** Expired tokens are still told apart from unknown ones for this long, ms. */
 const REMEMBER_EXPIRED = 24 * 3600 * 1000;
+
+/** Each move has every member send handshakes elsewhere: so many at once, and again at this interval. */
+const MOVES = { burst: 6, intervalMs: 60_000, maxKeys: 100_000 };
 
 /** Where a request came from, and where it was sent to. */
 export type Arrival = Pick<ClaimSurroundings, 'from' | 'to'>;
@@ -37,6 +41,8 @@ export interface EnrolmentsOptions {
 /** Join tokens, and the enrolments that use them up. */
 export class Enrolments {
   private readonly options: EnrolmentsOptions;
+  /** By node. */
+  private readonly moves = new Allowances(MOVES);
 
   constructor(options: EnrolmentsOptions) {
     this.options = options;
@@ -103,9 +109,16 @@ export class Enrolments {
     endpoint: string | null,
     arrived: Arrival,
   ): Promise<Checked<EndpointAnswer>> {
-    const { store, governor } = this.options;
+    const { store, governor, clock } = this.options;
     const fault = this.endpointFault(node.nodeId, endpoint, arrived);
     if (fault) return fault;
+    if (endpoint === node.endpoint) return accepted({ node_id: node.nodeId, endpoint });
+    const now = clock.now();
+    if (!this.moves.has(node.nodeId, now)) {
+      const detail = `A node may move ${MOVES.burst} times, and again every ${MOVES.intervalMs / 1000} s.`;
+      return rejected('too_many_requests', { detail });
+    }
+    this.moves.take(node.nodeId, now);
     if (!(await store.setEndpoint(node.nodeId, endpoint))) {
       return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
     }

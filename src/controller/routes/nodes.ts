@@ -33,9 +33,10 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       response: { 201: envelopeSchema },
     },
     handler: async (request, reply) => {
-      const { answer, node } = await verified(services, request, () =>
+      const enrolled = await accounted(services, request, undefined, () =>
         enrolments.enrol(request.body, arrival(request)),
       );
+      const { answer, node } = orRefuse(enrolled);
       request.log.info({ node_id: node.nodeId, address: node.tunnelAddress }, 'node enrolled');
       return reply.code(201).send(answer);
     },
@@ -68,10 +69,10 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       response: { 202: benchmarkAnswerSchema },
     },
     handler: async (request: NodeRequest, reply) => {
-      const answer = await verified(services, request, () =>
+      const taken = await accounted(services, request, signerNamed(request.body), () =>
         benchmarks.take(request.params.node_id, request.body),
       );
-      return reply.code(202).send(answer);
+      return reply.code(202).send(orRefuse(taken));
     },
   });
 
@@ -133,25 +134,34 @@ const COSTLY: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'token_invalid',
 ]);
 
-/** The request's address; refuses it where too much from there did not verify. */
-function withinBudget({ budget }: Services, request: FastifyRequest): string {
+/**
+ * Runs what verifies a signature, said to be by `keyid`, at the expense of the address if it does not
+ * hold; refuses unread what comes from where too much did not.
+ */
+function accounted<C extends Checked<unknown> | Promise<Checked<unknown>>>(
+  { budget }: Services,
+  request: FastifyRequest,
+  keyid: string | undefined,
+  work: () => C,
+): C {
   const address = request.socket.remoteAddress ?? '';
-  if (budget.isSpent(address)) {
+  if (budget.isSpent(address, keyid)) {
     refuse('too_many_requests', { detail: 'Too much from this address did not verify.' });
   }
-  return address;
+  const account = (checked: Checked<unknown>) => {
+    if (!checked.ok && COSTLY.has(checked.problem.code)) budget.charge(address, keyid);
+    else if (checked.ok && keyid !== undefined) budget.vouch(address, keyid);
+    return checked;
+  };
+  const checked = work();
+  return (checked instanceof Promise ? checked.then(account) : account(checked)) as C;
 }
 
-/** Runs what verifies by itself, at the expense of the address if it does not. */
-async function verified<T>(
-  services: Services,
-  request: FastifyRequest,
-  work: () => Promise<Checked<T>>,
-): Promise<T> {
-  const address = withinBudget(services, request);
-  const checked = await work();
-  if (!checked.ok && COSTLY.has(checked.problem.code)) services.budget.charge(address);
-  return orRefuse(checked);
+/** The key that an envelope says it is signed by. */
+function signerNamed(envelope: unknown): string | undefined {
+  const { signatures } = (envelope ?? {}) as { signatures?: unknown };
+  const [first] = Array.isArray(signatures) ? (signatures as { keyid?: unknown }[]) : [];
+  return typeof first?.keyid === 'string' ? first.keyid : undefined;
 }
 
 function arrival({ socket }: FastifyRequest): Arrival {
@@ -189,10 +199,10 @@ export function signedRequest(
   };
   const { auth, governor, streams, presence } = services;
   const nodeOfKey = (keyid: string) => governor.nodeOfKey(keyid);
-  const address = withinBudget(services, request);
-  const checked = auth.verify(nodeOfKey, parts, request.headers, tag);
-  if (!checked.ok && COSTLY.has(checked.problem.code)) services.budget.charge(address);
   const keyid = /keyid="([^"]*)"/.exec(String(request.headers['signature-input']))?.[1] ?? '';
+  const checked = accounted(services, request, keyid, () =>
+    auth.verify(nodeOfKey, parts, request.headers, tag),
+  );
   if (!checked.ok && governor.wasRemoved(keyid)) {
     refuse('node_removed', { detail: 'To come back it needs a join token, as at first.' });
   }

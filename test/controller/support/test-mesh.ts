@@ -162,6 +162,13 @@ export class TestMesh {
     await settled();
   }
 
+  /** The node says where it can be reached. */
+  move(node: TestNode, endpoint: string): Promise<Answer> {
+    const url = `${this.url}/v1/nodes/${node.nodeId}/endpoint?endpoint=${encodeURIComponent(endpoint)}`;
+    const headers = node.signed(url, SIGNATURE_TAGS.endpoint, this.clock.now(), { method: 'PUT' });
+    return call(url, { method: 'PUT', headers });
+  }
+
   configCall(node: TestNode, headers: Record<string, string> = {}): Promise<Answer> {
     const url = `${this.url}/v1/config/${node.nodeId}`;
     const signed = node.signed(url, SIGNATURE_TAGS.config, this.clock.now());
