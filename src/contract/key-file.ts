@@ -9,7 +9,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { POSIX, syncDirectory, writeWholeSync } from '../ground/files.ts';
+import { privacyFault, syncDirectory, writeWholeSync } from '../ground/files.ts';
 import { fromBase64, toBase64 } from './encoding.ts';
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -40,16 +40,8 @@ export function readKeyFile(path: string): Uint8Array {
     throw new KeyFileError('io', `${path}: cannot be opened (${code})`, { cause: error });
   }
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new KeyFileError('not_private', `${path}: is not a plain file`);
-    if (POSIX && (stat.mode & 0o077) !== 0) {
-      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-      throw new KeyFileError('not_private', `${path}: mode is ${mode}, run: chmod 600 ${path}`);
-    }
-    const uid = process.geteuid?.();
-    if (uid !== undefined && stat.uid !== uid) {
-      throw new KeyFileError('not_private', `${path}: belongs to user ${stat.uid}, not to ${uid}`);
-    }
+    const fault = privacyFault(path, fstatSync(fd));
+    if (fault !== undefined) throw new KeyFileError('not_private', fault);
     const key = fromBase64(readFileSync(fd, 'latin1').trim(), 32);
     if (!key) throw new KeyFileError('malformed', `${path}: is not 32 bytes in base64`);
     return key;

@@ -1,5 +1,6 @@
-import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { privacyFault } from '../ground/files.ts';
 import { StoreError } from './store.ts';
 
 /** Raised when the tables change; an unknown one is refused rather than guessed at. */
@@ -96,16 +97,20 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
+/** A plain file of our own that nobody else may read; made if there is none: SQLite would by the umask. */
 function makePrivate(path: string): void {
-  if (!existsSync(path)) {
-    closeSync(openSync(path, 'a', 0o600)); // SQLite would create it by the umask
-    return;
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === 'ELOOP' ? 'is a symbolic link' : `cannot be opened (${code})`;
+    throw new StoreError('not_private', `${path}: ${reason}`, { cause: error });
   }
-  const mode = statSync(path).mode & 0o777;
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-    const text = mode.toString(8).padStart(4, '0');
-    throw new StoreError('not_private', `${path}: mode is ${text}, run: chmod 600 ${path}`);
-  }
+  const stat = fstatSync(fd);
+  closeSync(fd);
+  const fault = privacyFault(path, stat);
+  if (fault !== undefined) throw new StoreError('not_private', fault);
 }
 
 function createTables(database: DatabaseSync, path: string): void {

@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  type Stats,
   writeSync,
 } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
@@ -126,4 +127,22 @@ export function readJsonFile(path: string): unknown {
   } catch {
     throw new Error(`${path}: is not JSON; restore it from a backup`);
   }
+}
+
+/**
+ * Why an opened file must not hold secrets, in a sentence that says what to do; undefined if it may: a
+ * plain file of this user's that nobody else may read or write.
+ */
+export function privacyFault(path: string, stat: Stats): string | undefined {
+  if (!stat.isFile()) return `${path}: is not a plain file`;
+  if (!POSIX) return undefined;
+  if ((stat.mode & 0o077) !== 0) {
+    const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+    return `${path}: mode is ${mode}, run: chmod 600 ${path}`;
+  }
+  const uid = process.geteuid?.();
+  if (uid !== undefined && stat.uid !== uid) {
+    return `${path}: belongs to user ${stat.uid}, and this is user ${uid}`;
+  }
+  return undefined;
 }

@@ -1,4 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { type Envelope, PAYLOAD_TYPES, signPayload } from '../../src/contract/envelope.ts';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
@@ -661,6 +671,19 @@ describe('whatever is no request of ours', () => {
     expectProblem(await send(), { status, code });
     expect(mesh.dump()).toBe(before);
   });
+});
+
+test('however many ask for the epoch, it is made once, and again after a score', async () => {
+  const scores = vi.spyOn(mesh.controller.services.store, 'scores');
+  onTestFinished(() => scores.mockRestore());
+  await mesh.clock.advance(1000); // what is remembered is of another second
+  const asked = await Promise.all(Array.from({ length: 50 }, () => mesh.epoch()));
+  expect(new Set(asked.map((one) => JSON.stringify(one))).size).toBe(1);
+  expect(scores).toHaveBeenCalledTimes(1);
+  await mesh.report(0.8, a);
+  const { nodes } = await mesh.epoch();
+  expect(nodes.find((node) => node.node_id === 'a')?.score).toBe(0.8);
+  expect(scores).toHaveBeenCalledTimes(2);
 });
 
 test('no secret was logged or answered in all of this', async () => {

@@ -4,8 +4,10 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,6 +105,14 @@ test('database and journal are readable by the owner alone', async () => {
 
 test.each([
   ['is readable by others', 'not_private', () => chmodSync(path, 0o640)],
+  [
+    'is a link to somewhere else',
+    'not_private',
+    () => {
+      renameSync(path, `${path}.moved`);
+      symlinkSync(`${path}.moved`, path);
+    },
+  ],
   [
     'has tables of another version',
     'unknown_version',
