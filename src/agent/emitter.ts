@@ -59,7 +59,7 @@ export class Emitter {
 
   /** One measurement and its delivery; reports failures as events, never throws. */
   async once(signal: AbortSignal): Promise<void> {
-    const { source, counters, emit } = this.options;
+    const { source, suite, counters, emit } = this.options;
     let measurement: Measurement | null;
     try {
       measurement = await source(signal);
@@ -68,7 +68,7 @@ export class Emitter {
       if (signal.aborted) return;
       counters.add('scores_failed');
       const code = error instanceof ScoreError ? error.code : 'failed';
-      emit({ event: 'score_failed', code, detail: messageOf(error) });
+      emit({ event: 'score_failed', suite, code, detail: messageOf(error) });
       return;
     }
     try {
@@ -78,7 +78,8 @@ export class Emitter {
       counters.add('scores_undelivered');
       const isNamed = error instanceof CallError || error instanceof ScoreError;
       const code = isNamed ? error.code : 'failed';
-      emit({ event: 'score_failed', code, detail: messageOf(error) });
+      const of = measurement.suite ?? suite;
+      emit({ event: 'score_failed', suite: of, code, detail: messageOf(error) });
     }
   }
 

@@ -62,7 +62,12 @@ export type AgentEvent =
       readonly score: number;
       readonly sequence: number;
     }
-  | { readonly event: 'score_failed'; readonly code: string; readonly detail: string }
+  | {
+      readonly event: 'score_failed';
+      readonly suite: string;
+      readonly code: string;
+      readonly detail: string;
+    }
   | {
       readonly event: 'probe';
       readonly node: string;

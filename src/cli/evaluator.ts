@@ -7,10 +7,11 @@ import { Emitter } from '../agent/emitter.ts';
 import type { AgentEvent } from '../agent/events.ts';
 import { type EmitterState, NOTHING_SENT } from '../agent/node-state.ts';
 import type { Measurement } from '../agent/score-source.ts';
-import { toBase64 } from '../contract/encoding.ts';
+import { fromBase64, fromBase64Url, toBase64 } from '../contract/encoding.ts';
 import { readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { readJsonFile, replaceFile } from '../ground/files.ts';
+import { type Lock, LockedError, type LockOptions, lockFile } from '../ground/lock.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 export interface EvaluatorOptions {
@@ -19,7 +20,6 @@ export interface EvaluatorOptions {
   /** Of what does not tell. */
   readonly suite: string;
   readonly samples?: number;
-  readonly json?: boolean;
 }
 
 export interface Report {
@@ -32,7 +32,7 @@ const CALL_TIMEOUT_MS = 10_000;
 const BUSY_WAIT_MS = 1000;
 const BUSY_WAITS = 60;
 
-/** Signs and delivers scores about any node. Holds the key's lock. */
+/** Signs and delivers scores about any node. Whoever makes one holds the key's lock ({@link lockKey}). */
 export class Evaluator {
   private readonly options: EvaluatorOptions;
   private readonly meshId: Uint8Array;
@@ -63,10 +63,13 @@ export class Evaluator {
     this.client.belongTo(meshId);
   }
 
-  /** Prints what became of it. Throws a `CommandError` if it was not accepted. */
-  async report({ node, measurement }: Report): Promise<void> {
-    const { suite, samples, json } = this.options;
-    const events: AgentEvent[] = [];
+  /**
+   * What became of it: `score`, accepted; `score_failed`; undefined: one of its date or a later one was
+   * accepted before. Waits where the controller takes no more at the moment. One at a time.
+   */
+  async deliver({ node, measurement }: Report, signal: AbortSignal): Promise<Delivery | undefined> {
+    const { suite, samples } = this.options;
+    let last: Delivery | undefined;
     const emitter = new Emitter({
       client: this.client,
       source: async () => measurement,
@@ -78,34 +81,51 @@ export class Evaluator {
       crypto: this.crypto,
       random: Math.random,
       counters: new Counters(),
-      emit: (event) => void events.push(event),
+      emit: (event) => {
+        if (event.event === 'score' || event.event === 'score_failed') last = event;
+      },
       intervalMs: 1000,
       suite,
       ...(samples === undefined ? {} : { samples }),
     });
-    const never = new AbortController().signal;
-    await emitter.once(never);
-    for (let waits = 0; isTooSoon(events.at(-1)) && waits < BUSY_WAITS; waits++) {
-      await systemClock.sleep(BUSY_WAIT_MS, never);
-      await emitter.once(never);
+    await emitter.once(signal);
+    for (let waits = 0; isTooSoon(last) && waits < BUSY_WAITS && !signal.aborted; waits++) {
+      await systemClock.sleep(BUSY_WAIT_MS, signal);
+      last = undefined;
+      await emitter.once(signal);
     }
-    const event = events.at(-1);
-    if (event?.event === 'score_failed') {
-      const unreachable = event.code === 'unreachable' || event.code === 'timeout';
-      const exitCode = unreachable ? EXIT.unreachable : EXIT.refused;
-      throw new CommandError(exitCode, event.code, event.detail);
-    }
-    const what = `${node}: ${measurement.score}`;
-    const line =
-      event?.event === 'score'
-        ? `${what} (${event.suite}, sequence ${event.sequence}) accepted`
-        : `${what} is not sent again: one of this date or a later one was accepted before`;
-    const told = event ?? { event: 'score_known' };
-    process.stdout.write(`${json ? JSON.stringify({ ...told, node }) : line}\n`);
+    return last;
   }
 }
 
-function isTooSoon(event: AgentEvent | undefined): boolean {
+export type Delivery = Extract<AgentEvent, { event: 'score' | 'score_failed' }>;
+
+/** Whether nobody answered, so that others need not be tried. */
+export function isUnreachable({ code }: Extract<Delivery, { event: 'score_failed' }>): boolean {
+  return code === 'unreachable' || code === 'timeout';
+}
+
+/** The mesh that `--mesh` names. */
+export function meshOf(mesh = ''): Uint8Array {
+  const meshId = fromBase64(mesh, 32) ?? fromBase64Url(mesh, 32);
+  if (meshId) return meshId;
+  const message = '--mesh: the mesh id, which `meshnet epoch --json` on the controller shows';
+  throw new CommandError(EXIT.usage, 'usage', message);
+}
+
+/** Two that report with one key at the same time would give two scores one sequence. */
+export function lockKey(key: string, options: LockOptions): Lock {
+  try {
+    return lockFile(key, options);
+  } catch (error) {
+    if (error instanceof LockedError) {
+      throw new CommandError(EXIT.failed, 'key_in_use', `--key: ${error.message}`);
+    }
+    throw new CommandError(EXIT.keys, 'io', `--key: ${(error as Error).message}`);
+  }
+}
+
+function isTooSoon(event: Delivery | undefined): boolean {
   return event?.event === 'score_failed' && event.code === 'too_many_requests';
 }
 

@@ -2,10 +2,15 @@ import { createInterface } from 'node:readline';
 import { readDate, readMeasurement } from '../agent/harness/measured.ts';
 import { parseScore } from '../agent/harness/score-line.ts';
 import { type Measurement, ScoreError } from '../agent/score-source.ts';
-import { fromBase64, fromBase64Url } from '../contract/encoding.ts';
 import { isNodeId } from '../contract/ids.ts';
-import { LockedError, lockFile } from '../ground/lock.ts';
-import { Evaluator, type EvaluatorOptions, type Report } from './evaluator.ts';
+import {
+  Evaluator,
+  type EvaluatorOptions,
+  isUnreachable,
+  lockKey,
+  meshOf,
+  type Report,
+} from './evaluator.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { type ScoreFromCommandOptions, scoreFromSources } from './score-sources.ts';
 
@@ -13,6 +18,7 @@ export interface ScoreOptions extends EvaluatorOptions, ScoreFromCommandOptions 
   readonly mesh?: string;
   readonly observedAt?: string;
   readonly batch?: boolean;
+  readonly json?: boolean;
 }
 
 /** How long to wait for others who report with the same key: their scores come first. */
@@ -32,12 +38,12 @@ export async function score(
       'give a node and its score or --score-from, or --batch and lines on standard input',
     );
   }
-  const meshId = meshOf(options);
+  const meshId = meshOf(options.mesh);
   const reports = options.batch ? [] : await reportsOf(node!, value, options);
-  const lock = locked(options.key);
+  const lock = lockKey(options.key, { program: 'meshnet score', waitMs: LOCK_WAIT_MS });
   try {
     const evaluator = new Evaluator(options, meshId);
-    for (const one of reports) await evaluator.report(one);
+    for (const one of reports) await report(evaluator, one, options);
     if (options.batch) await reportLines(evaluator, options, input);
   } finally {
     lock.release();
@@ -66,6 +72,22 @@ async function reportsOf(
   return reports;
 }
 
+/** Prints what became of it. Throws a `CommandError` if it was not accepted. */
+async function report(evaluator: Evaluator, what: Report, options: ScoreOptions): Promise<void> {
+  const { node, measurement } = what;
+  const event = await evaluator.deliver(what, new AbortController().signal);
+  if (event?.event === 'score_failed') {
+    const exitCode = isUnreachable(event) ? EXIT.unreachable : EXIT.refused;
+    throw new CommandError(exitCode, event.code, event.detail);
+  }
+  const line =
+    event?.event === 'score'
+      ? `${node}: ${measurement.score} (${event.suite}, sequence ${event.sequence}) accepted`
+      : `${node}: ${measurement.score} is not sent again: one of this date or a later one was accepted before`;
+  const told = event ?? { event: 'score_known' };
+  process.stdout.write(`${options.json ? JSON.stringify({ ...told, node }) : line}\n`);
+}
+
 /** Goes on after a score that is refused, ends where the controller cannot be reached. */
 async function reportLines(
   evaluator: Evaluator,
@@ -78,7 +100,7 @@ async function reportLines(
     line++;
     if (text.trim() === '') continue;
     try {
-      await evaluator.report(lineOf(text.trim(), options));
+      await report(evaluator, lineOf(text.trim(), options), options);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       const message = `line ${line}: ${error.message}`;
@@ -126,24 +148,6 @@ function reportOf(node: string, options: ScoreOptions, measure: () => Measuremen
 
 function dateText(text: string): number | string {
   return /^\d+$/.test(text) ? Number(text) : text;
-}
-
-function meshOf({ mesh = '' }: ScoreOptions): Uint8Array {
-  const meshId = fromBase64(mesh, 32) ?? fromBase64Url(mesh, 32);
-  if (meshId) return meshId;
-  throw usage('--mesh: the mesh id, which `meshnet epoch --json` on the controller shows');
-}
-
-/** Two that report with one key at the same time would give two scores one sequence. */
-function locked(key: string) {
-  try {
-    return lockFile(key, { program: 'meshnet score', waitMs: LOCK_WAIT_MS });
-  } catch (error) {
-    if (error instanceof LockedError) {
-      throw new CommandError(EXIT.failed, 'key_in_use', `--key: ${error.message}`);
-    }
-    throw new CommandError(EXIT.keys, 'io', `--key: ${(error as Error).message}`);
-  }
 }
 
 function usage(message: string): CommandError {

@@ -3,6 +3,7 @@ import { printable, printableJson } from '../contract/printable.ts';
 import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareEpoch } from './commands/epoch.ts';
+import { declareEvaluator } from './commands/evaluator.ts';
 import { declareKeygen } from './commands/keygen.ts';
 import { declareNode } from './commands/node.ts';
 import { declareScore } from './commands/score.ts';
@@ -33,6 +34,7 @@ export function meshnetCommand(): Command {
   declareEpoch(program);
   declareTokens(program);
   declareScore(program);
+  declareEvaluator(program);
   declareKeygen(program);
   return program;
 }

@@ -40,7 +40,7 @@ export function describeEvent(event: AgentEvent): string {
     case 'score':
       return `score ${event.score.toFixed(3)} (${event.suite}, sequence ${event.sequence})`;
     case 'score_failed':
-      return `no score delivered: ${event.detail} (${event.code})`;
+      return `no score delivered (${event.suite}): ${event.detail} (${event.code})`;
     case 'probe': {
       const listed = event.allowed ? 'member' : 'denied';
       const result =

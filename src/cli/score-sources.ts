@@ -1,7 +1,13 @@
 import { systemClock } from '../agent/clock.ts';
 import { HARNESSES } from '../agent/harness/adapters.ts';
 import { commandSource } from '../agent/harness/command.ts';
-import { parseScoreOrigin, type ScoreFromOptions, scoreFrom } from '../agent/harness/score-from.ts';
+import { isPerNode, NODE_MARK, originOf } from '../agent/harness/node-places.ts';
+import {
+  parseScoreOrigin,
+  type ScoreFromOptions,
+  type ScoreOrigin,
+  scoreFrom,
+} from '../agent/harness/score-from.ts';
 import { gaussianSource, type SuiteSource } from '../agent/score-source.ts';
 import { suiteField } from '../contract/fields.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
@@ -67,6 +73,22 @@ export function scoreSources(
 
 /** Those of `--score-from`. */
 export function scoreFromSources(options: ScoreFromCommandOptions): SuiteSource[] {
+  return suiteOrigins(options).map(({ suite, origin, from }) => {
+    if (isPerNode(origin)) {
+      throw usage(`--score-from (${suite}): ${NODE_MARK} is for \`meshnet evaluator\``);
+    }
+    return { suite, source: scoreFrom(origin, from) };
+  });
+}
+
+/** One `--score-from`, and how its values are read. */
+export interface SuiteOrigin {
+  readonly suite: string;
+  readonly origin: ScoreOrigin;
+  readonly from: ScoreFromOptions;
+}
+
+export function suiteOrigins(options: ScoreFromCommandOptions): SuiteOrigin[] {
   const maps = new Map((options.map ?? []).map(mapOf));
   return (options.scoreFrom ?? []).map((text) => {
     const [suite = options.suite, rest] = withSuite(text);
@@ -75,13 +97,13 @@ export function scoreFromSources(options: ScoreFromCommandOptions): SuiteSource[
       const kinds = Object.keys(HARNESSES).join(', ');
       throw usage(`--score-from ${text}: expected [SUITE=]KIND:PLACE[#WHAT], KIND one of ${kinds}`);
     }
-    if (origin.kind === 'prometheus' && (!URL.canParse(origin.location) || !origin.selector)) {
+    const { location } = originOf(origin, 'node');
+    if (origin.kind === 'prometheus' && (!URL.canParse(location) || !origin.selector)) {
       throw usage(`--score-from ${text}: expected prometheus:URL#QUERY`);
     }
     const map = maps.get(suite) ?? maps.get(undefined);
     const { minDone } = options;
-    const from: ScoreFromOptions = { clock: systemClock, minDone, ...(map ? { map } : {}) };
-    return { suite, source: scoreFrom(origin, from) };
+    return { suite, origin, from: { clock: systemClock, minDone, ...(map ? { map } : {}) } };
   });
 }
 

@@ -1,87 +1,16 @@
-import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { systemClock } from '../../src/agent/clock.ts';
-import { ControllerClient } from '../../src/agent/controller-client.ts';
-import { enrol } from '../../src/agent/enrol.ts';
-import { ensureNodeKeys } from '../../src/agent/node-keys.ts';
-import { toBase64 } from '../../src/contract/encoding.ts';
-import { readKeyFile, writeKeyFile } from '../../src/contract/key-file.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
-import { defaultProvider } from '../../src/crypto/select.ts';
 import { lockFile } from '../../src/ground/lock.ts';
+import { EvaluatorRig } from './evaluator-rig.ts';
 
-const crypto = defaultProvider();
-const random = (length: number) => new Uint8Array(randomBytes(length));
-const program = join(import.meta.dirname, '../../bin/meshnet');
-
-let directory: string;
-let key: string;
-let controller: Controller;
-
+let rig: EvaluatorRig;
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'meshnet-score-'));
-  key = join(directory, 'evaluator.key');
-  writeKeyFile(key, random(32));
-  controller = await startController({
-    state: join(directory, 'controller'),
-    listen: { host: '127.0.0.1', port: 0 },
-    settings: {
-      suites: [{ suite: 'red-team', minSamples: 1, signers: 'evaluators' }],
-      evaluators: [crypto.ed25519Public(readKeyFile(key))],
-    },
-    crypto,
-    random,
-  });
-  for (const name of ['node-a', 'node-b']) await enrolled(name);
+  rig = await EvaluatorRig.open();
 });
-afterEach(async () => {
-  await controller.close();
-  rmSync(directory, { recursive: true });
-});
-
-async function enrolled(nodeId: string): Promise<void> {
-  const { token } = await controller.services.enrolments.createToken(nodeId, 3600);
-  const client = new ControllerClient({
-    fetch,
-    clock: systemClock,
-    crypto,
-    random,
-    url: controller.url,
-    timeoutMs: 5000,
-  });
-  const keys = ensureNodeKeys(join(directory, nodeId), random);
-  await enrol(
-    {
-      client,
-      crypto,
-      clock: systemClock,
-      random: Math.random,
-      keys,
-      nodeId,
-      token,
-      endpoint: null,
-      listenPort: 51_820,
-      waiting: () => {},
-    },
-    new AbortController().signal,
-  );
-}
+afterEach(() => rig.close());
 
 /** Runs `meshnet score` in a process of its own. */
-function score(parameters: readonly string[], input = '') {
-  const all = ['score', '--key', key, '--suite', 'red-team'];
-  all.push('--mesh', toBase64(controller.meshId), '--controller', controller.url, ...parameters);
-  return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const child = execFile(program, all, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-    child.stdin!.end(input);
-  });
-}
+const score = (parameters: readonly string[], input = '') => rig.run('score', parameters, input);
 
 test('several report at the same time with one key: no score is lost', async () => {
   const values = [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98];
@@ -95,9 +24,9 @@ test('several report at the same time with one key: no score is lost', async () 
 });
 
 test('a key that stays in use is said to be, with the name of who has it', async () => {
-  const lock = lockFile(key, { program: 'meshnet score' });
-  expect(() => lockFile(key, { program: 'another' })).toThrow(
-    `${key}: is in use by meshnet score, process ${process.pid}`,
+  const lock = lockFile(rig.key, { program: 'meshnet score' });
+  expect(() => lockFile(rig.key, { program: 'another' })).toThrow(
+    `${rig.key}: is in use by meshnet score, process ${process.pid}`,
   );
   lock.release();
 });
@@ -151,7 +80,7 @@ test('a result carries the date that it was measured at, and counts once', async
   const dated = ['node-a', '0.9', '--observed-at', new Date(observedAt).toISOString()];
   expect((await score(dated)).out).toContain('sequence 1) accepted');
   expect((await score(dated)).out).toContain('is not sent again');
-  const known = await controller.services.store.scoresOf('node-a');
+  const known = await rig.scoresOf('node-a');
   expect(known.map((one) => one.observedAt)).toEqual([observedAt]);
   const { code, err } = await score(['node-a', '0.9', '--observed-at', 'yesterday']);
   expect(code).toBe(2);
@@ -163,7 +92,7 @@ test('what a harness left is reported as it says itself, once', async () => {
   const parameters = ['node-a', '--score-from', `promptfoo:${result}`];
   expect((await score(parameters)).out).toContain('sequence 1) accepted');
   expect((await score(parameters)).out).toContain('is not sent again');
-  expect(await controller.services.store.scoresOf('node-a')).toMatchObject([
+  expect(await rig.scoresOf('node-a')).toMatchObject([
     { samples: 6, observedAt: Date.parse('2026-11-27T14:31:00.044Z') },
   ]);
   const limited = await score([...parameters, '--map', '0..0.5']);

@@ -1,15 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  statSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { HARNESSES } from './adapters.ts';
+import { fileState } from './newest-file.ts';
 import { none, type Outcome } from './outcome.ts';
 
 /**
@@ -19,68 +11,44 @@ import { none, type Outcome } from './outcome.ts';
 
 export interface ReadRequest {
   readonly kind: string;
-  /** A file, or a folder of results. */
   readonly path: string;
   readonly selector: string | null;
-  /** What was read before, as `file` of the answer; that is not read again. */
-  readonly known: string | null;
 }
 
 export interface ReadAnswer {
-  /** Tells one state of one file from another; null if there is none. */
-  readonly file: string | null;
+  /** Of the file as it was read ({@link fileState}); null if there is none. */
+  readonly state: string | null;
+  /** Of the file, ms since 1970. */
   readonly modifiedAt: number;
-  /** Null: the file is the known one. */
-  readonly outcome: Outcome | null;
+  readonly outcome: Outcome;
 }
 
 const MAX_FILE = 128 << 20;
 
-function answer({ kind, path, selector, known }: ReadRequest): ReadAnswer {
-  const { adapter, files } = HARNESSES[kind]!;
-  const chosen = newest(path, files!);
-  if (chosen === undefined) {
-    return { file: null, modifiedAt: 0, outcome: none('not_found', `no result in ${path}`) };
-  }
+function answer({ kind, path, selector }: ReadRequest): ReadAnswer {
   const { O_RDONLY, O_NONBLOCK } = constants;
-  const fd = openSync(chosen, O_RDONLY | O_NONBLOCK); // a pipe would make this thread wait
+  const fd = openSync(path, O_RDONLY | O_NONBLOCK); // a pipe would make this thread wait
   try {
-    const stat = fstatSync(fd);
-    const modifiedAt = Math.floor(stat.mtimeMs);
-    const file = `${chosen} ${stat.dev}:${stat.ino} ${stat.size} ${stat.mtimeMs}`;
-    if (file === known) return { file, modifiedAt, outcome: null };
-    if (!stat.isFile()) {
-      return { file, modifiedAt, outcome: none('not_found', `${chosen} is no plain file`) };
+    const stats = fstatSync(fd);
+    const modifiedAt = Math.floor(stats.mtimeMs);
+    const state = fileState(path, stats);
+    if (!stats.isFile()) {
+      return { state, modifiedAt, outcome: none('not_found', `${path} is no plain file`) };
     }
-    if (stat.size > MAX_FILE) {
-      const outcome = none('too_large', `${chosen}: more than ${MAX_FILE >> 20} MiB`);
-      return { file, modifiedAt, outcome };
+    if (stats.size > MAX_FILE) {
+      const outcome = none('too_large', `${path}: more than ${MAX_FILE >> 20} MiB`);
+      return { state, modifiedAt, outcome };
     }
-    const bytes = new Uint8Array(stat.size);
+    const bytes = new Uint8Array(stats.size);
     let length = 0;
     for (let got = -1; got !== 0 && length < bytes.length; length += got) {
       got = readSync(fd, bytes, length, bytes.length - length, null);
     }
-    const outcome = adapter(bytes.subarray(0, length), selector, modifiedAt);
-    return { file, modifiedAt, outcome };
+    const { adapter } = HARNESSES[kind]!;
+    return { state, modifiedAt, outcome: adapter(bytes.subarray(0, length), selector, modifiedAt) };
   } finally {
     closeSync(fd);
   }
-}
-
-/** `path` itself, or the newest fitting file of a folder and those in it. */
-function newest(path: string, files: RegExp): string | undefined {
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-    return statSync(path, { throwIfNoEntry: false }) === undefined ? undefined : path;
-  }
-  let best: { path: string; modified: number } | undefined;
-  for (const entry of readdirSync(path, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !files.test(entry.name)) continue;
-    const candidate = join(entry.parentPath, entry.name);
-    const modified = statSync(candidate, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    if (best === undefined || modified > best.modified) best = { path: candidate, modified };
-  }
-  return best?.path;
 }
 
 try {
@@ -88,5 +56,5 @@ try {
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException;
   const outcome = none('not_found', code === undefined ? message : `cannot be read (${code})`);
-  parentPort!.postMessage({ file: null, modifiedAt: 0, outcome } satisfies ReadAnswer);
+  parentPort!.postMessage({ state: null, modifiedAt: 0, outcome } satisfies ReadAnswer);
 }

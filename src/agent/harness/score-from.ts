@@ -4,6 +4,7 @@ import type { AgentClock } from '../clock.ts';
 import { type Measurement, ScoreError, type ScoreSource } from '../score-source.ts';
 import { HARNESSES } from './adapters.ts';
 import { meantScore } from './measured.ts';
+import { newestFile } from './newest-file.ts';
 import type { HarnessReason, HarnessResult, Outcome } from './outcome.ts';
 import type { ReadAnswer, ReadRequest } from './read-worker.ts';
 
@@ -51,13 +52,14 @@ function fileSource(origin: ScoreOrigin, options: ScoreFromOptions): ScoreSource
   let measurement: Measurement | undefined;
   let told: string | undefined;
   return async (signal) => {
-    const answer = await readInThread({ kind, path: location, selector, known }, signal);
-    if (answer.outcome === null) return measurement ?? null;
-    const isYoung = options.clock.wall() - answer.modifiedAt < WRITING_MS;
-    if (!answer.outcome.ok && isYoung && isHalf(answer.outcome.reason)) return null;
-    known = answer.file;
-    measurement = undefined;
     try {
+      const file = await newestFile(location, HARNESSES[kind]!.files!);
+      if (file.state === known) return measurement ?? null;
+      const answer = await readInThread({ kind, path: file.path, selector }, signal);
+      const isYoung = options.clock.wall() - answer.modifiedAt < WRITING_MS;
+      if (!answer.outcome.ok && isYoung && isHalf(answer.outcome.reason)) return null;
+      known = answer.state;
+      measurement = undefined;
       measurement = measured(answer.outcome, options);
       told = undefined;
       return measurement;

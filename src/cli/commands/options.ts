@@ -40,6 +40,19 @@ export function scoreFrom(command: Command): Command {
     .option('--min-done <share>', 'least share of a run that was scored', share, 0.9);
 }
 
+/** Options of commands that report as an evaluator that the policy lists. */
+export function evaluatorKey(command: Command): Command {
+  return command
+    .requiredOption('--key <file>', "the evaluator's signing key; made if it is not there")
+    .option('--mesh <id>', 'mesh id')
+    .addOption(
+      new Option('--controller <url>', 'the controller')
+        .env('MESHNET_CONTROLLER')
+        .argParser(httpUrl)
+        .default('http://127.0.0.1:8440'),
+    );
+}
+
 export const json = () => new Option('--json', 'print JSON');
 
 const defaultSocket = join(controllerState, 'admin.sock');

@@ -1,22 +1,14 @@
-import { type Command, Option } from 'commander';
-import { httpUrl, integerBetween } from '../numbers.ts';
-import { json, scoreFrom } from './options.ts';
+import type { Command } from 'commander';
+import { integerBetween } from '../numbers.ts';
+import { evaluatorKey, json, scoreFrom } from './options.ts';
 
 /** `meshnet score`. */
 export function declareScore(program: Command): void {
-  scoreFrom(program.command('score'))
+  evaluatorKey(scoreFrom(program.command('score')))
     .argument('[node]')
     .argument('[score]', 'from 0 to 1, or JSON as a score command prints it')
     .description("report a node's score as an evaluator that the policy lists")
     .option('--batch', 'many: lines NODE SCORE, or JSON with `node`, on standard input')
-    .requiredOption('--key <file>', "the evaluator's signing key; made if it is not there")
-    .option('--mesh <id>', 'mesh id')
-    .addOption(
-      new Option('--controller <url>', 'the controller')
-        .env('MESHNET_CONTROLLER')
-        .argParser(httpUrl)
-        .default('http://127.0.0.1:8440'),
-    )
     .option('--suite <name>', 'suite that the score is of', 'alignment')
     .option('--samples <count>', 'of how many items it is the mean', integerBetween(1, 1e9))
     .option('--observed-at <date>', 'when it was measured: ms since 1970 or 2026-01-31T12:00:00Z')
