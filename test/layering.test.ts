@@ -9,20 +9,21 @@ const MAY_IMPORT: Record<string, string[]> = {
   wire: [],
   crypto: [],
   noise: ['wire', 'crypto'],
+  record: ['crypto'],
   session: ['noise', 'wire', 'crypto'],
   datapath: ['session', 'noise', 'wire', 'crypto'],
   device: ['session', 'noise', 'wire', 'crypto'],
   ground: [],
   io: ['wire', 'ground'],
   tunnel: ['device', 'datapath', 'session', 'noise', 'wire', 'crypto', 'io', 'ground'],
-  contract: ['wire', 'crypto', 'ground'],
-  controller: ['contract', 'wire', 'crypto', 'ground'],
-  agent: ['contract', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
+  contract: ['wire', 'crypto', 'ground', 'record'],
+  controller: ['contract', 'record', 'wire', 'crypto', 'ground'],
+  agent: ['contract', 'record', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };
 
 /** Rooms that do nothing but compute. `crypto` is none: some of its providers are Node's. */
-const PURE = ['wire', 'noise', 'session', 'datapath', 'device'];
+const PURE = ['wire', 'noise', 'session', 'datapath', 'device', 'record'];
 const IMPURE =
   /['"]node:[^'"]*['"]|\b(?:Date\b|(?<!\.)(?:performance|process|console|globalThis)\.|fetch\(|set(?:Timeout|Interval|Immediate)\(|queueMicrotask\(|Math\.random|crypto\.(?:getRandomValues|randomUUID|subtle))/g;
 const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g;

@@ -5,6 +5,7 @@ go 1.24.0
 require (
 	github.com/flynn/noise v1.1.0
 	golang.org/x/crypto v0.37.0
+	golang.org/x/mod v0.24.0
 	golang.zx2c4.com/wireguard v0.0.0-20260522210424-ecfc5a8d5446
 )
 

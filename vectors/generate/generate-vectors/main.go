@@ -5,6 +5,8 @@
 //	                    golang.org/x/crypto/blake2s and crypto/hmac
 //	noise-ikpsk2.json   Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s with prologues, PSKs and payloads
 //	                    of our own, by github.com/flynn/noise
+//	record.json         RFC 6962 trees and proofs, tile paths and a signed note, by
+//	                    golang.org/x/mod/sumdb/tlog and note
 //
 // Its output is the same every time:
 //
@@ -30,6 +32,7 @@ func main() {
 	}
 	write(filepath.Join(*out, "kdf.json"), kdfVectors())
 	write(filepath.Join(*out, "noise-ikpsk2.json"), noiseVectors())
+	write(filepath.Join(*out, "record.json"), recordVectors())
 }
 
 func write(path string, value any) {
