@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { pino } from 'pino';
+import { systemClock } from '../agent/clock.ts';
 import { KeyFileError } from '../contract/key-file.ts';
 import { ControllerStartError, startController } from '../controller/controller.ts';
+import { membersOf } from '../controller/epoch.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
 import { announceRestoredIn } from '../controller/restored.ts';
 import { type GivenSettings, SettingsError } from '../controller/settings.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { standardOutput } from './standard-output.ts';
+import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
+import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** Options of `meshnet controller`. */
@@ -27,6 +30,9 @@ export interface ControllerCommand {
 
 /** Runs a controller until it is told to stop. Its log, one JSON object per line, is its output. */
 export async function runController(options: ControllerCommand): Promise<void> {
+  const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, (message) =>
+    standardError().write(`meshnet controller: ${message}\n`),
+  );
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
   const controller = await startController({
     state: options.state,
@@ -38,11 +44,15 @@ export async function runController(options: ControllerCommand): Promise<void> {
       { base: null, timestamp: pino.stdTimeFunctions.isoTime },
       standardOutput({ notice }),
     ),
+    onEpoch: (epoch) => manager.status(`epoch ${epoch.epoch}, ${membersOf(epoch).size} members`),
   }).catch((error: unknown) => {
     throw explain(error, options);
   });
+  manager.ready(() => controller.services.governor.settled());
   if (!signal.aborted) await once(signal, 'abort');
+  manager.stopping();
   await controller.close();
+  manager.close();
 }
 
 function notice(dropped: number): string {

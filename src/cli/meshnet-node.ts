@@ -5,7 +5,7 @@ import { systemClock } from '../agent/clock.ts';
 import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
 import { readKnownController } from '../agent/known-controller.ts';
-import { type NodeOptions, startNode } from '../agent/node.ts';
+import { type NodeOptions, type RunningNode, startNode } from '../agent/node.ts';
 import { isNodeId } from '../contract/ids.ts';
 import { printable, printableJson } from '../contract/printable.ts';
 import { defaultProvider } from '../crypto/select.ts';
@@ -16,8 +16,10 @@ import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { describeEvent } from './node-events.ts';
 import { type ScoreSourceOptions, scoreSources } from './score-sources.ts';
+import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
 import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
+import { readTokenFile } from './token-file.ts';
 
 const DEFAULT_CONTROLLER = 'http://127.0.0.1:8440';
 
@@ -27,6 +29,7 @@ export interface NodeCommandOptions extends ScoreSourceOptions {
   readonly controller?: string;
   readonly name?: string;
   readonly token?: string;
+  readonly tokenFile?: string;
   readonly backend: string;
   readonly interface: string;
   readonly listenPort: number;
@@ -47,7 +50,16 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     notice: (dropped) =>
       `${options.json ? JSON.stringify({ at: Date.now(), event: 'output_dropped', dropped }) : `${dropped} lines were dropped: nobody read them`}\n`,
   });
+  const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, (message) =>
+    standardError().write(`meshnet node: ${message}\n`),
+  );
+  const running = Promise.withResolvers<RunningNode>();
+  running.promise.catch(() => {}); // whoever started it is told
   const emit = (event: AgentEvent): void => {
+    // Once the device is as the controller says, whatever that is, and for as long as it changes.
+    if (event.event === 'config') {
+      manager.ready(async () => (await running.promise).backend.tunnel.configure({}));
+    } else if (event.event === 'ready') manager.status(event.reason);
     const line = options.json
       ? printableJson(JSON.stringify({ at: Date.now(), ...event }))
       : printable(describeEvent(event));
@@ -58,6 +70,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
   }
   const backend = backendOf(options);
   const stop = stopSignal({ withStdin: options.stopWithStdin === true, withStdout: false });
+  stop.addEventListener('abort', () => manager.stopping(), { once: true });
   try {
     const node = await startNode(
       nodeOptions(options),
@@ -72,24 +85,29 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
       },
       stop,
     );
+    running.resolve(node);
     if (node.backend.note !== undefined) {
       const what = node.backend.kind === 'userspace' ? 'userspace mode, because ' : '';
       standardError().write(`meshnet node: ${what}${node.backend.note}\n`);
     }
     await node.ended;
   } catch (error) {
+    running.reject(error);
     if (stop.aborted) return;
     throw explained(error, options);
+  } finally {
+    manager.close();
   }
 }
 
 function nodeOptions(options: NodeCommandOptions): NodeOptions {
   const machine = defaultNodeName();
+  const token = options.token ?? readTokenFile(options.tokenFile);
   return {
     stateDirectory: options.state,
     ...(options.name === undefined ? {} : { nodeId: options.name }),
     ...(machine === undefined ? {} : { defaultNodeId: machine }),
-    ...(options.token === undefined ? {} : { token: options.token }),
+    ...(token === undefined ? {} : { token }),
     controllerUrl: options.controller ?? readKnownController(options.state) ?? DEFAULT_CONTROLLER,
     advertise: options.advertise ?? null,
     listenPort: options.listenPort,
@@ -144,11 +162,11 @@ function enrolmentTrouble({ code, message }: EnrolmentError, options: NodeComman
   switch (code) {
     case 'not_enrolled':
       return (
-        `${options.state}: no node is enrolled there, and MESHNET_TOKEN is not set. ` +
+        `${options.state}: no node is enrolled there, and MESHNET_TOKEN is not set (nor is there a --token-file). ` +
         '`meshnet node add NAME` on the controller prints what to run here'
       );
     case 'token_malformed':
-      return 'MESHNET_TOKEN: this is not a join token, as `meshnet node add NAME` prints it';
+      return 'MESHNET_TOKEN or --token-file: this is not a join token, as `meshnet node add NAME` prints it';
     default:
       return `enrolment: ${message}`;
   }

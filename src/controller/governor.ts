@@ -136,6 +136,11 @@ export class Governor {
     });
   }
 
+  /** Settles once everything that is being decided or stored now is: never where that hangs. */
+  async settled(): Promise<void> {
+    await this.busy;
+  }
+
   /** A node was enrolled. */
   enrolled(node: NodeRecord): void {
     const keyId = signingKeyId(this.options.crypto, node.signing);

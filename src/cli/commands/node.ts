@@ -31,6 +31,7 @@ export function declareNode(program: Command): void {
     .addOption(
       new Option('--token <token>', 'join token, needed once').env('MESHNET_TOKEN').hideHelp(),
     )
+    .option('--token-file <file>', 'the same from a file; one that is empty holds none')
     .option(
       '--backend <kind>',
       'auto, linux, userspace, or uapi:SOCKET of a foreign device',
@@ -73,7 +74,7 @@ export function declareNode(program: Command): void {
     .addHelpText(
       'after',
       `
-The token comes in MESHNET_TOKEN, so that it does not stand in the process list.
+The token comes in MESHNET_TOKEN or a file, so that it does not stand in the process list.
 Without --score-from, --score-command and --score-mean no scores are sent from here.`,
     )
     .action(async (options) => {

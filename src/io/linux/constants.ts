@@ -29,7 +29,8 @@ export const POLLNVAL = 0x20;
 // sched.h
 export const CLONE_NEWNET = 0x40000000;
 
-// socket.h, in.h, in6.h
+// socket.h, in.h, in6.h, un.h
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
@@ -37,6 +38,8 @@ export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = O_NONBLOCK;
 export const SOCK_CLOEXEC = O_CLOEXEC;
+/** Bytes of a path or an abstract name in struct sockaddr_un. */
+export const UNIX_PATH_MAX = 108;
 export const MSG_CTRUNC = 0x8;
 export const MSG_TRUNC = 0x20;
 
