@@ -2,12 +2,11 @@ import {
   type ConfigDocument,
   type ConfigPeer,
   compareVersions,
-  configSchema,
+  openConfig,
   peerListHash,
   type RosterEntry,
 } from '../contract/config.ts';
 import { equalBytes, fromBase64, toBase64 } from '../contract/encoding.ts';
-import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
 import type { KeyRecord } from '../contract/key-record.ts';
 import { openPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
@@ -86,19 +85,13 @@ export async function judgeConfig(
   pins: PinCheck,
   recordCache: RecordCache,
 ): Promise<Judgement> {
-  const opened = openEnvelope<ConfigDocument>(
-    crypto,
-    answer.body,
-    PAYLOAD_TYPES.config,
-    configSchema,
-    [own.controllerKey],
-  );
+  const opened = openConfig(crypto, answer.body, [own.controllerKey]);
   if (!opened.ok) {
     const { code, field, expected } = opened.problem;
     const reason = code === 'envelope_signature' ? 'bad_signature' : 'malformed';
     return ignore(reason, `${field ?? 'envelope'}: expected ${expected ?? 'a valid signature'}`);
   }
-  const { document } = opened.value;
+  const document = opened.value;
   if (document.mesh_id !== toBase64(own.meshId)) return ignore('wrong_mesh', document.mesh_id);
   if (document.audience !== own.nodeId) return ignore('wrong_audience', document.audience);
   if (document.nonce !== answer.nonce) return ignore('wrong_nonce', 'answers another request');

@@ -12,7 +12,8 @@ import { SuspendDetector } from '../ground/suspend.ts';
 import { isTooFar, judgeConfig, type OwnIdentity } from './accepted-config.ts';
 import { Backoff } from './backoff.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
-import { CallError, type ControllerClient } from './controller-client.ts';
+import { CallError } from './controller-answer.ts';
+import type { ControllerClient } from './controller-client.ts';
 import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
 import type { Membership } from './membership.ts';
@@ -138,6 +139,7 @@ export class ConfigAgent {
       return false;
     }
     client.learnTime(judged.config.document.issued_at);
+    client.learnProtocol(judged.config.document.protocol);
     for (const node of judged.refusedPeers) {
       counters.add('peers_refused_key_changed');
       emit({ event: 'key_changed', node, accepted: false });

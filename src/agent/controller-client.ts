@@ -9,39 +9,14 @@ import {
   signRequest,
   splitTarget,
 } from '../contract/http-signature.ts';
-import { printable } from '../contract/printable.ts';
+import { FIRST_PROTOCOL, PROTOCOL, PROTOCOL_PARAMETER } from '../contract/protocol.ts';
 import { envelopeHash, openReceipt, type Receipt, requestHash } from '../contract/receipt.ts';
 import { violation } from '../contract/schema.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { AgentClock } from './clock.ts';
+import { CallError, limitedText, parse, problemOf, reason } from './controller-answer.ts';
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
-
-/** Why a call failed: no answer, or an answer that is a problem document. */
-export class CallError extends Error {
-  /** HTTP status; 0 without an answer. */
-  readonly status: number;
-  /** Problem code, or `unreachable`, `timeout`, `unexpected_answer`. */
-  readonly code: string;
-  /** What came, unverified; undefined if it was not JSON. Only a receipt in it may be relied on. */
-  readonly answer: unknown;
-  /** What the controller signed about the request, verified. */
-  readonly receipt: Receipt | undefined;
-
-  constructor(
-    status: number,
-    code: string,
-    message: string,
-    { answer, receipt }: { readonly answer?: unknown; readonly receipt?: Receipt } = {},
-  ) {
-    super(message);
-    this.name = 'CallError';
-    this.status = status;
-    this.code = code;
-    this.answer = answer;
-    this.receipt = receipt;
-  }
-}
 
 /** What the answer to a signed request must fit. */
 interface Sent {
@@ -68,7 +43,6 @@ export interface ControllerClientOptions {
   readonly timeoutMs: number;
 }
 
-const MAX_ANSWER_BYTES = 16_000_000;
 /** The slowest link that is waited for, bytes a second. */
 const SLOWEST = 256;
 
@@ -79,6 +53,7 @@ export class ControllerClient {
   private meshId: Uint8Array | undefined;
   /** The newest time that the controller signed for us, and when that came (boot clock, s). */
   private verified: { readonly time: number; readonly at: number } | undefined;
+  private signsReceipts = false;
 
   constructor(options: ControllerClientOptions) {
     this.options = options;
@@ -108,6 +83,11 @@ export class ControllerClient {
     this.verified = { time, at: this.options.clock.boot() };
   }
 
+  /** `protocol`: the number in a signed config. What that controller signs is not taken unsigned. */
+  learnProtocol(protocol: number): void {
+    this.signsReceipts = protocol > FIRST_PROTOCOL;
+  }
+
   newNonce(): string {
     return toBase64Url(this.options.random(16));
   }
@@ -134,10 +114,10 @@ export class ControllerClient {
       this.learnTime(receipt.server_time);
       return;
     }
-    // A controller of the version before signs none; its answer has this shape.
+    // A controller of protocol 1 signs none; its answer has this shape.
     const bad = violation(benchmarkAnswerSchema, body);
     const isOther = bad === undefined && (body as BenchmarkAnswer).node_id !== nodeId;
-    if (bad || isOther || receipt) {
+    if (bad || isOther || receipt || this.signsReceipts) {
       const what = 'a success without the answer of a controller; is there a proxy on the way?';
       throw new CallError(0, 'unexpected_answer', what);
     }
@@ -287,7 +267,9 @@ export class ControllerClient {
   }
 
   private url(target: string): URL {
-    return new URL(this.base.pathname.replace(/\/$/, '') + target, this.base);
+    const url = new URL(this.base.pathname.replace(/\/$/, '') + target, this.base);
+    url.searchParams.set(PROTOCOL_PARAMETER, String(PROTOCOL));
+    return url;
   }
 
   /**
@@ -333,55 +315,4 @@ export class ControllerClient {
     if (response.ok || response.status === 304) return response;
     throw await problemOf(response);
   }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new CallError(0, 'unexpected_answer', 'the answer is not JSON');
-  }
-}
-
-/** The body's text. A connection that breaks here counts as unreachable. */
-async function limitedText(
-  response: Response,
-  received: (bytes: number) => void = () => {},
-): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length;
-      received(chunk.length);
-      if (size > MAX_ANSWER_BYTES) break; // leaving the loop cancels the body
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw new CallError(0, 'unreachable', `the answer broke off: ${reason(error)}`);
-  }
-  if (size > MAX_ANSWER_BYTES) {
-    throw new CallError(response.status, 'unexpected_answer', 'the answer is too large');
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-async function problemOf(response: Response): Promise<CallError> {
-  const fallback = `the controller answered ${response.status}`;
-  try {
-    const value = JSON.parse(await limitedText(response)) as Record<string, unknown>;
-    const isCode = typeof value.code === 'string' && /^[a-z_]{1,64}$/.test(value.code);
-    const code = isCode ? (value.code as string) : 'unexpected_answer';
-    const text = [value.title, value.detail].filter((part) => typeof part === 'string').join(': ');
-    const message = printable(text.slice(0, 500)) || fallback;
-    return new CallError(response.status, code, message, { answer: value });
-  } catch {
-    return new CallError(response.status, 'unexpected_answer', fallback);
-  }
-}
-
-function reason(error: unknown): string {
-  const cause = (error as { cause?: { code?: unknown } }).cause?.code;
-  if (typeof cause === 'string') return cause;
-  return error instanceof Error ? error.message : 'unknown error';
 }

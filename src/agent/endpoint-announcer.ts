@@ -1,6 +1,7 @@
 import { Backoff } from './backoff.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
-import { CallError, type ControllerClient } from './controller-client.ts';
+import { CallError } from './controller-answer.ts';
+import type { ControllerClient } from './controller-client.ts';
 import type { EmitEvent } from './events.ts';
 
 export interface EndpointAnnouncerOptions {

@@ -5,7 +5,8 @@ import { signKeyRecord } from '../contract/key-record.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { Backoff } from './backoff.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
-import { CallError, type ControllerClient } from './controller-client.ts';
+import { CallError } from './controller-answer.ts';
+import type { ControllerClient } from './controller-client.ts';
 import { keyRecordOf, type NodeKeys } from './node-keys.ts';
 import type { Enrolment } from './node-state.ts';
 

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { systemClock } from '../agent/clock.ts';
-import { CallError, ControllerClient } from '../agent/controller-client.ts';
+import { CallError } from '../agent/controller-answer.ts';
+import { ControllerClient } from '../agent/controller-client.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { readNodeKeys } from '../agent/node-keys.ts';
 import type { EpochDocument } from '../contract/epoch.ts';

@@ -1,6 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { concat, shortField, u64be } from './encoding.ts';
-import { type Envelope, envelopeSchema } from './envelope.ts';
+import { type Envelope, envelopeSchema, openEnvelope, PAYLOAD_TYPES } from './envelope.ts';
 import {
   bytes32Field,
   counterField,
@@ -14,6 +14,8 @@ import {
   tunnelAddressField,
   tunnelPrefixField,
 } from './fields.ts';
+import { accepted, type Checked } from './problems.ts';
+import { FIRST_PROTOCOL, protocolField } from './protocol.ts';
 import type { Schema } from './schema.ts';
 
 /**
@@ -21,6 +23,8 @@ import type { Schema } from './schema.ts';
  * `GET /v1/config/{node_id}`. It answers one request only: `nonce` is that request's.
  */
 export interface ConfigDocument {
+  /** The controller's protocol number. In the document from protocol 2 on. */
+  readonly protocol: number;
   readonly mesh_id: string;
   /** The node this is for. */
   readonly audience: string;
@@ -78,7 +82,7 @@ export interface SealedPsks {
 /** Bounds every document. A full mesh of more than a thousand wants keys for pairs that talk only. */
 export const MAX_PEERS = 10_000;
 
-export const configSchema = {
+export const configOfProtocol1Schema = {
   type: 'object',
   required: [
     'mesh_id',
@@ -156,6 +160,33 @@ export const configSchema = {
     },
   },
 } as const satisfies Schema;
+
+export const configSchema = {
+  ...configOfProtocol1Schema,
+  required: [...configOfProtocol1Schema.required, 'protocol'],
+  properties: { ...configOfProtocol1Schema.properties, protocol: protocolField },
+} as const satisfies Schema;
+
+/** The config in an envelope that one of `signers` signed, of whichever version. */
+export function openConfig(
+  crypto: CryptoProvider,
+  value: unknown,
+  signers: readonly Uint8Array[],
+): Checked<ConfigDocument> {
+  const { config, configOfProtocol1 } = PAYLOAD_TYPES;
+  const opened = openEnvelope<ConfigDocument>(crypto, value, config, configSchema, signers);
+  if (opened.ok) return accepted(opened.value.document);
+  if (opened.problem.code !== 'envelope_type') return opened;
+  const first = openEnvelope<Omit<ConfigDocument, 'protocol'>>(
+    crypto,
+    value,
+    configOfProtocol1,
+    configOfProtocol1Schema,
+    signers,
+  );
+  if (first.ok) return accepted({ ...first.value.document, protocol: FIRST_PROTOCOL });
+  return first.problem.code === 'envelope_type' ? opened : first;
+}
 
 /** Strong ETag of a config: names what it says, not the request it answers. */
 export function configEtag(nodeId: string, epoch: number, version: number): string {

@@ -1,4 +1,5 @@
 import { endpointField, nodeIdField } from './fields.ts';
+import { PROTOCOL_PARAMETER, protocolParameterField } from './protocol.ts';
 import type { Schema } from './schema.ts';
 
 /**
@@ -20,5 +21,8 @@ export const endpointAnswerSchema = {
 export const endpointQuerySchema = {
   type: 'object',
   additionalProperties: false,
-  properties: { endpoint: { ...endpointField, type: 'string' } },
+  properties: {
+    endpoint: { ...endpointField, type: 'string' },
+    [PROTOCOL_PARAMETER]: protocolParameterField,
+  },
 } as const satisfies Schema;

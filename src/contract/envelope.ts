@@ -22,13 +22,15 @@ export interface EnvelopeSignature {
   readonly sig: string;
 }
 
-/** Each kind of message has its own payload type. */
+/** Each version of each kind of message has its own payload type, and exactly the fields of that version. */
 export const PAYLOAD_TYPES = {
   keyRecord: 'application/vnd.aligned-meshnet.key-record.v1+json',
   enrolment: 'application/vnd.aligned-meshnet.enrolment.v1+json',
   enrolmentAnswer: 'application/vnd.aligned-meshnet.enrolment-answer.v1+json',
   benchmark: 'application/vnd.aligned-meshnet.benchmark.v1+json',
-  config: 'application/vnd.aligned-meshnet.config.v1+json',
+  /** For nodes of protocol 1. */
+  configOfProtocol1: 'application/vnd.aligned-meshnet.config.v1+json',
+  config: 'application/vnd.aligned-meshnet.config.v2+json',
   streamEvent: 'application/vnd.aligned-meshnet.stream-event.v1+json',
   receipt: 'application/vnd.aligned-meshnet.receipt.v1+json',
 } as const;

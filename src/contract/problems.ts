@@ -12,6 +12,7 @@ export const PROBLEMS = {
   unsupported_media_type: { status: 415, title: 'The body is not application/json' },
   not_found: { status: 404, title: 'There is nothing at this path' },
   method_not_allowed: { status: 405, title: 'This path does not know the method' },
+  protocol_unsupported: { status: 400, title: 'The protocol numbers are too far apart' },
   too_many_requests: { status: 429, title: 'Too many requests' },
   headers_too_large: { status: 431, title: 'The headers are too large' },
 

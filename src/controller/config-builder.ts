@@ -9,6 +9,7 @@ import {
 import { toBase64 } from '../contract/encoding.ts';
 import { type Envelope, PAYLOAD_TYPES, signPayload } from '../contract/envelope.ts';
 import { compareNodeIds } from '../contract/ids.ts';
+import { FIRST_PROTOCOL, PROTOCOL } from '../contract/protocol.ts';
 import { sealPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
@@ -62,10 +63,12 @@ export class ConfigBuilder {
     return `${etag.slice(0, -1)}.${this.shared(epoch).newest}"`;
   }
 
+  /** `protocol`: what is spoken with the node, see `protocolSpoken`. */
   async build(
     node: NodeRecord,
     { epoch, keys }: { readonly epoch: Epoch; readonly keys: EpochKeys },
     nonce: string,
+    protocol: number,
   ): Promise<Envelope> {
     const { settings, clock, crypto, meshId, signingSeed } = this.options;
     const shared = this.shared(epoch);
@@ -74,7 +77,7 @@ export class ConfigBuilder {
     const peers = allowed ? shared.members.filter((one) => one.node.nodeId !== nodeId) : [];
     const roster = shared.roster.filter((one) => one.nodeId !== nodeId);
     const sealed = peers.length === 0 ? null : await this.seal(node, epoch, keys, peers);
-    const rest: Omit<ConfigDocument, 'peers' | 'roster'> = {
+    const rest: Omit<ConfigDocument, 'protocol' | 'peers' | 'roster'> = {
       mesh_id: toBase64(meshId),
       audience: nodeId,
       epoch: epoch.epoch,
@@ -93,8 +96,11 @@ export class ConfigBuilder {
     };
     const list = (entries: readonly { readonly json: string }[]) =>
       `[${entries.map((one) => one.json).join(',')}]`;
-    const json = `${JSON.stringify(rest).slice(0, -1)},"peers":${list(peers)},"roster":${list(roster)}}`;
-    return signPayload(crypto, signingSeed, PAYLOAD_TYPES.config, encoder.encode(json));
+    const isFirst = protocol === FIRST_PROTOCOL;
+    const head = isFirst ? rest : { ...rest, protocol: PROTOCOL };
+    const json = `${JSON.stringify(head).slice(0, -1)},"peers":${list(peers)},"roster":${list(roster)}}`;
+    const type = isFirst ? PAYLOAD_TYPES.configOfProtocol1 : PAYLOAD_TYPES.config;
+    return signPayload(crypto, signingSeed, type, encoder.encode(json));
   }
 
   private shared(epoch: Epoch): Shared {

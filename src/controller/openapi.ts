@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS } from '../contract/problems.ts';
 import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
+import { PROTOCOL_PARAMETER, protocolParameterField } from '../contract/protocol.ts';
 
 /**
  * The description of the calls at `/openapi.json` (OpenAPI 3.1), made from the schemas that check them,
@@ -131,13 +132,21 @@ export async function describeCalls(app: FastifyInstance): Promise<void> {
   });
 }
 
+/** The parameter that any call can have. */
+const numberedQuery = {
+  type: 'object',
+  properties: { [PROTOCOL_PARAMETER]: protocolParameterField },
+};
+
 interface RouteSchema {
   readonly body?: unknown;
+  readonly querystring?: unknown;
   readonly response?: unknown;
 }
 
-function described(operation: Operation, { body, response = {} }: RouteSchema): object {
+function described(operation: Operation, route: RouteSchema): object {
   const { id, caller, refusals = [], media, empty } = operation;
+  const { body, response = {}, querystring = numberedQuery } = route;
   const statuses = [...refusals, ...ALWAYS, ...(body === undefined ? [] : WITH_BODY)];
   const success =
     media !== undefined
@@ -157,6 +166,7 @@ function described(operation: Operation, { body, response = {} }: RouteSchema): 
     operationId: id,
     tags: [caller === 'admin' ? 'administration' : 'mesh'],
     security: SECURITY[caller],
+    ...(caller === 'admin' ? {} : { querystring }),
     response: { ...success, ...refused },
   };
 }

@@ -20,6 +20,7 @@ import { type Schema, violation } from '../contract/schema.ts';
 import { guardConnections } from './connection-guard.ts';
 import { describeCalls } from './openapi.ts';
 import { ProblemError } from './problem-error.ts';
+import { sayProtocolNumbers } from './protocol-numbers.ts';
 
 /** Larger than any body of ours: an enrolment with its record and endpoint has about 3 KB. */
 const BODY_LIMIT = 64 * 1024;
@@ -83,6 +84,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   guardConnections(app, MAX_CONNECTIONS);
   app.removeContentTypeParser('text/plain');
   useContractSchemas(app);
+  sayProtocolNumbers(app);
   problems.register(app);
   await describeCalls(app);
   return app;

@@ -31,7 +31,11 @@ beforeEach(() => {
   events = [];
 });
 
-function emitter(source: ScoreSource = async () => ({ score: 0.9 }), samples?: number) {
+function emitter(
+  source: ScoreSource = async () => ({ score: 0.9 }),
+  samples?: number,
+  protocol = 1,
+) {
   const client = new ControllerClient({
     fetch: async (_url, init) => {
       const envelope = JSON.parse(String(init.body)) as Envelope;
@@ -46,6 +50,7 @@ function emitter(source: ScoreSource = async () => ({ score: 0.9 }), samples?: n
     timeoutMs: 5000,
   });
   client.belongTo(meshId);
+  client.learnProtocol(protocol);
   return new Emitter({
     client,
     source,
@@ -175,16 +180,23 @@ test.each([
   expect(events).toMatchObject([{ event: 'score_failed', code: 'unexpected_answer' }]);
 });
 
-test('a controller of the version before is taken at its word', async () => {
-  answers = [
-    () => {
-      const { suite, sequence } = posted.at(-1)!;
-      const body = { node_id: 'node-a', suite, sequence, received_at: clock.trueWall() };
-      return Response.json(body, { status: 202 });
-    },
-  ];
+/** What a controller of protocol 1 says. */
+const withoutReceipt = () => {
+  const { suite, sequence } = posted.at(-1)!;
+  const body = { node_id: 'node-a', suite, sequence, received_at: clock.trueWall() };
+  return Response.json(body, { status: 202 });
+};
+
+test('a controller of protocol 1 is taken at its word', async () => {
+  answers = [withoutReceipt];
   await during(5);
   expect(events).toMatchObject([{ event: 'score', sequence: 1 }]);
+});
+
+test('a controller that has signed that it speaks protocol 2 is not: it signs receipts', async () => {
+  answers = [withoutReceipt, withoutReceipt, withoutReceipt];
+  await during(5, emitter(undefined, undefined, 2));
+  expect(events).toMatchObject([{ event: 'score_failed', code: 'unexpected_answer' }]);
 });
 
 test('observations never step back in time', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
+import { PROTOCOL } from '../../src/contract/protocol.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { call } from '../controller/support/test-mesh.ts';
@@ -65,14 +66,16 @@ async function measure(count: number): Promise<Figures> {
     const committedToPushedMs = pushedAt - committedAt;
     const first = governor.nodes.get(nodes[0]!.nodeId)!;
     const { servable } = governor;
-    await configs.build(first, servable!, 'AAAAAAAAAAAAAAAAAAAAAA');
+    await configs.build(first, servable!, 'AAAAAAAAAAAAAAAAAAAAAA', PROTOCOL);
     const rounds = Math.max(5, Math.min(200, 20_000 / count));
     const started = performance.now();
     const cpu = process.cpuUsage();
     let bytes = 0;
     for (let i = 0; i < rounds; i++) {
       const node = governor.nodes.get(nodes[i % count]!.nodeId)!;
-      bytes = JSON.stringify(await configs.build(node, servable!, 'AAAAAAAAAAAAAAAAAAAAAA')).length;
+      bytes = JSON.stringify(
+        await configs.build(node, servable!, 'AAAAAAAAAAAAAAAAAAAAAA', PROTOCOL),
+      ).length;
     }
     const { user, system } = process.cpuUsage(cpu);
     const configsPerSecond = (1000 * rounds) / (performance.now() - started);

@@ -11,7 +11,7 @@ import { namespacePlace } from '../../src/demo/namespace-place.ts';
 import type { Place } from '../../src/demo/place.ts';
 import { userspacePlace } from '../../src/demo/userspace-place.ts';
 
-const MESHNET = resolve(import.meta.dirname, '../../bin/meshnet');
+const ROOT = resolve(import.meta.dirname, '../..');
 
 /** What a node said, and when (ms, performance.now of this process). */
 export type Heard = { readonly at: number; readonly event: AgentEvent };
@@ -53,11 +53,12 @@ export class MeshLab {
     return new MeshLab(place, directory, epochS);
   }
 
-  async startController(): Promise<void> {
+  /** `root`: of the sources that it runs from, these or those of another version. */
+  async startController(root = ROOT): Promise<void> {
     const parameters = ['controller', '--state', join(this.directory, 'controller')];
     parameters.push('--listen', this.place.controllerListen, '--epoch', String(this.epochS));
     parameters.push('--stop-with-stdin');
-    this.controller = this.child('controller', parameters, () => {}, {});
+    this.controller = this.child('controller', root, parameters, () => {}, {});
     await this.until(async () => {
       await this.epoch();
       return true;
@@ -84,7 +85,7 @@ export class MeshLab {
     writeFileSync(join(this.directory, `${id}.score`), `${value}\n`);
   }
 
-  async startNode(id: string, extra: readonly string[] = []): Promise<LabNode> {
+  async startNode(id: string, extra: readonly string[] = [], root = ROOT): Promise<LabNode> {
     const enrolled = this.nodes.has(id);
     const environment: Record<string, string> = {};
     if (!enrolled) {
@@ -105,7 +106,7 @@ export class MeshLab {
     const onLine = (line: string) => {
       heard.push({ at: performance.now(), event: JSON.parse(line) as AgentEvent });
     };
-    const child = this.child(id, parameters, onLine, environment);
+    const child = this.child(id, root, parameters, onLine, environment);
     const node = { id, heard, child, pid: child.pid!, state };
     this.nodes.set(id, node);
     await this.until(() => heard.some(({ event }) => event.event === 'started'), `${id} to start`);
@@ -167,11 +168,12 @@ export class MeshLab {
 
   private child(
     id: string,
+    root: string,
     parameters: readonly string[],
     onLine: (line: string) => void,
     environment: Readonly<Record<string, string>>,
   ): Child {
-    const command = this.place.wrap(id, [MESHNET, ...parameters]);
+    const command = this.place.wrap(id, [join(root, 'bin/meshnet'), ...parameters]);
     return new Child({ name: id, command, environment, onLine });
   }
 }

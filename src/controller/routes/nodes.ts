@@ -6,6 +6,7 @@ import { envelopeSchema } from '../../contract/envelope.ts';
 import { nodeIdField } from '../../contract/fields.ts';
 import { SIGNATURE_TAGS, type SignatureTag, splitTarget } from '../../contract/http-signature.ts';
 import type { Checked, ProblemCode } from '../../contract/problems.ts';
+import { PROTOCOL, PROTOCOL_HEADER, protocolSpoken } from '../../contract/protocol.ts';
 import { ConfigQueue } from '../config-queue.ts';
 import type { Arrival } from '../enrolments.ts';
 import type { Governor } from '../governor.ts';
@@ -84,6 +85,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
     },
     handler: async (request: NodeRequest, reply) => {
       const { node, nonce } = ownRequest(services, request, SIGNATURE_TAGS.config);
+      const protocol = orRefuse(protocolSpoken(splitTarget(request.url).query));
       reply.header('cache-control', 'no-store');
       const etag = configs.etag(node.nodeId, servable(governor).epoch);
       if (request.headers['if-none-match'] === etag) {
@@ -93,7 +95,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       const built = await configQueue.add(node.nodeId, isWanted, async () => {
         const now = servable(governor); // there may be a newer epoch than when it was asked for
         reply.header('etag', configs.etag(node.nodeId, now.epoch));
-        return configs.build(node, now, nonce);
+        return configs.build(node, now, nonce, protocol);
       });
       return reply.send(built ?? refuse('overloaded', { detail: 'Ask again in a few seconds.' }));
     },
@@ -108,6 +110,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       raw.writeHead(200, {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
+        [PROTOCOL_HEADER]: PROTOCOL,
         'x-accel-buffering': 'no',
       });
       raw.flushHeaders();

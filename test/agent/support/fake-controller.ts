@@ -6,10 +6,10 @@ import {
   readSignature,
   SIGNATURE_TAGS,
   signatureIsValid,
-  splitTarget,
 } from '../../../src/contract/http-signature.ts';
 import { compareNodeIds, controllerFingerprint } from '../../../src/contract/ids.ts';
 import { type KeyRecord, signKeyRecord } from '../../../src/contract/key-record.ts';
+import { PROTOCOL } from '../../../src/contract/protocol.ts';
 import {
   envelopeHash,
   requestHash,
@@ -129,7 +129,7 @@ export class FakeController {
   }
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
-    const target = new URL(url).pathname;
+    const { pathname: target, search } = new URL(url);
     const headers = new Headers(init.headers);
     const read = readSignature(Object.fromEntries(headers));
     const created = read.ok ? read.value.parameters.created : 0;
@@ -147,7 +147,7 @@ export class FakeController {
       });
     }
     const tag = kind === 'config' ? SIGNATURE_TAGS.config : SIGNATURE_TAGS.stream;
-    const request = { method: 'GET', authority: new URL(url).host, ...splitTarget(target) };
+    const request = { method: 'GET', authority: new URL(url).host, path: target, query: search };
     if (!read.ok) return problem(401, read.problem.code);
     if (!signatureIsValid(crypto, node.record.signing, request, read.value, tag)) {
       return problem(401, 'signature_invalid');
@@ -200,6 +200,7 @@ export class FakeController {
         )
       : null;
     const document: ConfigDocument = {
+      protocol: PROTOCOL,
       mesh_id: toBase64(this.meshId),
       audience: nodeId,
       epoch: this.epoch,

@@ -66,11 +66,12 @@ export class SimChannel {
         const fail = () => reject(new DOMException('aborted', 'AbortError'));
         if (signal.aborted) return fail();
         signal.addEventListener('abort', fail, { once: true });
-        const { host, pathname } = new URL(target);
+        const { host, pathname, search } = new URL(target);
         const request: SimRequest = {
           method: init.method ?? 'GET',
           authority: host,
           path: pathname,
+          query: search || '?',
           headers: Object.fromEntries(new Headers(init.headers)),
           body: String(init.body ?? ''),
         };

@@ -1,11 +1,8 @@
 import type { Envelope } from '../../../src/contract/envelope.ts';
-import {
-  SIGNATURE_TAGS,
-  type SignatureTag,
-  splitTarget,
-} from '../../../src/contract/http-signature.ts';
+import { SIGNATURE_TAGS, type SignatureTag } from '../../../src/contract/http-signature.ts';
 import { controllerFingerprint } from '../../../src/contract/ids.ts';
 import type { KeyRecord } from '../../../src/contract/key-record.ts';
+import { protocolSpoken } from '../../../src/contract/protocol.ts';
 import { Benchmarks } from '../../../src/controller/benchmarks.ts';
 import { ConfigBuilder } from '../../../src/controller/config-builder.ts';
 import { ConfigQueue } from '../../../src/controller/config-queue.ts';
@@ -28,6 +25,7 @@ export interface SimRequest {
   readonly method: string;
   readonly authority: string;
   readonly path: string;
+  readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -218,7 +216,7 @@ export class SimController {
       async () => {
         const now = servable(process);
         newest = configs.etag(nodeId, now.epoch);
-        return configs.build(node, now, nonce);
+        return configs.build(node, now, nonce, orRefuse(protocolSpoken(request.query)));
       },
     );
     if (built === undefined) refuse('overloaded');
@@ -237,8 +235,8 @@ export class SimController {
     request: SimRequest,
     tag: SignatureTag,
   ): { node: NodeRecord; nonce: string } {
-    const { method, authority, path, headers } = request;
-    const parts = { method, authority, ...splitTarget(path) };
+    const { method, authority, path, query, headers } = request;
+    const parts = { method, authority, path, query };
     const nodeOfKey = (keyid: string) => process.governor.nodeOfKey(keyid);
     const signed = orRefuse(process.auth.verify(nodeOfKey, parts, headers, tag));
     process.streams.seen(signed.node.nodeId);
