@@ -4,10 +4,10 @@ import { pino } from 'pino';
 import { systemClock } from '../agent/clock.ts';
 import { KeyFileError } from '../contract/key-file.ts';
 import { ControllerStartError, startController } from '../controller/controller.ts';
-import { membersOf } from '../controller/epoch.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
 import { announceRestoredIn } from '../controller/restored.ts';
 import { type GivenSettings, SettingsError } from '../controller/settings.ts';
+import type { Subscriber } from '../controller/spine.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
@@ -44,7 +44,7 @@ export async function runController(options: ControllerCommand): Promise<void> {
       { base: null, timestamp: pino.stdTimeFunctions.isoTime },
       standardOutput({ notice }),
     ),
-    onEpoch: (epoch) => manager.status(`epoch ${epoch.epoch}, ${membersOf(epoch).size} members`),
+    subscribers: [statusLine(manager)],
   }).catch((error: unknown) => {
     throw explain(error, options);
   });
@@ -53,6 +53,18 @@ export async function runController(options: ControllerCommand): Promise<void> {
   manager.stopping();
   await controller.close();
   manager.close();
+}
+
+/** What the service manager shows of the controller. */
+function statusLine(manager: ServiceManager): Subscriber {
+  return {
+    name: 'service_manager',
+    events: ['epoch_committed'],
+    handle: (event) => {
+      if (event.event !== 'epoch_committed') return;
+      manager.status(`epoch ${event.epoch}, ${event.members.length} members`);
+    },
+  };
 }
 
 function notice(dropped: number): string {

@@ -11,6 +11,7 @@ import { envelopeHash } from '../contract/receipt.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
+import type { EmitControllerEvent } from './events.ts';
 import type { Governor } from './governor.ts';
 import type { Receipts } from './receipts.ts';
 import type { Settings } from './settings.ts';
@@ -34,12 +35,11 @@ export interface BenchmarksOptions {
   readonly crypto: CryptoProvider;
   readonly meshId: Uint8Array;
   readonly receipts: Receipts;
+  readonly emit: EmitControllerEvent;
 }
 
 /** Takes scores: signed by whom the policy accepts, fresh, in sequence. */
 export class Benchmarks {
-  accepted = 0;
-
   private readonly options: BenchmarksOptions;
   /** By (keyid, node, suite). */
   private readonly allowances: Allowances;
@@ -128,7 +128,17 @@ export class Benchmarks {
       return rejected(reason, { field, expected, last, ...receipts.sign(hash, reason, last) });
     }
     this.allowances.take(series, receivedAt); // only now: replays of a node's scores must not cost it
-    this.accepted++;
+    const { score, samples, observed_at } = document;
+    this.options.emit({
+      event: 'score_accepted',
+      node: nodeId,
+      suite,
+      signer: signerId,
+      sequence,
+      score,
+      samples,
+      observed_at,
+    });
     governor.reported(nodeId);
     const answer = { node_id: nodeId, suite, sequence, received_at: receivedAt };
     return accepted({ ...answer, ...receipts.sign(hash, 'accepted') });

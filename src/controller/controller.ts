@@ -2,16 +2,16 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { toBase64 } from '../contract/encoding.ts';
 import { controllerFingerprint } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
-import { replaceFile } from '../ground/files.ts';
 import { AddressBudget } from './address-budget.ts';
 import { Benchmarks } from './benchmarks.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
 import { ConfigBuilder } from './config-builder.ts';
 import { Enrolments } from './enrolments.ts';
-import { type Epoch, membersOf } from './epoch.ts';
 import { epochDocument } from './epoch-document.ts';
+import type { StampedEvent } from './events.ts';
 import { Governor } from './governor.ts';
 import { Overload } from './overload.ts';
 import { Presence } from './presence.ts';
@@ -23,11 +23,19 @@ import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
 import type { Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
+import { EventSpine, type Subscriber } from './spine.ts';
 import { openStore, signingKey, takeStateDirectory } from './state-directory.ts';
 import type { Store } from './store.ts';
 import { StreamHub } from './stream-hub.ts';
+import { EventCounters } from './subscribers/counters.ts';
+import { logSubscriber } from './subscribers/log.ts';
+import { pushSubscriber } from './subscribers/push.ts';
+import { statusFileSubscriber } from './subscribers/status-file.ts';
 
 export { ControllerStartError } from './state-directory.ts';
+
+/** Longest that subscribers are waited for at the end, ms. */
+const DRAIN = 2000;
 
 export interface ControllerOptions {
   /** Directory of the database, the signing key, the admin socket and status.json. */
@@ -40,8 +48,9 @@ export interface ControllerOptions {
   readonly random: RandomBytes;
   readonly clock?: ControllerClock;
   readonly logger?: Logger;
-  /** Called before anybody is told. `committedAt`: performance.now() when it was on the disk. */
-  readonly onEpoch?: (epoch: Epoch, committedAt: number) => void;
+  /** Called when something has happened, before anybody else is told. */
+  readonly onEvent?: (event: StampedEvent) => void;
+  readonly subscribers?: readonly Subscriber[];
 }
 
 export interface Controller {
@@ -84,11 +93,12 @@ async function serve(
   const logger = options.logger ?? pino({ level: 'silent' });
   const clock = options.clock ?? steadyClock(await store.latestTime());
   const adminSocket = join(state, 'admin.sock');
-  const statusFile = join(state, 'status.json');
   const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
   const silenceS = settings.lifetimeS;
   const streams = new StreamHub({ crypto, clock, meshId, signingSeed, silenceS });
-  let statusWritten: Promise<void> = Promise.resolve();
+  const spine = new EventSpine(() => clock.now());
+  const { emit } = spine;
+  const counters = new EventCounters();
   const presence = new Presence();
   const overload = new Overload();
   const governor = new Governor({
@@ -100,22 +110,17 @@ async function serve(
     meshId,
     presence,
     overload,
-    onEpoch: (epoch, committedAt) => {
-      options.onEpoch?.(epoch, committedAt);
-      streams.publish(epoch);
-      logEpoch(logger, epoch, settings);
-      statusWritten = epochDocument(governor, settings, clock, meshId)
-        .then((document) =>
-          replaceFile(statusFile, `${JSON.stringify(document, null, 2)}\n`, {
-            mode: 0o644,
-            durable: false,
-          }),
-        )
-        .catch((error) => logger.error({ err: error }, 'status.json could not be written'));
-    },
-    onError: (error) => logger.error({ err: error }, 'deciding an epoch failed'),
+    emit,
   });
-  const common = { store, governor, settings, clock, crypto, meshId };
+  const { onEvent } = options;
+  if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
+  spine.subscribeImmediately(pushSubscriber(streams));
+  spine.subscribeImmediately(counters);
+  spine.subscribe(logSubscriber(logger));
+  for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
+  const document = () => epochDocument({ governor, settings, clock, meshId, counters });
+  spine.subscribe(statusFileSubscriber(join(state, 'status.json'), document));
+  const common = { store, governor, settings, clock, crypto, meshId, emit };
   const receipts = new Receipts({ crypto, clock, meshId, signingSeed });
   const services: Services = {
     meshId,
@@ -129,6 +134,9 @@ async function serve(
     configs: new ConfigBuilder({ governor, settings, clock, crypto, meshId, signingSeed }),
     streams,
     presence,
+    emit,
+    spine,
+    counters,
     budget: new AddressBudget(() => performance.now()),
     problems: new Map(),
   };
@@ -138,7 +146,7 @@ async function serve(
     await Promise.all(servers.map((server) => server.close()));
     await governor.close();
     overload.close();
-    await statusWritten;
+    await spine.drained(DRAIN);
     signingSeed.fill(0);
   };
   try {
@@ -146,9 +154,11 @@ async function serve(
     servers.push(network);
     // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
     const url = await network.listen({ host: options.listen.host, port: options.listen.port });
+    emit({ event: 'started', mesh_id: toBase64(meshId), url });
     await governor.start();
     servers.push(await adminServer(services, logger, adminSocket));
     const close = async () => {
+      emit({ event: 'stopping' });
       await stop();
       await store.close();
     };
@@ -189,23 +199,4 @@ async function adminServer(
     process.umask(umask);
   }
   return app;
-}
-
-function logEpoch(logger: Logger, epoch: Epoch, { observeOnly }: Settings): void {
-  const failed = epoch.decisions.filter(
-    (one) => !one.allowed || one.reason.startsWith('observed_'),
-  );
-  logger.info(
-    {
-      epoch: epoch.epoch,
-      version: epoch.version,
-      members: [...membersOf(epoch).keys()],
-      removed: epoch.removed,
-      ...(observeOnly ? { would_deny: failed.map((one) => one.nodeId) } : {}),
-    },
-    'epoch committed',
-  );
-  for (const { nodeId, reason, explanation } of failed) {
-    logger.info({ node_id: nodeId, reason }, explanation);
-  }
 }

@@ -8,12 +8,14 @@ import {
   proofIsValid,
 } from '../contract/enrolment.ts';
 import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
+import { signingKeyId } from '../contract/ids.ts';
 import { createJoinToken, formatJoinToken } from '../contract/join-token.ts';
 import { accepted, type Checked, type Problem, problem, rejected } from '../contract/problems.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
 import { type ClaimSurroundings, claimFault } from './endpoint-claims.ts';
+import type { EmitControllerEvent } from './events.ts';
 import type { Governor } from './governor.ts';
 import { hostAddresses, type Settings } from './settings.ts';
 import type { NodeRecord, Store, TokenRecord } from './store.ts';
@@ -36,6 +38,7 @@ export interface EnrolmentsOptions {
   readonly random: RandomBytes;
   readonly meshId: Uint8Array;
   readonly signingSeed: Uint8Array;
+  readonly emit: EmitControllerEvent;
 }
 
 /** Join tokens, and the enrolments that use them up. */
@@ -58,6 +61,7 @@ export class Enrolments {
     await store.addToken({ id, secret, nodeId, expiresAt, usedBy: null }, now - REMEMBER_EXPIRED);
     const text = formatJoinToken(token);
     secret.fill(0);
+    this.options.emit({ event: 'token_issued', token: id, node: nodeId, expires_at: expiresAt });
     return { token: text, id, node_id: nodeId, expires_at: expiresAt };
   }
 
@@ -66,7 +70,7 @@ export class Enrolments {
     body: unknown,
     arrived: Arrival,
   ): Promise<Checked<{ answer: Envelope; node: NodeRecord }>> {
-    const { store, settings, clock, crypto, meshId, governor } = this.options;
+    const { store, settings, clock, crypto, meshId, governor, emit } = this.options;
     const opened = openEnrolment(crypto, meshId, body);
     if (!opened.ok) return opened;
     const { document, record } = opened.value;
@@ -100,6 +104,10 @@ export class Enrolments {
       });
     }
     governor.enrolled(node);
+    const { nodeId, tunnelAddress, endpoint } = node;
+    const key = signingKeyId(crypto, node.signing);
+    emit({ event: 'token_used', token: document.token_id, node: nodeId });
+    emit({ event: 'enrolled', node: nodeId, address: tunnelAddress, endpoint, key });
     return accepted({ answer: this.answer(node, opened.value), node });
   }
 
@@ -109,7 +117,7 @@ export class Enrolments {
     endpoint: string | null,
     arrived: Arrival,
   ): Promise<Checked<EndpointAnswer>> {
-    const { store, governor, clock } = this.options;
+    const { store, governor, clock, emit } = this.options;
     const fault = this.endpointFault(node.nodeId, endpoint, arrived);
     if (fault) return fault;
     if (endpoint === node.endpoint) return accepted({ node_id: node.nodeId, endpoint });
@@ -123,6 +131,8 @@ export class Enrolments {
       return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
     }
     governor.enrolled({ ...node, endpoint });
+    const { nodeId, endpoint: before } = node;
+    if (endpoint !== before) emit({ event: 'endpoint_changed', node: nodeId, endpoint, before });
     return accepted({ node_id: node.nodeId, endpoint });
   }
 

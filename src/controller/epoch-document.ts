@@ -5,14 +5,19 @@ import type { ControllerClock } from './clock.ts';
 import { undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
 import type { Settings } from './settings.ts';
+import type { EventCounters } from './subscribers/counters.ts';
+
+export interface EpochDocumentOptions {
+  readonly governor: Governor;
+  readonly settings: Settings;
+  readonly clock: ControllerClock;
+  readonly meshId: Uint8Array;
+  readonly counters: EventCounters;
+}
 
 /** Who is in, who is out, and why: what is in force, with scores and ages as they are now. */
-export async function epochDocument(
-  governor: Governor,
-  settings: Settings,
-  clock: ControllerClock,
-  meshId: Uint8Array,
-): Promise<EpochDocument> {
+export async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocument> {
+  const { governor, settings, clock, meshId, counters } = options;
   const verdicts = await governor.verdicts();
   const epoch = governor.current;
   const now = clock.now();
@@ -29,8 +34,8 @@ export async function epochDocument(
     threshold: settings.policy.threshold,
     freshness_s: settings.policy.freshnessS,
     observe_only: settings.observeOnly,
-    rotations: governor.rotations,
-    exclusions: governor.exclusions,
+    rotations: counters.count('epoch_committed'),
+    exclusions: counters.exclusions,
     nodes: nodes.map(({ nodeId, tunnelAddress }) => {
       const { allowed, reason, explanation, sinceEpoch } =
         decisions.get(nodeId) ?? undecided(nodeId);

@@ -2,6 +2,8 @@ import { signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import { type Epoch, membersOf, type NodeVerdict, nextBoundary, nextEpoch } from './epoch.ts';
+import { epochCommitted } from './epoch-committed.ts';
+import { type EmitControllerEvent, thrown } from './events.ts';
 import { hasReportedSince, judge, type SignersOf, type Verdict } from './policy.ts';
 import type { Presence } from './presence.ts';
 import { EpochKeys } from './psk.ts';
@@ -25,15 +27,12 @@ export interface GovernorOptions {
   readonly presence: Presence;
   /** How long the controller could attend to nobody, ms since it was asked last. */
   readonly overload: { take(): number };
-  /** Called right after an epoch's commit is on the disk, at `committedAt` (performance.now()). */
-  readonly onEpoch: (epoch: Epoch, committedAt: number) => void;
-  readonly onError: (error: unknown) => void;
+  /** Called with an epoch right after its commit is on the disk. */
+  readonly emit: EmitControllerEvent;
 }
 
 /** Decides epochs: when, who, with which keys. */
 export class Governor {
-  rotations = 0;
-  exclusions = 0;
   /** Grows whenever a node comes or goes. */
   revision = 0;
 
@@ -69,10 +68,14 @@ export class Governor {
 
   /** Commits the first epoch ever, or waits for the members of the last one to report again. */
   async start(): Promise<void> {
-    const { store } = this.options;
+    const { store, emit } = this.options;
     this.setEpoch(await store.currentEpoch());
     await this.reloadNodes();
-    await this.exclusively<unknown>(() => (this.epoch ? this.wait() : this.decide()));
+    const { epoch } = this;
+    if (epoch && epoch.secret === undefined) {
+      emit({ event: 'restored', epoch: epoch.epoch, version: epoch.version });
+    }
+    await this.exclusively<unknown>(() => (epoch ? this.wait() : this.decide()));
   }
 
   /** The epoch in force; undefined before the first commit. */
@@ -154,7 +157,7 @@ export class Governor {
   /** A score of this node was accepted. */
   reported(nodeId: string): void {
     if (!this.waiting?.members.has(nodeId)) return;
-    this.exclusively(() => this.stopWaitingFor(nodeId)).catch(this.options.onError);
+    this.exclusively(() => this.stopWaitingFor(nodeId)).catch(this.failed);
   }
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
@@ -216,10 +219,13 @@ export class Governor {
   private async wait(): Promise<void> {
     const since = this.options.clock.now();
     const until = since + INTERVALS_AWAY * this.intervalMs;
-    this.waiting = { since, until, members: new Set(membersOf(this.epoch).keys()) };
-    if (this.waiting.members.size === 0) {
+    const members = [...membersOf(this.epoch).keys()];
+    this.waiting = { since, until, members: new Set(members) };
+    if (members.length === 0) {
       await this.decide();
     } else {
+      const { epoch = 0 } = this.epoch ?? {};
+      this.options.emit({ event: 'waiting', epoch, until, members });
       this.arm(until, until + this.periodMs);
     }
   }
@@ -259,7 +265,7 @@ export class Governor {
 
   /** The timer's part: an epoch is due. */
   private async boundary(): Promise<void> {
-    const { clock, overload } = this.options;
+    const { clock, overload, emit } = this.options;
     if (this.isClosed) return;
     const { due } = this;
     const now = clock.now();
@@ -270,6 +276,7 @@ export class Governor {
     } else if (missed > this.intervalMs) {
       // Reports were missed: this process was stopped, slept, or had no time for anybody. Members
       // have a chance to report again before it decides, once.
+      emit({ event: 'overload', missed_ms: missed });
       await this.wait();
     } else {
       try {
@@ -284,13 +291,13 @@ export class Governor {
   }
 
   private arm(due: number, overdueAt = this.overdueAt): void {
-    const { clock, onError } = this.options;
+    const { clock } = this.options;
     this.cancelTimer();
     this.due = due;
     this.overdueAt = overdueAt;
     if (this.isClosed) return;
     this.cancelTimer = clock.after(due - clock.now(), () => {
-      this.exclusively(() => this.boundary()).catch(onError);
+      this.exclusively(() => this.boundary()).catch(this.failed);
     });
   }
 
@@ -315,16 +322,16 @@ export class Governor {
       startedAt: clock.now(),
       secret: random(32),
     });
+    const started = performance.now();
     if (await store.commitEpoch(this.epoch, next, removal)) {
-      const committedAt = performance.now();
       if (removal) this.forget(removal.nodeId);
-      await this.adopt(next, committedAt);
+      await this.adopt(next, performance.now() - started);
       return next;
     }
     next.secret?.fill(0);
     const current = await store.currentEpoch();
     await this.reloadNodes();
-    if (current) await this.adopt(current, performance.now());
+    if (current) await this.adopt(current, performance.now() - started);
     return undefined;
   }
 
@@ -339,18 +346,21 @@ export class Governor {
   }
 
   /** Members are told first; ridding the disk of the old secret may take its time after that. */
-  private async adopt(epoch: Epoch, committedAt: number): Promise<void> {
-    const { store, onEpoch, onError } = this.options;
+  private async adopt(epoch: Epoch, commitMs: number): Promise<void> {
+    const { store, emit } = this.options;
+    const committed = epochCommitted(this.epoch, epoch, commitMs);
     this.setEpoch(epoch);
-    this.rotations++;
-    this.exclusions += epoch.removed.length;
+    emit(committed);
     try {
-      onEpoch(epoch, committedAt);
       if (!(await store.scrub())) throw new Error('the secret of the last epoch is still on disk');
     } catch (error) {
-      onError(error); // the epoch is in force all the same
+      this.failed(error); // the epoch is in force all the same
     }
   }
+
+  private readonly failed = (error: unknown): void => {
+    this.options.emit({ event: 'epoch_failed', ...thrown(error) });
+  };
 
   private setEpoch(epoch: Epoch | undefined): void {
     const { crypto, meshId } = this.options;

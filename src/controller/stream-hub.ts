@@ -7,7 +7,6 @@ import {
 } from '../contract/stream-event.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
-import type { Epoch } from './epoch.ts';
 
 /** Unsent bytes at which a reader that does not read is cut off; it comes back by itself. */
 const MAX_BACKLOG = 256 * 1024;
@@ -18,6 +17,14 @@ export interface StreamSink {
   readonly backlog: number;
   write(text: string): void;
   end(): void;
+}
+
+/** What a push says. */
+export interface PublishedEpoch {
+  readonly epoch: number;
+  readonly version: number;
+  /** Ids of those who are no members any more. */
+  readonly removed: readonly string[];
 }
 
 interface Stream {
@@ -79,7 +86,7 @@ export class StreamHub {
     stream?.sink.end();
   }
 
-  publish(epoch: Epoch): Envelope {
+  publish(epoch: PublishedEpoch): Envelope {
     const { crypto, clock, meshId, signingSeed } = this.options;
     const event: StreamEvent = {
       mesh_id: toBase64(meshId),

@@ -35,14 +35,17 @@ async function live(ms: number, score: number, ...nodes: TestNode[]): Promise<vo
 
 test('epochs begin at whole multiples of the period, also when timers fire early', async () => {
   const clock = new SimClock();
-  const epochs: Epoch[] = [];
+  const starts: number[] = [];
   mesh = await TestMesh.start({}, clock);
   await mesh.controller.close();
   clock.early = 1;
-  await mesh.open({ onEpoch: (epoch) => void epochs.push(epoch) });
+  await mesh.open({
+    onEvent: (event) => event.event === 'epoch_committed' && starts.push(event.started_at),
+  });
   await clock.advance(99 * MIN);
-  const starts = epochs.map((epoch) => epoch.startedAt - epochs[0]!.startedAt);
-  expect(starts).toEqual(Array.from({ length: 100 }, (_, i) => i * MIN));
+  expect(starts.map((start) => start - starts[0]!)).toEqual(
+    Array.from({ length: 100 }, (_, i) => i * MIN),
+  );
 });
 
 test('a late timer does not shift the boundaries after it', async () => {
@@ -133,7 +136,7 @@ test('observing only, nobody is cut and the verdicts are shown and logged', asyn
     expect(node).toMatchObject({ allowed: true, reason: 'observed_score_too_old' });
     expect(node.explanation).toMatch(/^Stays because nobody is cut .* at most 120 s is fresh\.$/);
   }
-  const line = mesh.log.findLast((one) => one.includes('epoch committed'))!;
+  const line = mesh.log.findLast((one) => one.includes('epoch_committed'))!;
   expect(JSON.parse(line)).toMatchObject({ members: ['a', 'b'], would_deny: ['a', 'b'] });
 });
 
@@ -292,7 +295,7 @@ test('a listener that throws stops nothing', async () => {
   const throwing = () => {
     throw new Error('listener');
   };
-  await mesh.restart({ onEpoch: throwing });
+  await mesh.restart({ onEvent: throwing });
   const { epoch } = await mesh.epoch();
   await mesh.clock.advance(3 * MIN);
   expect((await mesh.epoch()).epoch).toBe(epoch + 3);

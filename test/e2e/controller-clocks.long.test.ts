@@ -112,8 +112,8 @@ async function allTalk(): Promise<void> {
 function committedSince(lines: number): string[][] {
   return controller.log
     .slice(lines)
-    .map((line) => JSON.parse(line) as { msg: string; members: string[] })
-    .filter((entry) => entry.msg === 'epoch committed')
+    .map((line) => JSON.parse(line) as { event?: string; members: string[] })
+    .filter((entry) => entry.event === 'epoch_committed')
     .map((entry) => entry.members);
 }
 

@@ -30,7 +30,9 @@ const controller = await startController({
   settings: options.settings,
   crypto: defaultProvider(),
   random: (length) => new Uint8Array(randomBytes(length)),
-  onEpoch: ({ epoch, version, removed }) => {
+  onEvent: (event) => {
+    if (event.event !== 'epoch_committed') return;
+    const { epoch, version, removed } = event;
     const at = committedAt;
     // After the event has left: telling us is no part of what is measured.
     setImmediate(() => say({ committed: epoch, version, at, removed }));

@@ -24,13 +24,13 @@ const tokenParams = {
 
 /** Served over the 0600 socket only: whoever can open it is the admin. */
 export function adminRoutes(app: FastifyInstance, services: Services): void {
-  const { governor, enrolments, store, clock, streams } = services;
+  const { governor, enrolments, store, clock, emit } = services;
 
   app.post('/v1/rotate', {
     schema: { summary: 'Start a new epoch at once', response: { 200: rotateAnswerSchema } },
-    handler: async (request) => {
+    handler: async () => {
       const { epoch, version } = await governor.rotate();
-      request.log.info({ epoch }, 'rotated by an admin');
+      emit({ event: 'rotated', epoch, version });
       return { epoch, version };
     },
   });
@@ -44,7 +44,6 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
     handler: async (request, reply) => {
       const { node_id, ttl_s } = request.body;
       const answer = await enrolments.createToken(node_id, ttl_s);
-      request.log.info({ token_id: answer.id, node_id }, 'join token created');
       return reply.code(201).send(answer);
     },
   });
@@ -66,7 +65,9 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
   app.delete<{ Params: { id: string } }>('/v1/tokens/:id', {
     schema: { summary: 'Withdraw a token', params: tokenParams },
     handler: async (request, reply) => {
-      if (!(await store.deleteToken(request.params.id))) refuse('not_found');
+      const { id } = request.params;
+      if (!(await store.deleteToken(id))) refuse('not_found');
+      emit({ event: 'token_deleted', token: id });
       return reply.code(204).send();
     },
   });
@@ -82,9 +83,9 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       const removed = await governor.remove(node_id);
       if (removed === undefined)
         return refuse('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
-      streams.drop(node_id);
-      request.log.info({ node_id, epoch: removed.epoch }, 'node removed by an admin');
-      return { epoch: removed.epoch, version: removed.version };
+      const { epoch, version } = removed;
+      emit({ event: 'removed', node: node_id, epoch, version });
+      return { epoch, version };
     },
   });
 
@@ -94,7 +95,7 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       const { node_id } = request.params;
       if (!(await store.resetSequences(node_id)))
         refuse('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
-      request.log.info({ node_id }, 'sequences reset by an admin');
+      emit({ event: 'sequences_reset', node: node_id });
       return reply.code(204).send();
     },
   });

@@ -37,9 +37,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       const enrolled = await accounted(services, request, undefined, () =>
         enrolments.enrol(request.body, arrival(request)),
       );
-      const { answer, node } = orRefuse(enrolled);
-      request.log.info({ node_id: node.nodeId, address: node.tunnelAddress }, 'node enrolled');
-      return reply.code(201).send(answer);
+      return reply.code(201).send(orRefuse(enrolled).answer);
     },
   });
 
@@ -57,7 +55,6 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       const { node } = ownRequest(services, request, SIGNATURE_TAGS.endpoint);
       const endpoint = request.query.endpoint ?? null;
       const answer = orRefuse(await enrolments.moveEndpoint(node, endpoint, arrival(request)));
-      request.log.info({ ...answer, before: node.endpoint }, 'endpoint changed');
       return reply.send(answer);
     },
   });

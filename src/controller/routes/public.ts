@@ -10,14 +10,17 @@ import type { Services } from '../services.ts';
 import { signedRequest } from './nodes.ts';
 
 /** However many ask, it is made once for what it says: again after a change, or when its ages are old. */
-function cachedEpoch({ governor, settings, clock, meshId, benchmarks }: Services) {
+function cachedEpoch(services: Services) {
+  const { governor, clock, counters } = services;
   let cached: { readonly of: string; readonly document: Promise<EpochDocument> } | undefined;
   return (): Promise<EpochDocument> => {
     const { epoch = 0, version = 0 } = governor.current ?? {};
     const second = Math.floor(clock.now() / 1000);
-    const of = [epoch, version, governor.revision, benchmarks.accepted, second].join('.');
+    const of = [epoch, version, governor.revision, counters.count('score_accepted'), second].join(
+      '.',
+    );
     if (cached?.of !== of) {
-      cached = { of, document: epochDocument(governor, settings, clock, meshId) };
+      cached = { of, document: epochDocument(services) };
     }
     return cached.document;
   };
@@ -29,7 +32,7 @@ export function stateRoutes(
   services: Services,
   mayRead: (request: FastifyRequest) => void,
 ): void {
-  const { governor, streams, benchmarks, problems } = services;
+  const { governor, streams, counters, problems } = services;
   const epoch = cachedEpoch(services);
 
   app.get('/v1/epoch', {
@@ -57,7 +60,7 @@ export function stateRoutes(
       mayRead(request);
       const text = controllerMetrics(await epoch(), {
         streams: streams.size,
-        acceptedBenchmarks: benchmarks.accepted,
+        acceptedBenchmarks: counters.count('score_accepted'),
         problems,
         ready: governor.notReady === undefined,
       });

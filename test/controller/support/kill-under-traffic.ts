@@ -179,8 +179,8 @@ class Run {
   private checkLog(): void {
     const epochs: number[] = [];
     for (const line of this.controller.log) {
-      const entry = JSON.parse(line) as { msg: string; epoch: number; level: number };
-      if (entry.msg === 'epoch committed') epochs.push(entry.epoch);
+      const entry = JSON.parse(line) as { event?: string; epoch: number; level: number };
+      if (entry.event === 'epoch_committed') epochs.push(entry.epoch);
       if (entry.level >= 50) this.fail(`logged: ${line}`);
     }
     for (const [i, epoch] of epochs.entries()) {

@@ -7,15 +7,18 @@ import { Benchmarks } from '../../../src/controller/benchmarks.ts';
 import { ConfigBuilder } from '../../../src/controller/config-builder.ts';
 import { ConfigQueue } from '../../../src/controller/config-queue.ts';
 import { type Epoch, membersOf } from '../../../src/controller/epoch.ts';
+import type { StampedEvent } from '../../../src/controller/events.ts';
 import { Governor } from '../../../src/controller/governor.ts';
 import { Presence } from '../../../src/controller/presence.ts';
 import { orRefuse, ProblemError, refuse } from '../../../src/controller/problem-error.ts';
 import { Receipts } from '../../../src/controller/receipts.ts';
 import { RequestAuth } from '../../../src/controller/request-auth.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
+import { EventSpine } from '../../../src/controller/spine.ts';
 import type { NodeRecord } from '../../../src/controller/store.ts';
 import { SqliteStore } from '../../../src/controller/store-sqlite.ts';
 import { StreamHub, type StreamSink } from '../../../src/controller/stream-hub.ts';
+import { pushSubscriber } from '../../../src/controller/subscribers/push.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import type { SimWorld } from './sim-world.ts';
 
@@ -117,20 +120,22 @@ export class SimController {
         };
       },
     };
+    const spine = new EventSpine(clock.now);
+    const { emit } = spine;
     const onError = (error: unknown) => void world.failures.push(error);
-    const onEpoch = (epoch: Epoch) => {
-      const members = epoch.decisions.filter((one) => one.allowed);
-      this.onCommit(
-        epoch.epoch,
-        members.map((one) => one.nodeId),
-      );
-      if (process.diesAtCommit !== undefined) this.crash(process.diesAtCommit === 'silently');
-      if (process.isAlive) process.streams.publish(epoch);
-    };
-    const common = { store, settings, clock, crypto, meshId };
+    spine.subscribeImmediately({
+      name: 'world',
+      handle: (event) => {
+        if (event.event === 'epoch_committed') this.onCommit(event.epoch, event.members);
+        if ('stack' in event) onError(new Error(event.stack));
+        if (event.event !== 'epoch_committed' || process.diesAtCommit === undefined) return;
+        this.crash(process.diesAtCommit === 'silently');
+      },
+    });
+    const common = { store, settings, clock, crypto, meshId, emit };
     const presence = new Presence();
     const overload = { take: () => 0 };
-    const governor = new Governor({ ...common, presence, overload, random, onEpoch, onError });
+    const governor = new Governor({ ...common, presence, overload, random });
     const signed = { ...common, governor, signingSeed: this.seed };
     const receipts = new Receipts(signed);
     Object.assign(process, {
@@ -144,6 +149,11 @@ export class SimController {
       queue: new ConfigQueue(),
       streams: new StreamHub({ ...signed, silenceS: settings.lifetimeS }),
     } satisfies Process);
+    const push = pushSubscriber(process.streams);
+    const handle = (event: StampedEvent) => {
+      if (process.isAlive) push.handle(event);
+    };
+    spine.subscribeImmediately({ ...push, handle });
     this.process = process;
     world.now(() => void governor.start().catch(onError));
   }

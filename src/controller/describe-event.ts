@@ -1,0 +1,55 @@
+import type { ControllerEvent } from './events.ts';
+
+/** A controller's event as a line for people: in its log and by `meshnet events`. Not escaped. */
+export function describeControllerEvent(event: ControllerEvent): string {
+  switch (event.event) {
+    case 'started':
+      return `controller of mesh ${event.mesh_id} is up at ${event.url}`;
+    case 'stopping':
+      return 'controller stops';
+    case 'restored':
+      return `the state is a backup: goes on after epoch ${event.epoch}.${event.version}`;
+    case 'enrolled':
+      return `${event.node} enrolled: ${event.address}, endpoint ${event.endpoint ?? 'none'}`;
+    case 'removed':
+      return `${event.node} removed by an admin, with epoch ${event.epoch}.${event.version}`;
+    case 'endpoint_changed':
+      return `${event.node} moved from ${event.before ?? 'no endpoint'} to ${event.endpoint ?? 'no endpoint'}`;
+    case 'score_accepted':
+      return `${event.node}: score ${event.score} (${event.suite}, sequence ${event.sequence})`;
+    case 'sequences_reset':
+      return `${event.node}: sequences reset by an admin`;
+    case 'rotated':
+      return `epoch ${event.epoch}.${event.version} was asked for by an admin`;
+    case 'epoch_committed':
+      return describeEpoch(event);
+    case 'epoch_failed':
+      return `deciding an epoch failed: ${event.detail}`;
+    case 'waiting':
+      return `epoch ${event.epoch} goes on until ${listed(event.members)} have reported again, at most until ${new Date(event.until).toISOString()}`;
+    case 'overload':
+      return `nobody could be attended to for ${Math.round(event.missed_ms)} ms: reports may be missing`;
+    case 'token_issued':
+      return `join token ${event.token} issued for ${event.node ?? 'any node'}, until ${new Date(event.expires_at).toISOString()}`;
+    case 'token_used':
+      return `join token ${event.token} used by ${event.node}`;
+    case 'token_deleted':
+      return `join token ${event.token} withdrawn`;
+    case 'subscriber_failed':
+      return `${event.subscriber} failed: ${event.detail}`;
+    case 'subscriber_recovered':
+      return `${event.subscriber} works again`;
+  }
+}
+
+function describeEpoch(event: Extract<ControllerEvent, { event: 'epoch_committed' }>): string {
+  const gone = event.removed.length > 0 ? `, without ${event.removed.join(' ')}` : '';
+  const changes = event.changes.map(
+    ({ node, allowed, explanation }) => `; ${node} ${allowed ? 'in' : 'OUT'}: ${explanation}`,
+  );
+  return `epoch ${event.epoch}.${event.version}: ${listed(event.members)}${gone}${changes.join('')}`;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length > 0 ? names.join(' ') : 'nobody';
+}

@@ -1,0 +1,113 @@
+/** What the verdict on a node became in an epoch, where it is not what it was. */
+export interface VerdictChange {
+  readonly node: string;
+  readonly allowed: boolean;
+  readonly reason: string;
+  readonly explanation: string;
+}
+
+/**
+ * What happens in a controller. Whoever has something to do with it (the log, metrics, pushes,
+ * status.json) subscribes to the spine; nobody else is told. Never contains a secret. Times: the
+ * controller's clock, ms.
+ */
+export type ControllerEvent =
+  | { readonly event: 'started'; readonly mesh_id: string; readonly url: string }
+  | { readonly event: 'stopping' }
+  /** The state is a backup: numbers jumped ahead, and nothing of its epoch is given out. */
+  | { readonly event: 'restored'; readonly epoch: number; readonly version: number }
+  | {
+      readonly event: 'enrolled';
+      readonly node: string;
+      readonly address: string;
+      readonly endpoint: string | null;
+      /** keyid of its signing key. */
+      readonly key: string;
+    }
+  | {
+      readonly event: 'removed';
+      readonly node: string;
+      readonly epoch: number;
+      readonly version: number;
+    }
+  | {
+      readonly event: 'endpoint_changed';
+      readonly node: string;
+      readonly endpoint: string | null;
+      readonly before: string | null;
+    }
+  | {
+      readonly event: 'score_accepted';
+      readonly node: string;
+      readonly suite: string;
+      /** keyid. */
+      readonly signer: string;
+      readonly sequence: number;
+      readonly score: number;
+      readonly samples: number;
+      readonly observed_at: number;
+    }
+  | { readonly event: 'sequences_reset'; readonly node: string }
+  /** An admin asked for a new epoch, and this is it. */
+  | { readonly event: 'rotated'; readonly epoch: number; readonly version: number }
+  | {
+      readonly event: 'epoch_committed';
+      readonly epoch: number;
+      readonly version: number;
+      readonly started_at: number;
+      /** Ids in byte order, here and below. */
+      readonly members: readonly string[];
+      /** Members of the epoch before that are none now. */
+      readonly removed: readonly string[];
+      readonly denied: readonly string[];
+      /** Stay only because nobody is cut while observing. */
+      readonly would_deny: readonly string[];
+      readonly changes: readonly VerdictChange[];
+      /** Until it was on the disk. */
+      readonly commit_ms: number;
+    }
+  /** An epoch was due and there is none, or what follows one failed. */
+  | { readonly event: 'epoch_failed'; readonly detail: string; readonly stack: string }
+  /** The epoch in force goes on until these members have reported again. */
+  | {
+      readonly event: 'waiting';
+      readonly epoch: number;
+      readonly until: number;
+      readonly members: readonly string[];
+    }
+  /** The process could attend to nobody for so long that reports may have been missed. */
+  | { readonly event: 'overload'; readonly missed_ms: number }
+  | {
+      readonly event: 'token_issued';
+      readonly token: string;
+      /** Only this node may use it; null: any. */
+      readonly node: string | null;
+      readonly expires_at: number;
+    }
+  | { readonly event: 'token_used'; readonly token: string; readonly node: string }
+  | { readonly event: 'token_deleted'; readonly token: string }
+  /** What a subscriber does with events began to fail, or works again. */
+  | {
+      readonly event: 'subscriber_failed';
+      readonly subscriber: string;
+      readonly detail: string;
+      readonly stack: string;
+    }
+  | { readonly event: 'subscriber_recovered'; readonly subscriber: string };
+
+export type ControllerEventName = ControllerEvent['event'];
+export type EmitControllerEvent = (event: ControllerEvent) => void;
+
+/** An event as subscribers get it. */
+export type StampedEvent = ControllerEvent & {
+  /** Counts from 1 since the start: a gap is an event that was missed. */
+  readonly number: number;
+  /** Controller's clock, ms. */
+  readonly at: number;
+};
+
+/** `detail` and `stack` of an event about something that was thrown. */
+export function thrown(error: unknown): { readonly detail: string; readonly stack: string } {
+  if (!(error instanceof Error)) return { detail: String(error), stack: '' };
+  return { detail: error.message, stack: error.stack ?? '' };
+}

@@ -1,0 +1,29 @@
+import type { ControllerEventName, StampedEvent } from '../events.ts';
+import type { ImmediateSubscriber } from '../spine.ts';
+
+/** What metrics and the epoch document count, since the start. */
+export class EventCounters implements ImmediateSubscriber {
+  readonly name = 'counters';
+  /** Members that lost their membership. */
+  exclusions = 0;
+  /** Time that commits took until they were durable, all together, ms. */
+  commitMs = 0;
+  private readonly byName = new Map<ControllerEventName, number>();
+
+  readonly handle = (event: StampedEvent): void => {
+    this.byName.set(event.event, this.count(event.event) + 1);
+    if (event.event !== 'epoch_committed') return;
+    this.exclusions += event.removed.length;
+    this.commitMs += event.commit_ms;
+  };
+
+  /** How often that happened. */
+  count(name: ControllerEventName): number {
+    return this.byName.get(name) ?? 0;
+  }
+
+  /** Of all events that happened at all. */
+  get counts(): ReadonlyMap<ControllerEventName, number> {
+    return this.byName;
+  }
+}

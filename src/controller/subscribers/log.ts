@@ -1,0 +1,22 @@
+import type { Level, Logger } from 'pino';
+import { describeControllerEvent } from '../describe-event.ts';
+import type { ControllerEventName } from '../events.ts';
+import type { Subscriber } from '../spine.ts';
+
+/** Where it is not `info`. */
+const LEVELS: Partial<Record<ControllerEventName, Level>> = {
+  score_accepted: 'debug',
+  waiting: 'warn',
+  overload: 'warn',
+  restored: 'warn',
+  epoch_failed: 'error',
+  subscriber_failed: 'error',
+};
+
+/** Every event as one line: its fields, and a sentence as `msg`. */
+export function logSubscriber(logger: Logger): Subscriber {
+  return {
+    name: 'log',
+    handle: (event) => logger[LEVELS[event.event] ?? 'info'](event, describeControllerEvent(event)),
+  };
+}

@@ -1,0 +1,14 @@
+import type { ImmediateSubscriber } from '../spine.ts';
+import type { StreamHub } from '../stream-hub.ts';
+
+/** Tells the nodes that listen of every epoch; whoever was removed hears of it and is cut off. */
+export function pushSubscriber(streams: StreamHub): ImmediateSubscriber {
+  return {
+    name: 'push',
+    events: ['epoch_committed', 'removed'],
+    handle: (event) => {
+      if (event.event === 'epoch_committed') streams.publish(event);
+      if (event.event === 'removed') streams.drop(event.node);
+    },
+  };
+}
