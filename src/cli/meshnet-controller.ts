@@ -25,6 +25,8 @@ export interface ControllerCommand {
   readonly freshness?: number;
   readonly tunnelPrefix?: string;
   readonly observeOnly?: boolean;
+  readonly historyDays: number;
+  readonly historyMegabytes: number;
   readonly stopWithStdin?: boolean;
 }
 
@@ -38,6 +40,7 @@ export async function runController(options: ControllerCommand): Promise<void> {
     state: options.state,
     listen: options.listen,
     settings: settingsOf(options),
+    history: { days: options.historyDays, megabytes: options.historyMegabytes },
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
     logger: pino(

@@ -15,7 +15,7 @@ import type { EmitControllerEvent } from './events.ts';
 import type { Governor } from './governor.ts';
 import type { Receipts } from './receipts.ts';
 import type { Settings } from './settings.ts';
-import type { Store } from './store.ts';
+import type { Store } from './store/store.ts';
 
 /** An observation may lie this far ahead of the controller's clock, ms. */
 const MAX_AHEAD = 30_000;

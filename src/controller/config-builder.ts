@@ -17,7 +17,7 @@ import { type Decision, type Epoch, membersOf, undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
 import type { EpochKeys } from './psk.ts';
 import type { Settings } from './settings.ts';
-import type { NodeRecord } from './store.ts';
+import type { NodeRecord } from './store/store.ts';
 
 export interface ConfigBuilderOptions {
   readonly governor: Governor;

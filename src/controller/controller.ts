@@ -25,7 +25,8 @@ import type { Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import { EventSpine, type Subscriber } from './spine.ts';
 import { openStore, signingKey, takeStateDirectory } from './state-directory.ts';
-import type { Store } from './store.ts';
+import { type HistoryOptions, historyLimits } from './store/history-limits.ts';
+import type { Store } from './store/store.ts';
 import { StreamHub } from './stream-hub.ts';
 import { EventCounters } from './subscribers/counters.ts';
 import { logSubscriber } from './subscribers/log.ts';
@@ -42,6 +43,8 @@ export interface ControllerOptions {
   readonly state: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly settings?: GivenSettings;
+  /** How much of the past is kept. */
+  readonly history?: HistoryOptions;
   /** PEM. */
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly crypto: CryptoProvider;
@@ -71,7 +74,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const lock = takeStateDirectory(state);
   let store: Store | undefined;
   try {
-    store = openStore(join(state, 'mesh.db'));
+    const history = historyLimits(settings.epochS, options.history);
+    store = openStore(join(state, 'mesh.db'), history);
     const seed = await signingKey(store, join(state, 'controller.key'), crypto, random);
     const controller = await serve(options, settings, store, seed);
     const close = () => controller.close().finally(() => lock.release());

@@ -18,7 +18,7 @@ import { type ClaimSurroundings, claimFault } from './endpoint-claims.ts';
 import type { EmitControllerEvent } from './events.ts';
 import type { Governor } from './governor.ts';
 import { hostAddresses, type Settings } from './settings.ts';
-import type { NodeRecord, Store, TokenRecord } from './store.ts';
+import type { NodeRecord, Store, TokenRecord } from './store/store.ts';
 
 /** Expired tokens are still told apart from unknown ones for this long, ms. */
 const REMEMBER_EXPIRED = 24 * 3600 * 1000;

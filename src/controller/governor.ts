@@ -8,7 +8,7 @@ import { hasReportedSince, judge, type SignersOf, type Verdict } from './policy.
 import type { Presence } from './presence.ts';
 import { EpochKeys } from './psk.ts';
 import { reservationMs, type Settings } from './settings.ts';
-import type { NodeRecord, Removal, Store } from './store.ts';
+import type { NodeRecord, Removal, Store } from './store/store.ts';
 
 /** After a start or an outage, an epoch waits this many report intervals for its members. */
 const INTERVALS_AWAY = 3;
@@ -323,7 +323,7 @@ export class Governor {
       secret: random(32),
     });
     const started = performance.now();
-    if (await store.commitEpoch(this.epoch, next, removal)) {
+    if (await store.commitEpoch(this.epoch, next, { verdicts, ...(removal ? { removal } : {}) })) {
       if (removal) this.forget(removal.nodeId);
       await this.adopt(next, performance.now() - started);
       return next;

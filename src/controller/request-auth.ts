@@ -9,7 +9,7 @@ import { requestHash } from '../contract/receipt.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import type { Receipts } from './receipts.ts';
-import type { NodeRecord } from './store.ts';
+import type { NodeRecord } from './store/store.ts';
 
 /** A signature is good for this long either side of the server's clock, ms. */
 const MAX_SKEW = 60_000;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Epoch } from './epoch.ts';
 import { ControllerStartError, openStore, takeStateDirectory } from './state-directory.ts';
-import type { Store } from './store.ts';
+import type { Store } from './store/store.ts';
 
 /** How far a restored mesh jumps ahead of what its backup knew: nodes may have seen what came after. */
 const RESTORED_JUMP = 1_000_000;

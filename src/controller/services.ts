@@ -9,7 +9,7 @@ import type { Presence } from './presence.ts';
 import type { RequestAuth } from './request-auth.ts';
 import type { Settings } from './settings.ts';
 import type { EventSpine } from './spine.ts';
-import type { Store } from './store.ts';
+import type { Store } from './store/store.ts';
 import type { StreamHub } from './stream-hub.ts';
 import type { EventCounters } from './subscribers/counters.ts';
 

@@ -1,7 +1,7 @@
 import { MAX_PEERS } from '../contract/config.ts';
 import { isAcceptableEd25519 } from '../contract/public-keys.ts';
 import { DEFAULT_POLICY, type Policy } from './policy.ts';
-import type { AddressPool } from './store.ts';
+import type { AddressPool } from './store/store.ts';
 
 /** How a mesh is governed. */
 export interface Settings {

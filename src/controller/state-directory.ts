@@ -3,8 +3,9 @@ import { KeyFileError, readKeyFile, writeKeyFile } from '../contract/key-file.ts
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { DirectoryError, ensurePrivateDirectory } from '../ground/directory.ts';
 import { type Lock, LockedError, lockDirectory } from '../ground/lock.ts';
-import { type Store, StoreError } from './store.ts';
-import { SqliteStore } from './store-sqlite.ts';
+import type { HistoryLimits } from './store/history-limits.ts';
+import { SqliteStore } from './store/sqlite-store.ts';
+import { type Store, StoreError } from './store/store.ts';
 
 /** A start that cannot succeed by being tried again. */
 export class ControllerStartError extends Error {
@@ -25,10 +26,10 @@ export function takeStateDirectory(path: string): Lock {
   }
 }
 
-/** A second controller on the same file is refused. */
-export function openStore(path: string): Store {
+/** A second controller on the same file is refused. Without `history` nothing of the past is let go. */
+export function openStore(path: string, history?: HistoryLimits): Store {
   try {
-    return new SqliteStore(path);
+    return new SqliteStore(path, history);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     throw new ControllerStartError(error.message, { cause: error });

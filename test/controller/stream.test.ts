@@ -5,8 +5,8 @@ import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import type { StreamEvent } from '../../src/contract/stream-event.ts';
 import { StreamHub, type StreamSink } from '../../src/controller/stream-hub.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { epochOf } from './store/conformance.ts';
 import { SimClock, settled } from './support/sim-clock.ts';
-import { epochOf } from './support/store-conformance.ts';
 import { call, payloadOf, problemOf, TestMesh } from './support/test-mesh.ts';
 import type { TestNode } from './support/test-node.ts';
 

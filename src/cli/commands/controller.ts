@@ -1,5 +1,9 @@
 import { type Command, Option } from 'commander';
-import { hostAndPort } from '../numbers.ts';
+import {
+  DEFAULT_HISTORY_DAYS,
+  DEFAULT_HISTORY_MEGABYTES,
+} from '../../controller/store/history-limits.ts';
+import { hostAndPort, numberBetween } from '../numbers.ts';
 import { controllerState, json, seconds, share } from './options.ts';
 
 /** `meshnet controller`. */
@@ -20,6 +24,18 @@ export function declareController(program: Command): void {
     .option('--freshness <seconds>', 'oldest score of a member', seconds)
     .option('--tunnel-prefix <prefix>', 'addresses inside the mesh, IPv4')
     .option('--observe-only', 'compute and show verdicts, cut nobody: how to start in production')
+    .option(
+      '--history-days <days>',
+      'how long scores and verdicts are kept',
+      numberBetween(0, 36_500),
+      DEFAULT_HISTORY_DAYS,
+    )
+    .option(
+      '--history-megabytes <size>',
+      'the oldest go earlier while the database is larger',
+      numberBetween(1, 1e6),
+      DEFAULT_HISTORY_MEGABYTES,
+    )
     .option('--stop-with-stdin', 'stop when standard input ends')
     .action(async (options) => {
       const { runController } = await import('../meshnet-controller.ts');

@@ -12,7 +12,7 @@ import type { Arrival } from '../enrolments.ts';
 import type { Governor } from '../governor.ts';
 import { orRefuse, refuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
-import type { NodeRecord } from '../store.ts';
+import type { NodeRecord } from '../store/store.ts';
 
 const nodeParams = {
   type: 'object',

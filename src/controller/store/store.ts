@@ -1,6 +1,6 @@
-import type { Envelope } from '../contract/envelope.ts';
-import type { Epoch, EpochVersion } from './epoch.ts';
-import type { Score } from './policy.ts';
+import type { Envelope } from '../../contract/envelope.ts';
+import type { Decision, Epoch, EpochVersion, NodeVerdict } from '../epoch.ts';
+import type { Score, Verdict } from '../policy.ts';
 
 /** An enrolled node. */
 export interface NodeRecord {
@@ -74,6 +74,27 @@ export interface Removal {
   readonly reservedUntil: number;
 }
 
+/** What goes into the step that commits an epoch, besides the epoch. */
+export interface EpochStep {
+  readonly removal?: Removal;
+  /** What the policy said of each node, for the history. */
+  readonly verdicts?: ReadonlyMap<string, NodeVerdict>;
+}
+
+/** What the policy saw of a node, and made of it. */
+export type VerdictInputs = Pick<Verdict, 'score' | 'ageS' | 'suites'> & {
+  /** The policy's own word; the epoch may have decided otherwise, its reason says why. */
+  readonly passed: boolean;
+};
+
+/** What an epoch said about one node, and from what. */
+export interface VerdictRecord extends EpochVersion, Decision {
+  /** Controller's clock, ms. */
+  readonly startedAt: number;
+  /** Null where the policy was not asked. */
+  readonly inputs: VerdictInputs | null;
+}
+
 /** How far a sequence may jump: a node that skips to the end would shut itself out for good. */
 export const MAX_SEQUENCE_STEP = 1_000_000;
 
@@ -93,11 +114,15 @@ export interface Store {
   currentEpoch(): Promise<Epoch | undefined>;
   /**
    * Compare-and-set: makes `next` the current epoch if `expected` is the current one (undefined:
-   * there is none). In the same transaction the secret of the epoch before is erased, and the node
-   * of `removal` is forgotten with its scores. False if somebody else was first.
+   * there is none). In the same transaction the secret of the epoch before is erased, what was
+   * decided about each node goes into the history, and the node of `removal` is forgotten with its
+   * newest scores, but not its history. False if somebody else was first.
    */
-  commitEpoch(expected: EpochVersion | undefined, next: Epoch, removal?: Removal): Promise<boolean>;
-  /** Rids the medium of erased secrets where erasing alone leaves copies. False: not all yet. */
+  commitEpoch(expected: EpochVersion | undefined, next: Epoch, step?: EpochStep): Promise<boolean>;
+  /**
+   * Rids the medium of erased secrets where erasing alone leaves copies (false: not all yet), and
+   * of some of the history that is past its time. Called after each epoch.
+   */
   scrub(): Promise<boolean>;
 
   nodes(): Promise<NodeRecord[]>;
@@ -120,6 +145,7 @@ export interface Store {
   /** False if there is no such token, or it was used. */
   deleteToken(id: string): Promise<boolean>;
 
+  /** Also into the history, in the same transaction. */
   recordBenchmark(benchmark: BenchmarkRecord): Promise<BenchmarkOutcome>;
   /** Newest score of each signer about each node, by node. */
   scores(): Promise<Map<string, Score[]>>;
@@ -129,6 +155,18 @@ export interface Store {
    * score comes back. False if there is no such node.
    */
   resetSequences(nodeId: string): Promise<boolean>;
+
+  /**
+   * Every score received at `sinceMs` or later about each enrolled node, by node, oldest first. What
+   * was said of a node that had the same name before is not among them.
+   */
+  scoresSince(sinceMs: number): Promise<Map<string, Score[]>>;
+  /** Everything accepted about this name, also before a removal, newest first, with its evidence. */
+  evidenceOf(nodeId: string, limit: number): Promise<BenchmarkRecord[]>;
+  /** What epochs decided about this name, also before a removal, newest first. */
+  verdictsOf(nodeId: string, limit: number): Promise<VerdictRecord[]>;
+  /** What the last `epochs` decided about each enrolled node since it enrolled, by node, oldest first. */
+  recentVerdicts(epochs: number): Promise<Map<string, VerdictRecord[]>>;
 
   /** The newest time in here, 0 if there is none: the controller's clock goes on from it. */
   latestTime(): Promise<number>;

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PAYLOAD_TYPES } from '../../../src/contract/envelope.ts';
-import type { Epoch } from '../../../src/controller/epoch.ts';
+import type { Epoch, NodeVerdict } from '../../../src/controller/epoch.ts';
+import type { HistoryLimits } from '../../../src/controller/store/history-limits.ts';
 import {
   type BenchmarkRecord,
   MAX_SEQUENCE_STEP,
   type NodeRecord,
   type Store,
-} from '../../../src/controller/store.ts';
+} from '../../../src/controller/store/store.ts';
 
 const envelope = { payloadType: PAYLOAD_TYPES.keyRecord, payload: 'e30=', signatures: [] };
 
@@ -37,8 +38,8 @@ function nodeOf(nodeId: string, key: number, enrolledAt = 5): Omit<NodeRecord, '
 
 const addresses = ['10.0.0.2', '10.0.0.3', '10.0.0.4'];
 
-/** What every store must do. `open` gives a new, empty one. */
-export function storeConformance(name: string, open: () => Store): void {
+/** What every store must do. `open` gives a new, empty one; without limits it keeps all of the past. */
+export function storeConformance(name: string, open: (history?: HistoryLimits) => Store): void {
   describe(`${name} as a store`, () => {
     let store: Store;
     let tokens = 0;
@@ -167,9 +168,9 @@ export function storeConformance(name: string, open: () => Store): void {
       await store.recordBenchmark(benchmark({ sequence: 7 }));
       await store.commitEpoch(undefined, epochOf(1));
       const removal = { nodeId: 'a', reservedUntil: 9000 };
-      expect(await store.commitEpoch(undefined, epochOf(2), removal)).toBe(false);
+      expect(await store.commitEpoch(undefined, epochOf(2), { removal })).toBe(false);
       expect(await store.node('a')).toBeDefined();
-      expect(await store.commitEpoch(epochOf(1), epochOf(2), removal)).toBe(true);
+      expect(await store.commitEpoch(epochOf(1), epochOf(2), { removal })).toBe(true);
       expect(await store.node('a')).toBeUndefined();
       expect(await store.scoresOf('a')).toEqual([]);
       expect(await store.recordBenchmark(benchmark({ sequence: 8 }))).toEqual({
@@ -273,6 +274,113 @@ export function storeConformance(name: string, open: () => Store): void {
         expect(await store.recordBenchmark({ ...older, sequence: 1 })).toMatchObject(refused);
         expect(await store.recordBenchmark(benchmark({ sequence: 1 }))).toEqual({ ok: true });
         expect(await store.resetSequences('nobody')).toBe(false);
+      });
+    });
+
+    describe('history', () => {
+      const decision = { allowed: false, reason: 'x', explanation: 'é"\n', sinceEpoch: null };
+      const decided = (epoch: number, nodeIds = ['a']) =>
+        epochOf(epoch, { decisions: nodeIds.map((nodeId) => ({ nodeId, ...decision })) });
+      const judged = (score: number, nodeIds = ['a']) => {
+        const suites = [{ suite: 'alignment', score, age_s: 3.5, samples: 9, passed: false }];
+        const sentence = { reason: 'score_below_threshold', explanation: 'why' } as const;
+        const verdict = { allowed: false, ...sentence, score, ageS: 3.5, suites };
+        return { verdicts: new Map<string, NodeVerdict>(nodeIds.map((id) => [id, { verdict }])) };
+      };
+      beforeEach(() => enrol(nodeOf('a', 10)));
+
+      test('keeps every accepted score with its evidence, whatever comes after it', async () => {
+        const bad = benchmark({ score: 0.1, evidence: { ...envelope, payload: 'YmFk' } });
+        const good = benchmark({ sequence: 2, receivedAt: 101, observedAt: 101 });
+        const other = benchmark({ signer: 'l', receivedAt: 102 });
+        for (const one of [bad, good, good, other]) await store.recordBenchmark(one);
+        expect(await store.evidenceOf('a', 9)).toEqual([other, good, bad]);
+        expect(await store.evidenceOf('a', 2)).toEqual([other, good]);
+        expect(await store.evidenceOf('b', 9)).toEqual([]);
+      });
+
+      test('gives the scores of all enrolled nodes since a time, oldest first', async () => {
+        await enrol(nodeOf('b', 20));
+        for (const [i, receivedAt] of [100, 200, 300].entries()) {
+          await store.recordBenchmark(benchmark({ sequence: i + 1, receivedAt, score: i / 10 }));
+        }
+        await store.recordBenchmark(benchmark({ nodeId: 'b', receivedAt: 300, score: 0.9 }));
+        const since = await store.scoresSince(200);
+        expect(since.get('a')?.map((one) => one.score)).toEqual([0.1, 0.2]);
+        expect(since.get('b')).toEqual(await store.scoresOf('b'));
+        expect(await store.scoresSince(301)).toEqual(new Map());
+      });
+
+      test('keeps what each epoch decided, and what the policy saw', async () => {
+        await store.commitEpoch(undefined, decided(1), judged(0.3));
+        await store.commitEpoch(epochOf(1), decided(2), judged(0.4));
+        await store.commitEpoch(epochOf(2), decided(3));
+        await store.commitEpoch(epochOf(2), decided(4), judged(0.5)); // somebody else was first
+        const of = (epoch: number, score: number) => ({
+          epoch,
+          version: epoch,
+          startedAt: 1000 * epoch,
+          nodeId: 'a',
+          ...decision,
+          inputs: {
+            passed: false,
+            score,
+            ageS: 3.5,
+            suites: judged(score).verdicts.get('a')!.verdict.suites,
+          },
+        });
+        const last = { ...of(3, 0), inputs: null };
+        expect(await store.verdictsOf('a', 9)).toEqual([last, of(2, 0.4), of(1, 0.3)]);
+        expect(await store.verdictsOf('a', 1)).toEqual([last]);
+        expect(await store.recentVerdicts(2)).toEqual(new Map([['a', [of(2, 0.4), last]]]));
+      });
+
+      test('outlives the node, and is not taken for that of another with its name', async () => {
+        await store.recordBenchmark(benchmark());
+        await store.commitEpoch(undefined, decided(1), judged(0.3));
+        const removal = { nodeId: 'a', reservedUntil: 3000 };
+        await store.commitEpoch(epochOf(1), decided(2, []), { removal });
+        for (const isAgain of [false, true]) {
+          if (isAgain) expect(await enrol(nodeOf('a', 40, 3000))).toBe('enrolled');
+          expect(await store.evidenceOf('a', 9)).toEqual([benchmark()]);
+          expect((await store.verdictsOf('a', 9)).map((one) => one.epoch)).toEqual([1]);
+          expect(await store.scoresSince(0)).toEqual(new Map());
+          expect(await store.recentVerdicts(9)).toEqual(new Map());
+        }
+        const later = benchmark({ receivedAt: 3500, observedAt: 3500 });
+        await store.recordBenchmark(later);
+        await store.commitEpoch(epochOf(2), decided(4), judged(0.6));
+        expect((await store.scoresSince(0)).get('a')).toHaveLength(1);
+        expect((await store.recentVerdicts(9)).get('a')?.map((one) => one.epoch)).toEqual([4]);
+        expect(await store.evidenceOf('a', 9)).toEqual([later, benchmark()]);
+      });
+
+      test.each([
+        ['is too old', { maxAgeMs: 3000, maxBytes: Number.POSITIVE_INFINITY, minAgeMs: 0 }, 3],
+        ['is too much', { maxAgeMs: 1e9, maxBytes: 0, minAgeMs: 4000 }, 4],
+      ])('what %s goes a little at a time', async (_what, limits, seconds) => {
+        await store.close();
+        store = open(limits);
+        const names = Array.from({ length: 300 }, (_, i) => `n${i}`);
+        await enrol(nodeOf('a', 10));
+        const first = Array.from({ length: 600 }, (_, i) => benchmark({ sequence: i + 1 }));
+        await Promise.all(first.map((one) => store.recordBenchmark(one)));
+        const [before, minute] = [epochOf(1), 100_000];
+        await store.commitEpoch(undefined, { ...before, decisions: decided(1, names).decisions });
+        await store.commitEpoch(before, epochOf(2, { startedAt: minute }), judged(0.3));
+        const left = async () => (await store.evidenceOf('a', 1000)).length;
+        expect(await left()).toBe(600);
+        await store.recordBenchmark(benchmark({ sequence: 700, receivedAt: minute }));
+        expect(await left()).toBeLessThan(600);
+        expect(await left()).toBeGreaterThan(590);
+        for (let i = 0; i < 4; i++) await store.scrub();
+        expect((await store.evidenceOf('a', 9)).map((one) => one.sequence)).toEqual([700]);
+        expect(await store.verdictsOf('n7', 9)).toEqual([]);
+        // What is young enough stays, however often.
+        const young = benchmark({ sequence: 701, receivedAt: minute + 1000 * seconds });
+        await store.recordBenchmark(young);
+        await store.recordBenchmark({ ...young, sequence: 702, receivedAt: young.receivedAt + 1 });
+        expect((await store.evidenceOf('a', 9)).map((one) => one.sequence)).toEqual([702, 701]);
       });
     });
 

@@ -13,9 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { StoreError } from '../../src/controller/store.ts';
-import { SqliteStore } from '../../src/controller/store-sqlite.ts';
-import { epochOf, storeConformance } from './support/store-conformance.ts';
+import { SqliteStore } from '../../../src/controller/store/sqlite-store.ts';
+import { StoreError } from '../../../src/controller/store/store.ts';
+import { epochOf, storeConformance } from './conformance.ts';
 
 let directory: string;
 let path: string;
@@ -25,8 +25,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-storeConformance('SQLite in memory', () => new SqliteStore(':memory:'));
-storeConformance('an SQLite file', () => new SqliteStore(path));
+storeConformance('SQLite in memory', (history) => new SqliteStore(':memory:', history));
+storeConformance('an SQLite file', (history) => new SqliteStore(path, history));
 
 /** True if the bytes are anywhere in the database or its journal. */
 function onDisk(needle: Uint8Array, at = path): boolean {
@@ -40,9 +40,10 @@ test('the secret of an epoch that is over is nowhere on the disk', async () => {
   const secrets = Array.from({ length: 40 }, () => crypto.getRandomValues(new Uint8Array(32)));
   for (const [i, secret] of secrets.entries()) {
     // Of varying size, so that rows move between pages.
-    const decision = { nodeId: 'a', allowed: true, reason: 'x', sinceEpoch: 1 };
-    const decisions = Array.from({ length: (i * 37) % 50 }, () => ({
+    const decision = { allowed: true, reason: 'x', sinceEpoch: 1 };
+    const decisions = Array.from({ length: (i * 37) % 50 }, (_, n) => ({
       ...decision,
+      nodeId: `a${n}`,
       explanation: 'y'.repeat(i * 10),
     }));
     const previous = i === 0 ? undefined : epochOf(i);

@@ -1,0 +1,114 @@
+/**
+ * How the tables became what they are. `MIGRATIONS[i]` brings a database of version i to version
+ * i + 1; an empty one has version 0. What stands here was released: it is never changed, only
+ * followed by another. Before one is added, test/controller/store/databases/make.ts keeps a
+ * database of the version before.
+ */
+export const MIGRATIONS: readonly string[] = [
+  // 1: release 0.1.0.
+  `
+  CREATE TABLE mesh (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    mesh_id BLOB NOT NULL
+  ) STRICT;
+  -- One row: the epoch in force.
+  CREATE TABLE epoch (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    secret BLOB,
+    decisions TEXT NOT NULL,
+    removed TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE nodes (
+    node_id TEXT PRIMARY KEY,
+    record TEXT NOT NULL,
+    wireguard BLOB NOT NULL,
+    signing BLOB NOT NULL,
+    sealing BLOB NOT NULL,
+    tunnel_address TEXT NOT NULL UNIQUE,
+    endpoint TEXT,
+    enrolled_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  -- All keys of all nodes in one column: a key has one use in the mesh. Those of nodes that were
+  -- removed stay while their names and addresses are reserved.
+  CREATE TABLE node_keys (
+    public_key BLOB PRIMARY KEY,
+    node_id TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE reserved (
+    node_id TEXT PRIMARY KEY,
+    tunnel_address TEXT NOT NULL,
+    until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    secret BLOB,
+    node_id TEXT,
+    expires_at INTEGER NOT NULL,
+    used_by TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE sequences (
+    node_id TEXT NOT NULL,
+    suite TEXT NOT NULL,
+    signer TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    observed_at INTEGER NOT NULL,
+    PRIMARY KEY (node_id, suite, signer)
+  ) STRICT, WITHOUT ROWID;
+  -- The newest of each signer.
+  CREATE TABLE scores (
+    node_id TEXT NOT NULL,
+    suite TEXT NOT NULL,
+    signer TEXT NOT NULL,
+    score REAL NOT NULL,
+    samples INTEGER NOT NULL,
+    observed_at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    PRIMARY KEY (node_id, suite, signer)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  // 2: what was, with its evidence. Both tables only grow at one end and are pruned at the other, so
+  // that an epoch of 10,000 verdicts touches few pages; a node's verdicts are looked up epoch by epoch.
+  `
+  CREATE TABLE score_history (
+    id INTEGER PRIMARY KEY,
+    node_id TEXT NOT NULL,
+    suite TEXT NOT NULL,
+    signer TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    score REAL NOT NULL,
+    samples INTEGER NOT NULL,
+    observed_at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    evidence TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX score_history_by_time ON score_history (received_at);
+  CREATE TABLE epoch_history (
+    epoch INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    started_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE verdict_history (
+    epoch INTEGER NOT NULL,
+    node_id TEXT NOT NULL,
+    allowed INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    explanation TEXT NOT NULL,
+    since_epoch INTEGER,
+    inputs TEXT,
+    PRIMARY KEY (epoch, node_id)
+  ) STRICT, WITHOUT ROWID;
+  -- What a database of version 1 still knows of the past.
+  INSERT INTO score_history
+    SELECT NULL, node_id, suite, signer, sequence, score, samples, scores.observed_at, received_at, evidence
+    FROM scores JOIN sequences USING (node_id, suite, signer) ORDER BY received_at;
+  INSERT INTO epoch_history SELECT epoch, version, started_at FROM epoch;
+  INSERT INTO verdict_history
+    SELECT epoch, value ->> 'nodeId', value ->> 'allowed', value ->> 'reason', value ->> 'explanation',
+      value ->> 'sinceEpoch', NULL
+    FROM epoch, json_each(epoch.decisions);
+  `,
+];

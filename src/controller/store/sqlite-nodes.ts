@@ -1,0 +1,144 @@
+import type { Envelope } from '../../contract/envelope.ts';
+import type { Row, SqliteDatabase } from './sqlite-database.ts';
+import type { AddressPool, EnrolResult, NodeRecord, Removal } from './store.ts';
+
+/** Who is enrolled, and what is reserved for those who were. */
+export class SqliteNodes {
+  private readonly database: SqliteDatabase;
+  /** See `freeAddress`. */
+  private addressHint = 0;
+
+  constructor(database: SqliteDatabase) {
+    this.database = database;
+  }
+
+  all(): NodeRecord[] {
+    return this.database.all('SELECT * FROM nodes ORDER BY node_id').map(nodeOf);
+  }
+
+  find(nodeId: string): NodeRecord | undefined {
+    const row = this.database.get('SELECT * FROM nodes WHERE node_id = ?', nodeId);
+    return row && nodeOf(row);
+  }
+
+  setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean> {
+    const sql = 'UPDATE nodes SET endpoint = ? WHERE node_id = ?';
+    return this.database.write(() => this.database.run(sql, endpoint, nodeId) === 1);
+  }
+
+  enrol(
+    node: Omit<NodeRecord, 'tunnelAddress'>,
+    tokenId: string,
+    addresses: AddressPool,
+  ): Promise<EnrolResult> {
+    return this.database.write((): EnrolResult => {
+      this.forgetReservations(node.enrolledAt);
+      const refused = this.refusal(node, tokenId);
+      if (refused !== undefined) return refused;
+      const tunnelAddress = this.freeAddress(addresses);
+      if (tunnelAddress === undefined) return { outcome: 'addresses_exhausted' };
+      this.insert({ ...node, tunnelAddress });
+      this.database.run(
+        'UPDATE tokens SET used_by = ?, secret = NULL WHERE id = ?',
+        node.nodeId,
+        tokenId,
+      );
+      return { outcome: 'enrolled', node: { ...node, tunnelAddress } };
+    });
+  }
+
+  /** Within a write. */
+  remove({ nodeId, reservedUntil }: Removal): void {
+    this.database.run(
+      'INSERT INTO reserved SELECT node_id, tunnel_address, ? FROM nodes WHERE node_id = ?',
+      reservedUntil,
+      nodeId,
+    );
+    this.database.run('DELETE FROM nodes WHERE node_id = ?', nodeId);
+    this.database.run('DELETE FROM scores WHERE node_id = ?', nodeId);
+  }
+
+  /** Within a write. Keys and sequences are kept as long as the name: no old score outlives that. */
+  forgetReservations(now: number): void {
+    if (this.database.run('DELETE FROM reserved WHERE until <= ?', now) === 0) return;
+    this.addressHint = 0; // one of them may have been the first
+    for (const table of ['node_keys', 'sequences']) {
+      this.database.run(
+        `DELETE FROM ${table} WHERE node_id NOT IN
+           (SELECT node_id FROM nodes UNION SELECT node_id FROM reserved)`,
+      );
+    }
+  }
+
+  private insert(node: NodeRecord): void {
+    this.database.run(
+      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      node.nodeId,
+      JSON.stringify(node.record),
+      node.wireguard,
+      node.signing,
+      node.sealing,
+      node.tunnelAddress,
+      node.endpoint,
+      node.enrolledAt,
+    );
+    for (const key of keysOf(node)) {
+      this.database.run('INSERT INTO node_keys VALUES (?, ?)', key, node.nodeId);
+    }
+  }
+
+  private refusal(
+    node: Omit<NodeRecord, 'tunnelAddress'>,
+    tokenId: string,
+  ): EnrolResult | undefined {
+    const { database } = this;
+    if (!database.get('SELECT 1 FROM tokens WHERE id = ? AND used_by IS NULL', tokenId)) {
+      return { outcome: 'token_used' };
+    }
+    if (database.get('SELECT 1 FROM nodes WHERE node_id = ?', node.nodeId)) {
+      return { outcome: 'node_exists' };
+    }
+    const reserved = database.get('SELECT until FROM reserved WHERE node_id = ?', node.nodeId);
+    if (reserved) {
+      return { outcome: 'node_id_reserved', reservedUntil: reserved.until as number };
+    }
+    for (const key of keysOf(node)) {
+      if (database.get('SELECT 1 FROM node_keys WHERE public_key = ?', key)) {
+        return { outcome: 'key_in_use' };
+      }
+    }
+    return undefined;
+  }
+
+  /** The first one that is free. All before `addressHint` are taken, so that few are looked up. */
+  private freeAddress(addresses: AddressPool): string | undefined {
+    const taken =
+      'SELECT 1 FROM nodes WHERE tunnel_address = ?1 UNION ALL SELECT 1 FROM reserved WHERE tunnel_address = ?1';
+    for (let i = this.addressHint; i < addresses.length; i++) {
+      const address = addresses.at(i)!;
+      if (this.database.get(taken, address) !== undefined) continue;
+      this.addressHint = i;
+      return address;
+    }
+    if (this.addressHint === 0) return undefined;
+    this.addressHint = 0; // another controller may have freed one
+    return this.freeAddress(addresses);
+  }
+}
+
+function keysOf(node: Pick<NodeRecord, 'wireguard' | 'signing' | 'sealing'>): Uint8Array[] {
+  return [node.wireguard, node.signing, node.sealing];
+}
+
+function nodeOf(row: Row): NodeRecord {
+  return {
+    nodeId: row.node_id as string,
+    record: JSON.parse(row.record as string) as Envelope,
+    wireguard: row.wireguard as Uint8Array,
+    signing: row.signing as Uint8Array,
+    sealing: row.sealing as Uint8Array,
+    tunnelAddress: row.tunnel_address as string,
+    endpoint: row.endpoint as string | null,
+    enrolledAt: row.enrolled_at as number,
+  };
+}

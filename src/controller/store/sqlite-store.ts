@@ -1,0 +1,171 @@
+import type { Epoch, EpochVersion } from '../epoch.ts';
+import type { Score } from '../policy.ts';
+import type { HistoryLimits } from './history-limits.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { SqliteEpochs } from './sqlite-epochs.ts';
+import { SqliteNodes } from './sqlite-nodes.ts';
+import { SqliteRetention } from './sqlite-retention.ts';
+import { SqliteScores } from './sqlite-scores.ts';
+import { SqliteTokens } from './sqlite-tokens.ts';
+import type {
+  AddressPool,
+  BenchmarkOutcome,
+  BenchmarkRecord,
+  EnrolResult,
+  EpochStep,
+  NodeRecord,
+  Store,
+  TokenRecord,
+  VerdictRecord,
+} from './store.ts';
+
+/** With each score so many of the past may go: what is over its time never grows. */
+const PRUNED_PER_SCORE = 4;
+/** And so many after each epoch, beside twice as many as it decided about. */
+const PRUNED_PER_EPOCH = 256;
+
+/** The embedded store: one SQLite file; `:memory:` for tests. */
+export class SqliteStore implements Store {
+  private readonly database: SqliteDatabase;
+  private readonly epochs: SqliteEpochs;
+  private readonly enrolled: SqliteNodes;
+  private readonly tokens: SqliteTokens;
+  private readonly benchmarks: SqliteScores;
+  private readonly retention: SqliteRetention | undefined;
+
+  /**
+   * Creates the file if there is none, and brings an older one to today's tables. Without `history`
+   * nothing of the past is let go. Throws a `StoreError`.
+   */
+  constructor(path: string, history?: HistoryLimits) {
+    this.database = new SqliteDatabase(path);
+    this.epochs = new SqliteEpochs(this.database);
+    this.enrolled = new SqliteNodes(this.database);
+    this.tokens = new SqliteTokens(this.database);
+    this.benchmarks = new SqliteScores(this.database);
+    this.retention = history && new SqliteRetention(this.database, history);
+  }
+
+  async mesh(): Promise<Uint8Array | undefined> {
+    return this.database.get('SELECT mesh_id FROM mesh')?.mesh_id as Uint8Array | undefined;
+  }
+
+  async claim(meshId: Uint8Array): Promise<boolean> {
+    return this.database.write(() => {
+      this.database.run('INSERT INTO mesh VALUES (1, ?) ON CONFLICT DO NOTHING', meshId);
+      return this.database.get('SELECT 1 FROM mesh WHERE mesh_id = ?', meshId) !== undefined;
+    });
+  }
+
+  async currentEpoch(): Promise<Epoch | undefined> {
+    return this.epochs.current();
+  }
+
+  async commitEpoch(
+    expected: EpochVersion | undefined,
+    next: Epoch,
+    { removal, verdicts }: EpochStep = {},
+  ): Promise<boolean> {
+    return this.database.writeNow(() => {
+      if (!this.epochs.replace(expected, next, verdicts)) return false;
+      if (removal) this.enrolled.remove(removal);
+      this.enrolled.forgetReservations(next.startedAt);
+      this.tokens.eraseExpired(next.startedAt);
+      return true;
+    });
+  }
+
+  async scrub(): Promise<boolean> {
+    const epoch = this.epochs.current();
+    const { retention } = this;
+    if (epoch !== undefined && retention !== undefined) {
+      const rows = PRUNED_PER_EPOCH + 2 * epoch.decisions.length;
+      await this.database.writeNow(() => retention.prune(epoch.startedAt, rows));
+    }
+    return this.database.checkpoint();
+  }
+
+  async nodes(): Promise<NodeRecord[]> {
+    return this.enrolled.all();
+  }
+
+  async node(nodeId: string): Promise<NodeRecord | undefined> {
+    return this.enrolled.find(nodeId);
+  }
+
+  async setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean> {
+    return this.enrolled.setEndpoint(nodeId, endpoint);
+  }
+
+  async enrol(
+    node: Omit<NodeRecord, 'tunnelAddress'>,
+    tokenId: string,
+    addresses: AddressPool,
+  ): Promise<EnrolResult> {
+    return this.enrolled.enrol(node, tokenId, addresses);
+  }
+
+  async addToken(token: TokenRecord, forgetBefore: number): Promise<void> {
+    await this.tokens.add(token, forgetBefore);
+  }
+
+  async token(id: string): Promise<TokenRecord | undefined> {
+    return this.tokens.find(id);
+  }
+
+  async openTokens(now: number): Promise<Omit<TokenRecord, 'secret'>[]> {
+    return this.tokens.open(now);
+  }
+
+  async deleteToken(id: string): Promise<boolean> {
+    return this.tokens.delete(id);
+  }
+
+  async recordBenchmark(one: BenchmarkRecord): Promise<BenchmarkOutcome> {
+    return this.database.write(() => {
+      const outcome = this.benchmarks.record(one);
+      if (outcome.ok) this.retention?.prune(one.receivedAt, PRUNED_PER_SCORE);
+      return outcome;
+    });
+  }
+
+  async scores(): Promise<Map<string, Score[]>> {
+    return this.benchmarks.newest();
+  }
+
+  async scoresOf(nodeId: string): Promise<Score[]> {
+    return this.benchmarks.newestOf(nodeId);
+  }
+
+  async resetSequences(nodeId: string): Promise<boolean> {
+    return this.benchmarks.resetSequences(nodeId);
+  }
+
+  async scoresSince(sinceMs: number): Promise<Map<string, Score[]>> {
+    return this.benchmarks.since(sinceMs);
+  }
+
+  async evidenceOf(nodeId: string, limit: number): Promise<BenchmarkRecord[]> {
+    return this.benchmarks.evidenceOf(nodeId, limit);
+  }
+
+  async verdictsOf(nodeId: string, limit: number): Promise<VerdictRecord[]> {
+    return this.epochs.verdictsOf(nodeId, limit);
+  }
+
+  async recentVerdicts(epochs: number): Promise<Map<string, VerdictRecord[]>> {
+    return this.epochs.recent(epochs);
+  }
+
+  async latestTime(): Promise<number> {
+    const row = this.database.get(
+      `SELECT max(t) AS t FROM (SELECT max(received_at) AS t FROM scores
+         UNION ALL SELECT max(enrolled_at) FROM nodes UNION ALL SELECT started_at FROM epoch)`,
+    );
+    return (row?.t as number | null | undefined) ?? 0;
+  }
+
+  async close(): Promise<void> {
+    this.database.close();
+  }
+}
