@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { signingKeyId } from '../../src/contract/ids.ts';
+import { type Epoch, nextEpoch } from '../../src/controller/epoch.ts';
+import { DEFAULT_POLICY, judge } from '../../src/controller/policy.ts';
+import { hostAddresses } from '../../src/controller/settings.ts';
+import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
+import { defaultProvider } from '../../src/crypto/select.ts';
+import { TestNode } from '../controller/support/test-node.ts';
+import { programOptions } from '../lab/programs.ts';
+
+/** `npm run bench -- history --nodes 100,1000`: what the past of a mesh of that size takes on the disk. */
+const values = programOptions({ nodes: { type: 'string', default: '100,1000,10000' } });
+
+const crypto = defaultProvider();
+const MESH = new Uint8Array(32).fill(7);
+const EPOCHS = 5;
+const EPOCH_MS = 60_000;
+const REPORTS_PER_EPOCH = 6;
+const EPOCHS_PER_DAY = 86_400_000 / EPOCH_MS;
+const START = 1_800_000_000_000;
+
+interface Figures {
+  readonly nodes: number;
+  readonly bytesPerScore: number;
+  readonly bytesPerVerdict: number;
+  readonly megabytesPerDay: number;
+  /** The transaction that commits an epoch, with all its verdicts, ms. */
+  readonly commitMs: number;
+  /** Reading the last five epochs back, ms. */
+  readonly scoresSinceMs: number;
+  readonly recentVerdictsMs: number;
+}
+
+/** A node's evidence is signed once: what is measured here is its size. */
+async function enrolled(store: SqliteStore, count: number) {
+  const addresses = hostAddresses('10.0.0.0/16');
+  const token = { secret: undefined, nodeId: null, expiresAt: START, usedBy: null };
+  const all = Array.from({ length: count }, async (_, i) => {
+    const nodeId = `node-${String(i).padStart(5, '0')}`;
+    const node = new TestNode(nodeId, i + 1);
+    await store.addToken({ ...token, id: nodeId }, 0);
+    const record = { nodeId, record: node.record(MESH), ...node.publicKeys };
+    await store.enrol({ ...record, endpoint: null, enrolledAt: START }, nodeId, addresses);
+    const signer = signingKeyId(crypto, node.publicKeys.signing);
+    return { nodeId, signer, evidence: node.score(MESH, 0.84, START) };
+  });
+  return Promise.all(all);
+}
+
+async function measure(count: number, path: string): Promise<Figures> {
+  const store = new SqliteStore(path);
+  try {
+    await store.claim(MESH);
+    const nodes = await enrolled(store, count);
+    let [scoreBytes, verdictBytes, commitMs] = [0, 0, 0];
+    let current: Epoch | undefined;
+    for (let epoch = 1; epoch <= EPOCHS + 1; epoch++) {
+      const startedAt = START + epoch * EPOCH_MS;
+      const size = await sizeOf(store, path);
+      for (let report = 1; report <= REPORTS_PER_EPOCH; report++) {
+        const receivedAt = startedAt - EPOCH_MS / report;
+        const sequence = epoch * REPORTS_PER_EPOCH + report;
+        const measured = { suite: 'alignment', score: 0.84, samples: 50, sequence };
+        const at = { observedAt: receivedAt, receivedAt };
+        await Promise.all(
+          nodes.map((node) => store.recordBenchmark({ ...node, ...measured, ...at })),
+        );
+      }
+      const withScores = await sizeOf(store, path);
+      const scores = await store.scores();
+      const verdicts = new Map(
+        nodes.map(({ nodeId, signer }) => {
+          const verdict = judge(DEFAULT_POLICY, scores.get(nodeId)!, () => [signer], startedAt);
+          return [nodeId, { verdict }];
+        }),
+      );
+      const secret = new Uint8Array(32).fill(epoch);
+      const next = nextEpoch({
+        previous: current,
+        verdicts,
+        observeOnly: false,
+        startedAt,
+        secret,
+      });
+      const asked = performance.now();
+      await store.commitEpoch(current, next, { verdicts });
+      if (epoch > 1) {
+        // The first one also makes room for the newest scores and the epoch in force.
+        commitMs += performance.now() - asked;
+        scoreBytes += withScores - size;
+        verdictBytes += (await sizeOf(store, path)) - withScores;
+      }
+      current = next;
+    }
+    const since = START + EPOCH_MS;
+    return {
+      nodes: count,
+      bytesPerScore: Math.round(scoreBytes / (count * EPOCHS * REPORTS_PER_EPOCH)),
+      bytesPerVerdict: Math.round(verdictBytes / (count * EPOCHS)),
+      megabytesPerDay: Math.round((EPOCHS_PER_DAY * (scoreBytes + verdictBytes)) / EPOCHS / 1e6),
+      commitMs: Math.round(commitMs / EPOCHS),
+      scoresSinceMs: await took(() => store.scoresSince(since)),
+      recentVerdictsMs: await took(() => store.recentVerdicts(EPOCHS)),
+    };
+  } finally {
+    await store.close();
+  }
+}
+
+async function sizeOf(store: SqliteStore, path: string): Promise<number> {
+  await store.scrub();
+  return statSync(path).size;
+}
+
+async function took(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return Math.round(performance.now() - started);
+}
+
+for (const count of values.nodes.split(',')) {
+  const folder = mkdtempSync(join(tmpdir(), 'meshnet-bench-'));
+  try {
+    const figures = await measure(Number(count), join(folder, 'mesh.db'));
+    process.stdout.write(`${JSON.stringify(figures)}\n`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
