@@ -29,6 +29,21 @@ export interface EmitterOptions {
   readonly suite: string;
   /** And how many samples it has. A number of which nobody says more is one sample. */
   readonly samples?: number;
+  /** See `SuiteSource.runningSince`. */
+  readonly runningSince?: () => number | undefined;
+}
+
+/** What is known of the measurements of one suite. */
+export interface SuiteProgress {
+  readonly suite: string;
+  /** ms for which one is under way that lasts; null if none is. */
+  readonly runningMs: number | null;
+  /** The last one; null if there was none since the start. */
+  readonly score: number | null;
+  /** And its age, ms. */
+  readonly ageMs: number | null;
+  /** Why the last attempt gave no score, or why that was not delivered; null if it was. */
+  readonly failure: string | null;
 }
 
 /** Attempts to deliver one measurement; after that the next one is worth more. */
@@ -40,9 +55,24 @@ const MAX_AHEAD_MS = 30_000;
 /** Measures, signs and delivers the node's own score, interval by interval. */
 export class Emitter {
   private readonly options: EmitterOptions;
+  private last: { readonly score: number; readonly observedAt: number } | undefined;
+  private failure: string | null = null;
 
   constructor(options: EmitterOptions) {
     this.options = options;
+  }
+
+  progress(): SuiteProgress {
+    const { suite, clock, runningSince } = this.options;
+    const now = clock.wall();
+    const since = runningSince?.();
+    return {
+      suite,
+      runningMs: since === undefined ? null : Math.max(0, now - since),
+      score: this.last?.score ?? null,
+      ageMs: this.last === undefined ? null : Math.max(0, now - this.last.observedAt),
+      failure: this.failure,
+    };
   }
 
   /** Runs until `signal` aborts. The first measurement is taken at once. */
@@ -60,7 +90,7 @@ export class Emitter {
 
   /** One measurement and its delivery; reports failures as events, never throws. */
   async once(signal: AbortSignal): Promise<void> {
-    const { source, suite, counters, emit } = this.options;
+    const { source, suite, counters, clock } = this.options;
     let measurement: Measurement | null;
     try {
       measurement = await source(signal);
@@ -68,20 +98,26 @@ export class Emitter {
     } catch (error) {
       if (signal.aborted) return;
       counters.add('scores_failed');
-      const code = error instanceof ScoreError ? error.code : 'failed';
-      emit({ event: 'score_failed', suite, code, detail: messageOf(error) });
+      this.fail(suite, error);
       return;
     }
+    const { score, observedAt = clock.wall() } = measurement;
+    this.last = { score, observedAt };
     try {
       await this.deliver(measurement, signal);
+      this.failure = null;
     } catch (error) {
       if (signal.aborted) return;
       counters.add('scores_undelivered');
-      const isNamed = error instanceof CallError || error instanceof ScoreError;
-      const code = isNamed ? error.code : 'failed';
-      const of = measurement.suite ?? suite;
-      emit({ event: 'score_failed', suite: of, code, detail: messageOf(error) });
+      this.fail(measurement.suite ?? suite, error);
     }
+  }
+
+  private fail(suite: string, error: unknown): void {
+    const isNamed = error instanceof CallError || error instanceof ScoreError;
+    const code = isNamed ? error.code : 'failed';
+    this.failure = code;
+    this.options.emit({ event: 'score_failed', suite, code, detail: messageOf(error) });
   }
 
   private async deliver(measurement: Measurement, signal: AbortSignal): Promise<void> {

@@ -71,6 +71,29 @@ export function nodeMetrics(status: NodeStatusDocument): string {
       probe.rtt_ms === null ? [] : [[{ peer: probe.node_id }, probe.rtt_ms / 1000]],
     ),
   );
+  const scores = (value: (score: NodeStatusDocument['scores'][number]) => number | null) =>
+    status.scores.flatMap((score): Sample[] => {
+      const found = value(score);
+      return found === null ? [] : [[{ suite: score.suite }, found]];
+    });
+  metric(
+    'meshnet_node_score',
+    'gauge',
+    'Last score that was measured here.',
+    scores(({ score }) => score),
+  );
+  metric(
+    'meshnet_node_score_age_seconds',
+    'gauge',
+    'Since that was measured.',
+    scores(({ age_s }) => age_s),
+  );
+  metric(
+    'meshnet_node_score_running_seconds',
+    'gauge',
+    'For how long a run of a score command is under way.',
+    scores(({ running_s }) => running_s),
+  );
   metric(
     'meshnet_agent_events_total',
     'counter',

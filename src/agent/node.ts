@@ -148,8 +148,10 @@ async function startLocked(
     emit,
     intervalMs: options.probeMs,
   });
+  const emitters: Emitter[] = [];
   const status = (): NodeStatusDocument =>
     nodeStatus({
+      scores: emitters.map((emitter) => emitter.progress()),
       nodeId: enrolment.node_id,
       backend: backend.kind,
       tunnelAddress: enrolment.tunnel_address,
@@ -214,7 +216,7 @@ async function startLocked(
     ),
     tunnelEnd(backend, until),
   ];
-  for (const { suite, source } of options.sources) {
+  for (const { suite, source, intervalMs, runningSince } of options.sources) {
     const emitter = new Emitter({
       client,
       source,
@@ -227,10 +229,12 @@ async function startLocked(
       random,
       counters,
       emit,
-      intervalMs: options.emitMs,
+      intervalMs: intervalMs ?? options.emitMs,
       suite,
+      ...(runningSince === undefined ? {} : { runningSince }),
       ...(options.samples === undefined ? {} : { samples: options.samples }),
     });
+    emitters.push(emitter);
     parts.push(emitter.run(until));
   }
   const ended = (async () => {

@@ -18,6 +18,10 @@ export type ScoreSource = (signal: AbortSignal) => Promise<Measurement | null>;
 export interface SuiteSource {
   readonly suite: string;
   readonly source: ScoreSource;
+  /** ms between measurements; the node's `emitMs` where it is left out. */
+  readonly intervalMs?: number;
+  /** Since when (wall clock, ms) a measurement is under way that lasts; undefined if none is. */
+  readonly runningSince?: () => number | undefined;
 }
 
 /** Why there is no score. */

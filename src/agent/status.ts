@@ -5,6 +5,7 @@ import type { DataPath } from './backend.ts';
 import type { AgentClock } from './clock.ts';
 import type { ConfigAgent } from './config-agent.ts';
 import type { Counters } from './counters.ts';
+import type { SuiteProgress } from './emitter.ts';
 import type { Membership, MembershipState } from './membership.ts';
 import type { Probe } from './probe.ts';
 
@@ -31,6 +32,8 @@ export interface NodeStatusDocument {
   readonly push: boolean;
   readonly peers: readonly PeerView[];
   readonly probes: readonly ProbeView[];
+  /** Of each suite that is measured here. */
+  readonly scores: readonly ScoreView[];
   readonly counters: Readonly<Record<string, number>>;
   readonly drops: Readonly<Record<string, number>>;
   /** Wall clock, ms since 1970, of this document. */
@@ -62,6 +65,17 @@ export interface ProbeView {
   readonly received: number;
 }
 
+export interface ScoreView {
+  readonly suite: string;
+  /** For how long a run is under way that lasts; null if none is. */
+  readonly running_s: number | null;
+  /** The last one; null if there was none since the start. */
+  readonly score: number | null;
+  readonly age_s: number | null;
+  /** Why the last attempt gave no score, or why that was not delivered; null if it was. */
+  readonly failure: string | null;
+}
+
 export interface StatusSources {
   readonly nodeId: string;
   readonly backend: string;
@@ -73,6 +87,7 @@ export interface StatusSources {
   readonly membership: Membership;
   readonly configAgent: Pick<ConfigAgent, 'streaming'>;
   readonly probe: Pick<Probe, 'results'>;
+  readonly scores: readonly SuiteProgress[];
   readonly counters: Counters;
   readonly clock: AgentClock;
 }
@@ -129,6 +144,13 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
       age_s: seconds(boot - probe.at),
       sent: probe.sent,
       received: probe.received,
+    })),
+    scores: sources.scores.map(({ suite, runningMs, score, ageMs, failure }) => ({
+      suite,
+      running_s: runningMs === null ? null : seconds(runningMs / 1000),
+      score,
+      age_s: ageMs === null ? null : seconds(ageMs / 1000),
+      failure,
     })),
     counters: counters.snapshot(),
     drops: device.drops,

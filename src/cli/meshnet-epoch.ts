@@ -7,6 +7,7 @@ import { adminCall } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { type EpochSource, readEpoch } from './read-epoch.ts';
+import { scoreLines } from './score-lines.ts';
 import { didYouMean } from './suggest.ts';
 import { duration, table } from './table.ts';
 
@@ -42,7 +43,12 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
   }
   const observe = epoch.observe_only ? ', OBSERVE ONLY: nobody is cut' : '';
   const head = `epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
-  return [head, table(rows), ...localLine(local)].join('\n');
+  return [
+    head,
+    table(rows),
+    ...localLine(local),
+    ...scoreLines(local?.scores, epoch.freshness_s),
+  ].join('\n');
 }
 
 function localLine(local: NodeStatusDocument | undefined): string[] {
@@ -74,7 +80,7 @@ function nodeText(node: NodeStatusDocument, whyAlone: string): string {
   const life =
     node.expires_in_s === null ? 'no config in force' : `config for ${duration(node.expires_in_s)}`;
   const head = `${node.node_id} (${node.backend}): ${node.state}, ${node.ready_reason}, epoch ${node.epoch}, ${life}`;
-  return `${head}\n${whyAlone}\n${table(rows)}`;
+  return [head, whyAlone, table(rows), ...scoreLines(node.scores)].join('\n');
 }
 
 /** The status file of a node on this machine, if it is fresh. */

@@ -15,7 +15,7 @@ import { LockedError } from '../ground/lock.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { describeEvent } from './node-events.ts';
-import { type ScoreSourceOptions, scoreSources } from './score-sources.ts';
+import { DEFAULT_EMIT_S, type ScoreSourceOptions, scoreSources } from './score-sources.ts';
 import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
 import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -25,7 +25,6 @@ const DEFAULT_CONTROLLER = 'http://127.0.0.1:8440';
 
 /** Options of `meshnet node` as commander hands them over. */
 export interface NodeCommandOptions extends ScoreSourceOptions {
-  readonly state: string;
   readonly controller?: string;
   readonly name?: string;
   readonly token?: string;
@@ -34,7 +33,6 @@ export interface NodeCommandOptions extends ScoreSourceOptions {
   readonly interface: string;
   readonly listenPort: number;
   readonly advertise?: string;
-  readonly emit: number;
   readonly poll: number;
   readonly probe: number;
   readonly push: boolean;
@@ -111,7 +109,7 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     controllerUrl: options.controller ?? readKnownController(options.state) ?? DEFAULT_CONTROLLER,
     advertise: options.advertise ?? null,
     listenPort: options.listenPort,
-    emitMs: options.emit * 1000,
+    emitMs: DEFAULT_EMIT_S * 1000,
     pollMs: options.poll * 1000,
     probeMs: options.probe * 1000,
     sources: scoreSources(

@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { systemClock } from '../agent/clock.ts';
 import { HARNESSES } from '../agent/harness/adapters.ts';
 import { commandSource } from '../agent/harness/command.ts';
+import { KeptRuns } from '../agent/harness/kept-runs.ts';
 import { isPerNode, NODE_MARK, originOf } from '../agent/harness/node-places.ts';
 import {
   parseScoreOrigin,
@@ -11,6 +13,7 @@ import {
 import { gaussianSource, type SuiteSource } from '../agent/score-source.ts';
 import { suiteField } from '../contract/fields.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { numberBetween } from './numbers.ts';
 import { scoreUser } from './score-user.ts';
 
 /** Options about results of harnesses, of `meshnet node` and `meshnet score`. */
@@ -26,8 +29,13 @@ export interface ScoreFromCommandOptions {
 /** Options about a node's own scores. */
 export interface ScoreSourceOptions extends ScoreFromCommandOptions {
   readonly samples?: number;
-  readonly scoreCommand?: string;
-  readonly scoreTimeout: number;
+  /** Of the node: what lasts is kept there. */
+  readonly state: string;
+  /** `[SUITE=]COMMAND`. */
+  readonly scoreCommand?: readonly string[];
+  /** `[SUITE=]SECONDS`, as is `emit`. */
+  readonly scoreTimeout?: readonly string[];
+  readonly emit?: readonly string[];
   readonly scoreUser?: string;
   readonly okStatus?: readonly number[];
   readonly scoreMean?: number;
@@ -35,40 +43,93 @@ export interface ScoreSourceOptions extends ScoreFromCommandOptions {
   readonly scoreRamp?: { readonly to: number; readonly startS: number; readonly lengthS: number };
 }
 
+export const DEFAULT_EMIT_S = 10;
+const DEFAULT_TIMEOUT_S = 60;
+/** A command that may take longer, or is run less often, is kept over restarts of the node, ms. */
+const LASTING_MS = 60_000;
 /** Items of a run that `--score-mean` makes up. */
 const SIMULATED_SAMPLES = 50;
 
-/** Where a node's scores come from, one source a suite. `onStderr`: of a score command. */
+/** Where a node's scores come from, one source a suite. `onStderr`: of score commands. */
 export function scoreSources(
   options: ScoreSourceOptions,
   warn: (message: string) => void,
   onStderr: (line: string) => void,
 ): SuiteSource[] {
-  const { suite, scoreCommand, scoreMean } = options;
+  const { scoreMean } = options;
   const sources = scoreFromSources(options);
-  if (scoreCommand !== undefined && scoreMean !== undefined) {
-    throw usage('give either --score-command or --score-mean');
-  }
-  if (scoreCommand !== undefined) {
-    const source = commandSource(scoreCommand, {
-      timeoutMs: options.scoreTimeout * 1000,
-      clock: systemClock,
-      user: scoreUser(options.scoreUser, warn),
-      onStderr,
-      ...(options.okStatus === undefined ? {} : { okStatus: options.okStatus }),
-    });
-    sources.push({ suite, source });
-  }
+  sources.push(...commandSources(options, warn, onStderr));
   if (scoreMean !== undefined) {
+    if (options.scoreCommand !== undefined) {
+      throw usage('give either --score-command or --score-mean');
+    }
     const { scoreDeviation: deviation, scoreRamp } = options;
     const samples = options.samples ?? SIMULATED_SAMPLES;
     const ramp = scoreRamp === undefined ? {} : { ramp: scoreRamp };
     const gaussian = { mean: scoreMean, deviation, samples, ...ramp };
-    sources.push({ suite, source: gaussianSource(gaussian, systemClock, Math.random) });
+    const source = gaussianSource(gaussian, systemClock, Math.random);
+    sources.push({ suite: options.suite, source });
   }
   const twice = sources.find((one, at) => sources.findIndex((o) => o.suite === one.suite) < at);
   if (twice !== undefined) throw usage(`two sources of scores for the suite ${twice.suite}`);
-  return sources;
+  const intervals = secondsBySuite('--emit', options.emit);
+  return sources.map((one) => ({
+    intervalMs: msOf(intervals, one.suite, DEFAULT_EMIT_S),
+    ...one,
+  }));
+}
+
+/** Those of `--score-command`. */
+function commandSources(
+  options: ScoreSourceOptions,
+  warn: (message: string) => void,
+  onStderr: (line: string) => void,
+): SuiteSource[] {
+  const { scoreCommand = [], okStatus } = options;
+  if (scoreCommand.length === 0) return [];
+  const user = scoreUser(options.scoreUser, warn);
+  const intervals = secondsBySuite('--emit', options.emit);
+  const timeouts = secondsBySuite('--score-timeout', options.scoreTimeout);
+  return scoreCommand.map((text) => {
+    const [suite = options.suite, command] = withSuite(text);
+    const timeoutMs = msOf(timeouts, suite, DEFAULT_TIMEOUT_S);
+    const intervalMs = msOf(intervals, suite, DEFAULT_EMIT_S);
+    const common = { timeoutMs, clock: systemClock, user, onStderr, ...(okStatus && { okStatus }) };
+    if (timeoutMs <= LASTING_MS && intervalMs <= LASTING_MS) {
+      return { suite, source: commandSource(command, common) };
+    }
+    const file = join(options.state, 'runs', `${suite}.json`);
+    const runs = new KeptRuns(command, { ...common, file, intervalMs });
+    const lookMs = Math.min(intervalMs, DEFAULT_EMIT_S * 1000);
+    return {
+      suite,
+      source: runs.source,
+      intervalMs: lookMs,
+      runningSince: () => runs.runningSince,
+    };
+  });
+}
+
+/** Values of a repeatable `[SUITE=]SECONDS`, by the suite; undefined: for the others. */
+function secondsBySuite(option: string, values: readonly string[] = []) {
+  return new Map(
+    values.map((text) => {
+      const [suite, value] = withSuite(text);
+      try {
+        return [suite, numberBetween(0.1, 86_400)(value)] as const;
+      } catch (error) {
+        throw usage(`${option} ${text}: ${(error as Error).message}`);
+      }
+    }),
+  );
+}
+
+function msOf(
+  values: ReadonlyMap<string | undefined, number>,
+  suite: string,
+  otherwise: number,
+): number {
+  return (values.get(suite) ?? values.get(undefined) ?? otherwise) * 1000;
 }
 
 /** Those of `--score-from`. */

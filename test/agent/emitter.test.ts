@@ -4,7 +4,7 @@ import { Counters } from '../../src/agent/counters.ts';
 import { Emitter } from '../../src/agent/emitter.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import type { NodeState } from '../../src/agent/node-state.ts';
-import { ScoreError, type ScoreSource } from '../../src/agent/score-source.ts';
+import { type Measurement, ScoreError, type ScoreSource } from '../../src/agent/score-source.ts';
 import type { BenchmarkDocument } from '../../src/contract/benchmark.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import type { Envelope } from '../../src/contract/envelope.ts';
@@ -268,4 +268,19 @@ test('a result of the future is no score', async () => {
 test('a score of which nobody says how many samples it has claims one', async () => {
   await during(5, emitter());
   expect(posted).toMatchObject([{ samples: 1 }]);
+});
+
+test('what is known of a suite: the last score, its age, and what went wrong since', async () => {
+  let result: () => Promise<Measurement | null> = async () => null;
+  const one = emitter(() => result());
+  const once = () => one.once(new AbortController().signal);
+  await once();
+  expect(one.progress()).toMatchObject({ score: null, ageMs: null, failure: null });
+  result = async () => ({ score: 0.8, observedAt: clock.wall() - 4000 });
+  await once();
+  expect(one.progress()).toMatchObject({ suite: 'alignment', score: 0.8, ageMs: 4000 });
+  result = async () => Promise.reject(new ScoreError('exit_status', 'status 3'));
+  await once();
+  expect(one.progress()).toMatchObject({ score: 0.8, failure: 'exit_status', runningMs: null });
+  expect(events.at(-1)).toMatchObject({ event: 'score_failed', suite: 'alignment' });
 });

@@ -73,6 +73,9 @@ function status(
         },
       ],
     },
+    scores: [
+      { suite: 'red-team', runningMs: 720_000, score: 0.91, ageMs: 2_400_000, failure: null },
+    ],
     counters: new Counters(),
     clock,
   });
@@ -127,6 +130,9 @@ test('metrics name state, peers, probes and drops', () => {
     'meshnet_peer_receive_bytes_total{peer="node-b"} 2',
     'meshnet_probe_rtt_seconds{peer="node-b"} 0.002',
     'meshnet_device_drops_total{reason="replay"} 3',
+    'meshnet_node_score{suite="red-team"} 0.91',
+    'meshnet_node_score_age_seconds{suite="red-team"} 2400',
+    'meshnet_node_score_running_seconds{suite="red-team"} 720',
   ]) {
     expect(text.split('\n')).toContain(line);
   }

@@ -7,6 +7,7 @@ import {
   integerBetween,
   numberBetween,
 } from '../../src/cli/numbers.ts';
+import { scoreLines } from '../../src/cli/score-lines.ts';
 import { didYouMean, editDistance } from '../../src/cli/suggest.ts';
 import { bytes, duration, table } from '../../src/cli/table.ts';
 
@@ -69,4 +70,17 @@ test('tables line up and durations fit a glance', () => {
   ).toBe('A    BB\nccc');
   expect([0.25, 42, 300, 9000, null].map(duration)).toEqual(['0.3 s', '42 s', '5 min', '3 h', '-']);
   expect([5, 2048, 3 * 2 ** 30].map(bytes)).toEqual(['5 B', '2.0 KiB', '3.0 GiB']);
+});
+
+test('own measurements are told in a line: what runs, what was, how old, and what went wrong', () => {
+  const nothing = { suite: 'red-team', running_s: null, score: null, age_s: null, failure: null };
+  const last = { ...nothing, score: 0.91, age_s: 2400 };
+  expect(scoreLines([{ ...last, running_s: 720 }], 86_400)).toEqual([
+    'red-team: running for 12 min, last 0.910, 40 min old of 24 h',
+  ]);
+  expect(scoreLines([nothing, { ...last, failure: 'exit_status' }])).toEqual([
+    'red-team: no score yet',
+    'red-team: last 0.910, 40 min old, exit_status',
+  ]);
+  expect(scoreLines(undefined)).toEqual([]);
 });

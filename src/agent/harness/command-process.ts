@@ -2,36 +2,29 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { replaceFileSync } from '../../ground/files.ts';
+import { type Lock, LockedError, lockFile } from '../../ground/lock.ts';
 import { syscalls, unsupported } from '../../io/linux/syscalls.ts';
+import type { CommandRequest, CommandResult, KeepRequest } from './command-messages.ts';
+import { readRunFile, runText } from './run-file.ts';
 
 /**
  * The process between a node and its harness. It gives up what a harness must not have, runs the
  * command, and ends everything that the command started when that ends, when the node says so (its
  * standard input ends) or when the node dies. One request line comes in, one result line goes out.
+ *
+ * A run that is kept (`keep`) outlives the node: the result goes into a file, and what ends the run
+ * early is its time or SIGTERM.
  */
-
-export interface CommandRequest {
-  /** For /bin/sh. */
-  readonly command: string;
-  /** Null: the user that the node runs as. */
-  readonly user: { readonly uid: number; readonly gid: number } | null;
-}
-
-export interface CommandResult {
-  /** Exit status; null if a signal ended it. */
-  readonly status: number | null;
-  readonly signal: string | null;
-  /** The end of its standard output. */
-  readonly output: string;
-  /** Why it could not be started. */
-  readonly error: string | null;
-}
 
 /** Of a command's output only the end is kept: the last line is what counts. */
 const KEPT_OUTPUT = 65_536;
 /** Until a process that was killed is gone, and how often the survivors are looked for, ms. */
 const KILL_ROUND = 10;
 const KILL_ROUNDS = 200;
+/** How often, and after which pause (ms), a result is written that finds no room. */
+const WRITE_TRIES = 360;
+const WRITE_PAUSE = 10_000;
 /** How long (ms) a pipe may stay open that a process which cannot be killed holds. */
 const LAST_OUTPUT = 500;
 
@@ -105,12 +98,17 @@ async function endAll(child: ChildProcess): Promise<void> {
   }
 }
 
-async function run({ command, user }: CommandRequest, stop: Promise<unknown>) {
+async function run(
+  { command, user }: CommandRequest,
+  stop: Promise<unknown>,
+): Promise<CommandResult> {
   const child = spawn('/bin/sh', ['-c', command], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     ...(user === null ? {} : user),
   });
+  // Read to its end even if nobody takes it: a node that is gone must not end what it has started.
+  child.stderr.on('data', (chunk: Buffer) => process.stderr.write(chunk));
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     output = (output + chunk).slice(-KEPT_OUTPUT);
@@ -139,13 +137,58 @@ async function request(): Promise<{ first: CommandRequest; end: Promise<unknown>
   return { first: JSON.parse(line) as CommandRequest, end: text(process.stdin) };
 }
 
+/** Runs it unless the same is under way already, and leaves the result in the file. */
+async function runKept(request: CommandRequest, keep: KeepRequest): Promise<void> {
+  let lock: Lock;
+  try {
+    lock = lockFile(keep.file, { program: 'a run of a score command' });
+  } catch (error) {
+    if (error instanceof LockedError) return;
+    throw error;
+  }
+  if ((readRunFile(keep.file)?.started_at ?? null) !== keep.after) return lock.release();
+  const started = { id: keep.id, pid: process.pid, started_at: Date.now() };
+  replaceFileSync(keep.file, runText({ ...started, ended_at: null, result: null }));
+  let isLate = false;
+  const { promise: stop, resolve } = Promise.withResolvers<void>();
+  process.on('SIGTERM', () => resolve());
+  const late = setTimeout(() => {
+    isLate = true;
+    resolve();
+  }, keep.timeoutMs);
+  const result = await attempted(request, stop);
+  clearTimeout(late);
+  const ended = { ...started, ended_at: Date.now(), result: { ...result, isLate } };
+  // Hours of work are not lost to a disk that is full for some minutes.
+  for (let tries = 0; ; tries++) {
+    try {
+      replaceFileSync(keep.file, runText(ended));
+      break;
+    } catch (error) {
+      if (tries >= WRITE_TRIES) throw error;
+      await sleep(WRITE_PAUSE);
+    }
+  }
+  lock.release();
+}
+
+async function attempted(request: CommandRequest, stop: Promise<unknown>): Promise<CommandResult> {
+  try {
+    giveUpPrivileges();
+    return await run(request, stop);
+  } catch (error) {
+    return { status: null, signal: null, output: '', error: (error as Error).message };
+  }
+}
+
+process.stderr.on('error', () => {}); // the node is gone
 process.stdout.on('error', () => process.exit(0)); // the node is gone, and all has been ended
 const { first, end } = await request();
-let result: CommandResult;
-try {
-  giveUpPrivileges();
-  result = await run(first, end);
-} catch (error) {
-  result = { status: null, signal: null, output: '', error: (error as Error).message };
+if (first.keep === undefined) {
+  const result = await attempted(first, end);
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+} else {
+  end.catch(() => {}); // whether the node is there does not matter
+  await runKept(first, first.keep);
+  process.exit(0);
 }
-process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 import { extname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { AgentClock } from '../clock.ts';
 import { ScoreError, type ScoreSource } from '../score-source.ts';
-import type { CommandRequest, CommandResult } from './command-process.ts';
+import type { CommandRequest, CommandResult, KeepRequest } from './command-messages.ts';
 import { parseScore } from './score-line.ts';
 import type { ScoreUser } from './score-user.ts';
 
@@ -40,23 +41,10 @@ export function commandSource(command: string, options: CommandOptions): ScoreSo
 /** The end of a command's standard output. Throws a `ScoreError`. */
 export async function outputOf(
   command: string,
-  { timeoutMs, clock, user, okStatus = [0], onStderr = () => {} }: CommandOptions,
+  { timeoutMs, clock, user, okStatus, onStderr = () => {} }: CommandOptions,
   signal: AbortSignal,
 ): Promise<string> {
-  const url = new URL(`./command-process${extname(import.meta.url)}`, import.meta.url);
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', '--disable-sigusr1', fileURLToPath(url)],
-    { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: environment(user) },
-  );
-  child.stdin.on('error', () => {}); // it ended before it was told
-  forwardLines(child.stderr, onStderr);
-  const { uid, gid } = user ?? {};
-  const request: CommandRequest = {
-    command,
-    user: uid === undefined || gid === undefined ? null : { uid, gid },
-  };
-  child.stdin.write(`${JSON.stringify(request)}\n`);
+  const child = spawnBetween({ command, user, onStderr });
 
   const done = new AbortController();
   let why: 'timeout' | 'stopped' | undefined;
@@ -81,7 +69,7 @@ export async function outputOf(
       throw new ScoreError('timeout', `the command took longer than ${timeoutMs / 1000} s`);
     }
     if (why === 'stopped') throw new ScoreError('stopped', 'the node stops');
-    return checked(resultOf(line), okStatus, user);
+    return checkedOutput(resultOf(line), okStatus, user);
   } catch (error) {
     if (error instanceof ScoreError) throw error;
     throw new ScoreError('not_started', (error as Error).message);
@@ -90,6 +78,35 @@ export async function outputOf(
     signal.removeEventListener('abort', stopped);
     child.stdin.end();
   }
+}
+
+interface BetweenOptions extends Required<Pick<CommandOptions, 'user' | 'onStderr'>> {
+  readonly command: string;
+  readonly keep?: KeepRequest;
+}
+
+/** Starts the process between, with its request. One that keeps its run does not hold up our end. */
+export function spawnBetween({ command, user, keep, onStderr }: BetweenOptions) {
+  const url = new URL(`./command-process${extname(import.meta.url)}`, import.meta.url);
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--disable-sigusr1', fileURLToPath(url)],
+    { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: environment(user) },
+  );
+  child.stdin.on('error', () => {}); // it ended before it was told
+  forwardLines(child.stderr, onStderr);
+  const { uid, gid } = user ?? {};
+  const request: CommandRequest = {
+    command,
+    user: uid === undefined || gid === undefined ? null : { uid, gid },
+    ...(keep === undefined ? {} : { keep }),
+  };
+  child.stdin.write(`${JSON.stringify(request)}\n`);
+  if (keep !== undefined) {
+    child.unref();
+    for (const pipe of child.stdio) if (pipe instanceof Socket) pipe.unref();
+  }
+  return child;
 }
 
 /** Hands on lines, cut where they do not end: nobody's memory is a harness's to fill. */
@@ -112,9 +129,10 @@ function resultOf(line: string | undefined): CommandResult {
   return JSON.parse(line) as CommandResult;
 }
 
-function checked(
+/** What a command printed whose status is a result. Throws a `ScoreError`. */
+export function checkedOutput(
   { status, signal, output, error }: CommandResult,
-  okStatus: readonly number[],
+  okStatus: readonly number[] = [0],
   user: ScoreUser | null,
 ): string {
   if (error !== null) throw new ScoreError('not_started', error);

@@ -1,13 +1,13 @@
 import { type Command, Option } from 'commander';
 import { evaluatorKey, scoreFrom, seconds } from './options.ts';
 
-const each = (value: string, before: readonly string[] = []) => [...before, ...value.split(',')];
+const names = (value: string, before: readonly string[] = []) => [...before, ...value.split(',')];
 
 /** `meshnet evaluator`. */
 export function declareEvaluator(program: Command): void {
   evaluatorKey(scoreFrom(program.command('evaluator')))
     .description('watch what harnesses leave about many nodes, and report it as an evaluator')
-    .option('--node <name>', 'only of these nodes; can be repeated', each)
+    .option('--node <name>', 'only of these nodes; can be repeated', names)
     .option('--suite <name>', 'suite of a --score-from that names none', 'alignment')
     .option('--interval <seconds>', 'time between two looks', seconds, 10)
     .option('--stop-with-stdin', 'stop when standard input ends')

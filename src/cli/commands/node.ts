@@ -1,6 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { durationSeconds, hostAndPort, httpUrl, integerBetween } from '../numbers.ts';
-import { admin, nodeState, reader, readerOptions, scoreFrom, seconds, share } from './options.ts';
+import {
+  admin,
+  each,
+  nodeState,
+  reader,
+  readerOptions,
+  scoreFrom,
+  seconds,
+  share,
+} from './options.ts';
 
 function ramp(text: string): { to: number; startS: number; lengthS: number } {
   const match = /^([\d.]+)@(\d+(?:\.\d+)?)\+(\d+(?:\.\d+)?)$/.exec(text);
@@ -40,11 +49,15 @@ export function declareNode(program: Command): void {
     .option('--interface <name>', 'name of the interface', 'mesh0')
     .option('--listen-port <port>', 'UDP port, 0 for any', integerBetween(0, 65_535), 0)
     .option('--advertise <address>', 'IP address that other members reach this node at')
-    .option('--emit <seconds>', 'time between scores', seconds, 10)
+    .option('--emit <seconds>', 'time between scores, [SUITE=]SECONDS (default: 10)', each)
     .option('--poll <seconds>', 'time between polls of the config', seconds, 10)
     .option('--probe <seconds>', 'time between echoes to all nodes', seconds, 15)
-    .option('--score-command <command>', 'measures: last line of output is a score or JSON')
-    .option('--score-timeout <seconds>', 'for that command', seconds, 60)
+    .option(
+      '--score-command <command>',
+      'measures, [SUITE=]COMMAND: last line of output is a score or JSON; can be repeated',
+      each,
+    )
+    .option('--score-timeout <seconds>', 'for that, [SUITE=]SECONDS (default: 60)', each)
     .option(
       '--score-user <user>',
       'who runs it (default, where this is root: meshnet-score, else nobody)',

@@ -26,7 +26,7 @@ export const nodeState = process.env.MESHNET_NODE_STATE ?? join(stateRoot, 'node
 export const seconds = numberBetween(0.1, 86_400);
 export const share = numberBetween(0, 1);
 
-const each = (value: string, before: readonly string[] = []) => [...before, value];
+export const each = (value: string, before: readonly string[] = []) => [...before, value];
 
 /** Options about results that a harness left. */
 export function scoreFrom(command: Command): Command {
