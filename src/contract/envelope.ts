@@ -33,6 +33,7 @@ export const PAYLOAD_TYPES = {
   config: 'application/vnd.aligned-meshnet.config.v2+json',
   streamEvent: 'application/vnd.aligned-meshnet.stream-event.v1+json',
   receipt: 'application/vnd.aligned-meshnet.receipt.v1+json',
+  header: 'application/vnd.aligned-meshnet.header.v1+json',
 } as const;
 
 export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];

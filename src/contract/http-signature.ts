@@ -27,6 +27,7 @@ export const SIGNATURE_TAGS = {
   stream: 'aligned-meshnet-stream',
   epoch: 'aligned-meshnet-epoch',
   endpoint: 'aligned-meshnet-endpoint',
+  header: 'aligned-meshnet-header',
 } as const;
 
 export type SignatureTag = (typeof SIGNATURE_TAGS)[keyof typeof SIGNATURE_TAGS];

@@ -4,7 +4,7 @@ import {
   type Envelope,
   PAYLOAD_TYPES,
   readEnvelope,
-  signEnvelope,
+  signPayload,
   verifiedSigner,
 } from './envelope.ts';
 import { bytes32Field, nodeIdField } from './fields.ts';
@@ -24,6 +24,8 @@ export interface KeyRecord {
   /** X25519, for HPKE. */
   readonly sealing: Uint8Array;
 }
+
+const encoder = new TextEncoder();
 
 interface KeyRecordDocument {
   readonly mesh_id: string;
@@ -52,6 +54,11 @@ export function signKeyRecord(
   signingSeed: Uint8Array,
   record: KeyRecord,
 ): Envelope {
+  return signPayload(crypto, signingSeed, PAYLOAD_TYPES.keyRecord, keyRecordPayload(record));
+}
+
+/** The bytes that a node signs: one form for each record, so that nobody needs to carry them. */
+export function keyRecordPayload(record: KeyRecord): Uint8Array {
   const document: KeyRecordDocument = {
     mesh_id: toBase64(record.meshId),
     node_id: record.nodeId,
@@ -59,7 +66,7 @@ export function signKeyRecord(
     signing: toBase64(record.signing),
     sealing: toBase64(record.sealing),
   };
-  return signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.keyRecord, document);
+  return encoder.encode(JSON.stringify(document));
 }
 
 /**

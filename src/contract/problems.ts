@@ -26,6 +26,7 @@ export const PROBLEMS = {
   not_authorized: { status: 403, title: 'This caller may not do this' },
   node_removed: { status: 403, title: 'This node was removed from the mesh' },
   unknown_node: { status: 404, title: 'No such node' },
+  header_unknown: { status: 404, title: 'No header of this epoch is kept' },
 
   // Envelopes.
   envelope_malformed: { status: 422, title: 'The envelope is malformed' },

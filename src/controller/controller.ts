@@ -11,6 +11,7 @@ import { type ControllerClock, steadyClock } from './clock.ts';
 import { ConfigBuilder } from './config-builder.ts';
 import { Enrolments } from './enrolments.ts';
 import { epochDocument } from './epoch-document.ts';
+import { EpochHeaders } from './epoch-headers.ts';
 import type { StampedEvent } from './events.ts';
 import { Governor } from './governor.ts';
 import { Overload } from './overload.ts';
@@ -18,6 +19,7 @@ import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
 import { RequestAuth } from './request-auth.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { headerRoutes } from './routes/header.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
@@ -105,6 +107,7 @@ async function serve(
   const counters = new EventCounters();
   const presence = new Presence();
   const overload = new Overload();
+  const headers = new EpochHeaders({ crypto, settings, meshId, signingSeed });
   const governor = new Governor({
     store,
     settings,
@@ -115,10 +118,11 @@ async function serve(
     presence,
     overload,
     emit,
+    headers,
   });
   const { onEvent } = options;
   if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
-  spine.subscribeImmediately(pushSubscriber(streams));
+  spine.subscribeImmediately(pushSubscriber(streams, () => governor.current?.header?.envelope));
   spine.subscribeImmediately(counters);
   spine.subscribe(logSubscriber(logger));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
@@ -183,6 +187,7 @@ async function networkServer(
   const app = await createServer({ ...options, ...(tls === undefined ? {} : { tls }) });
   nodeRoutes(app, services);
   stateRoutes(app, services, membersAndLoopback(services));
+  headerRoutes(app, services);
   return app;
 }
 

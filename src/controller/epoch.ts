@@ -1,3 +1,5 @@
+import type { Envelope } from '../contract/envelope.ts';
+import type { MemberEntry } from '../contract/epoch/member-entry.ts';
 import { compareNodeIds } from '../contract/ids.ts';
 import type { Verdict } from './policy.ts';
 
@@ -28,6 +30,16 @@ export interface Epoch extends EpochVersion {
   readonly removed: readonly string[];
   /** 32 bytes; undefined in an epoch that was announced as restored: nothing of it is served. */
   readonly secret: Uint8Array | undefined;
+  /** Undefined in an epoch that was announced as restored, and in one of the version before. */
+  readonly header?: EpochHeader | undefined;
+}
+
+/** What an epoch is to the mesh: committed with it, and never made again. */
+export interface EpochHeader {
+  /** The signed header. */
+  readonly envelope: Envelope;
+  /** The membership that it names, as the members are told of it, ids in byte order. */
+  readonly members: readonly MemberEntry[];
 }
 
 export interface EpochInput {

@@ -3,6 +3,7 @@ import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import { type Epoch, membersOf, type NodeVerdict, nextBoundary, nextEpoch } from './epoch.ts';
 import { epochCommitted } from './epoch-committed.ts';
+import type { EpochHeaders } from './epoch-headers.ts';
 import { type EmitControllerEvent, thrown } from './events.ts';
 import { hasReportedSince, judge, type SignersOf, type Verdict } from './policy.ts';
 import type { Presence } from './presence.ts';
@@ -25,6 +26,7 @@ export interface GovernorOptions {
   readonly random: RandomBytes;
   readonly meshId: Uint8Array;
   readonly presence: Presence;
+  readonly headers: EpochHeaders;
   /** How long the controller could attend to nobody, ms since it was asked last. */
   readonly overload: { take(): number };
   /** Called with an epoch right after its commit is on the disk. */
@@ -312,16 +314,17 @@ export class Governor {
 
   /** Undefined: another controller was first, and its epoch is the one in force. */
   private async commit(removal?: Removal): Promise<Epoch | undefined> {
-    const { store, clock, random, settings } = this.options;
+    const { store, clock, random, settings, headers } = this.options;
     const verdicts = await this.verdicts();
     if (removal) verdicts.delete(removal.nodeId);
-    const next = nextEpoch({
+    const decided = nextEpoch({
       previous: this.epoch,
       verdicts,
       observeOnly: settings.observeOnly,
       startedAt: clock.now(),
       secret: random(32),
     });
+    const next = { ...decided, header: headers.sign(this.epoch, decided, this.directory) };
     const started = performance.now();
     if (await store.commitEpoch(this.epoch, next, { verdicts, ...(removal ? { removal } : {}) })) {
       if (removal) this.forget(removal.nodeId);

@@ -16,6 +16,8 @@ type Caller =
   | 'node'
   /** The same of any member; or from this machine. */
   | 'reader'
+  /** The same of any node, denied ones too; or from this machine. */
+  | 'enrolled'
   /** Whoever may open the Unix socket. */
   | 'admin';
 
@@ -49,6 +51,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [401, 403],
     media: 'text/event-stream',
   },
+  'GET /v1/header': { id: 'getHeader', caller: 'enrolled', refusals: [401, 404] },
   'GET /v1/epoch': { id: 'getEpoch', caller: 'reader', refusals: [401, 403] },
   'GET /status.json': { id: 'getStatus', caller: 'reader', refusals: [401, 403] },
   'GET /metrics': {
@@ -80,6 +83,7 @@ const SECURITY: Readonly<Record<Caller, readonly object[]>> = {
   anybody: [],
   node: [{ requestSignature: [] }],
   reader: [{ requestSignature: [] }, {}],
+  enrolled: [{ requestSignature: [] }, {}],
   admin: [{}],
 };
 

@@ -18,7 +18,7 @@ export async function announceRestored(store: Store, now: number): Promise<Epoch
   if (backup === undefined || backup.secret === undefined) return backup;
   const epoch = backup.epoch + RESTORED_JUMP;
   const version = backup.version + RESTORED_JUMP;
-  const next = { ...backup, epoch, version, startedAt: now, secret: undefined };
+  const next = { ...backup, epoch, version, startedAt: now, secret: undefined, header: undefined };
   if (!(await store.commitEpoch(backup, next))) throw new Error('the store is in use');
   await store.scrub();
   return next;

@@ -1,5 +1,6 @@
 import { toBase64 } from '../contract/encoding.ts';
 import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
+import { HEADER_EVENT_NAME } from '../contract/epoch/header.ts';
 import {
   STREAM_EVENT_NAME,
   STREAM_HEARTBEAT_S,
@@ -86,7 +87,8 @@ export class StreamHub {
     stream?.sink.end();
   }
 
-  publish(epoch: PublishedEpoch): Envelope {
+  /** `header`: the signed header of that epoch; undefined where it has none. */
+  publish(epoch: PublishedEpoch, header?: Envelope): Envelope {
     const { crypto, clock, meshId, signingSeed } = this.options;
     const event: StreamEvent = {
       mesh_id: toBase64(meshId),
@@ -97,7 +99,9 @@ export class StreamHub {
       removed: epoch.removed,
     };
     const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.streamEvent, event);
-    this.last = `event: ${STREAM_EVENT_NAME}\nid: ${epoch.epoch}.${epoch.version}\ndata: ${JSON.stringify(envelope)}\n\n`;
+    const id = `${epoch.epoch}.${epoch.version}`;
+    this.last = eventText(STREAM_EVENT_NAME, id, envelope);
+    if (header) this.last += eventText(HEADER_EVENT_NAME, id, header);
     this.broadcast(this.last);
     return envelope;
   }
@@ -125,4 +129,8 @@ export class StreamHub {
       else sink.write(text);
     }
   }
+}
+
+function eventText(name: string, id: string, envelope: Envelope): string {
+  return `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(envelope)}\n\n`;
 }

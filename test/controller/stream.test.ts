@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Envelope } from '../../src/contract/envelope.ts';
+import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../../src/contract/envelope.ts';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import type { StreamEvent } from '../../src/contract/stream-event.ts';
 import { StreamHub, type StreamSink } from '../../src/controller/stream-hub.ts';
@@ -53,6 +53,16 @@ describe('the hub', () => {
     expect(signatures).toBe(1);
     expect(new Set(readers.flatMap((reader) => reader.texts)).size).toBe(1);
     expect(readers.every((reader) => reader.texts.length === 1)).toBe(true);
+  });
+
+  test('tells of the header after who was removed', () => {
+    const reader = new Reader();
+    hub.add('a', reader);
+    const header = signEnvelope(crypto, new Uint8Array(32).fill(1), PAYLOAD_TYPES.header, {});
+    hub.publish(epochOf(3, { removed: ['x'] }), header);
+    const [text] = reader.texts;
+    expect(text!.indexOf('event: epoch\n')).toBe(0);
+    expect(text).toContain(`event: header\nid: 3.3\ndata: ${JSON.stringify(header)}\n\n`);
   });
 
   test('tells a late reader the newest epoch', () => {
@@ -159,7 +169,7 @@ describe('over HTTP', () => {
   }
 
   const events = (text: string): StreamEvent[] =>
-    [...text.matchAll(/^data: (.*)$/gm)].map((match) =>
+    [...text.matchAll(/^event: epoch\nid: .*\ndata: (.*)$/gm)].map((match) =>
       payloadOf<StreamEvent>(JSON.parse(match[1]!) as Envelope),
     );
 

@@ -12,3 +12,4 @@ out=${1:-..}
 [ $# -eq 0 ] || shift
 go run ./record-vectors -out "$out/wireguard-go.json" "$@"
 go run ./generate-vectors -out "$out"
+go run ./epoch-vectors -out "$out"

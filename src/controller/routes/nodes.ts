@@ -208,6 +208,7 @@ export function signedRequest(
   }
   const signed = orRefuse(checked);
   streams.seen(signed.node.nodeId);
-  if (tag !== SIGNATURE_TAGS.epoch) presence.add(signed.node.nodeId);
+  if (tag !== SIGNATURE_TAGS.epoch && tag !== SIGNATURE_TAGS.header)
+    presence.add(signed.node.nodeId);
   return signed;
 }

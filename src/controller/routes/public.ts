@@ -101,7 +101,7 @@ const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
 const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
 
 /** A caller on this machine that asks for itself: no proxy, no page of some other site. */
-function isFromHere({ socket, headers }: FastifyRequest): boolean {
+export function isFromHere({ socket, headers }: FastifyRequest): boolean {
   const address = socket.remoteAddress ?? '';
   if (address !== '::1' && !/^(?:::ffff:)?127\./.test(address)) return false;
   if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;

@@ -111,4 +111,16 @@ export const MIGRATIONS: readonly string[] = [
       value ->> 'sinceEpoch', NULL
     FROM epoch, json_each(epoch.decisions);
   `,
+  // 3: what was signed for everybody, and the membership that the newest header names.
+  `
+  CREATE TABLE headers (
+    version INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL UNIQUE,
+    envelope TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE membership (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    entries BLOB NOT NULL
+  ) STRICT;
+  `,
 ];

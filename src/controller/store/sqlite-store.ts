@@ -1,8 +1,10 @@
+import type { Envelope } from '../../contract/envelope.ts';
 import type { Epoch, EpochVersion } from '../epoch.ts';
 import type { Score } from '../policy.ts';
 import type { HistoryLimits } from './history-limits.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteEpochs } from './sqlite-epochs.ts';
+import { SqliteHeaders } from './sqlite-headers.ts';
 import { SqliteNodes } from './sqlite-nodes.ts';
 import { SqliteRetention } from './sqlite-retention.ts';
 import { SqliteScores } from './sqlite-scores.ts';
@@ -28,6 +30,7 @@ const PRUNED_PER_EPOCH = 256;
 export class SqliteStore implements Store {
   private readonly database: SqliteDatabase;
   private readonly epochs: SqliteEpochs;
+  private readonly headers: SqliteHeaders;
   private readonly enrolled: SqliteNodes;
   private readonly tokens: SqliteTokens;
   private readonly benchmarks: SqliteScores;
@@ -40,6 +43,7 @@ export class SqliteStore implements Store {
   constructor(path: string, history?: HistoryLimits) {
     this.database = new SqliteDatabase(path);
     this.epochs = new SqliteEpochs(this.database);
+    this.headers = new SqliteHeaders(this.database);
     this.enrolled = new SqliteNodes(this.database);
     this.tokens = new SqliteTokens(this.database);
     this.benchmarks = new SqliteScores(this.database);
@@ -58,7 +62,9 @@ export class SqliteStore implements Store {
   }
 
   async currentEpoch(): Promise<Epoch | undefined> {
-    return this.epochs.current();
+    const epoch = this.epochs.current();
+    const header = epoch && this.headers.current(epoch);
+    return header ? { ...epoch, header } : epoch;
   }
 
   async commitEpoch(
@@ -68,11 +74,16 @@ export class SqliteStore implements Store {
   ): Promise<boolean> {
     return this.database.writeNow(() => {
       if (!this.epochs.replace(expected, next, verdicts)) return false;
+      this.headers.keep(next);
       if (removal) this.enrolled.remove(removal);
       this.enrolled.forgetReservations(next.startedAt);
       this.tokens.eraseExpired(next.startedAt);
       return true;
     });
+  }
+
+  async header(epoch: number): Promise<Envelope | undefined> {
+    return this.headers.find(epoch);
   }
 
   async scrub(): Promise<boolean> {

@@ -116,9 +116,12 @@ export interface Store {
    * Compare-and-set: makes `next` the current epoch if `expected` is the current one (undefined:
    * there is none). In the same transaction the secret of the epoch before is erased, what was
    * decided about each node goes into the history, and the node of `removal` is forgotten with its
-   * newest scores, but not its history. False if somebody else was first.
+   * newest scores, but not its history; the header of `next` is kept with it. False if somebody else
+   * was first.
    */
   commitEpoch(expected: EpochVersion | undefined, next: Epoch, step?: EpochStep): Promise<boolean>;
+  /** The signed header of an epoch. Those of the last day of epochs of a minute are kept, at least. */
+  header(epoch: number): Promise<Envelope | undefined>;
   /**
    * Rids the medium of erased secrets where erasing alone leaves copies (false: not all yet), and
    * of some of the history that is past its time. Called after each epoch.

@@ -7,6 +7,7 @@ import { Benchmarks } from '../../../src/controller/benchmarks.ts';
 import { ConfigBuilder } from '../../../src/controller/config-builder.ts';
 import { ConfigQueue } from '../../../src/controller/config-queue.ts';
 import { type Epoch, membersOf } from '../../../src/controller/epoch.ts';
+import { EpochHeaders } from '../../../src/controller/epoch-headers.ts';
 import type { StampedEvent } from '../../../src/controller/events.ts';
 import { Governor } from '../../../src/controller/governor.ts';
 import { Presence } from '../../../src/controller/presence.ts';
@@ -135,7 +136,8 @@ export class SimController {
     const common = { store, settings, clock, crypto, meshId, emit };
     const presence = new Presence();
     const overload = { take: () => 0 };
-    const governor = new Governor({ ...common, presence, overload, random });
+    const headers = new EpochHeaders({ ...common, signingSeed: this.seed });
+    const governor = new Governor({ ...common, presence, overload, headers, random });
     const signed = { ...common, governor, signingSeed: this.seed };
     const receipts = new Receipts(signed);
     Object.assign(process, {
@@ -149,7 +151,7 @@ export class SimController {
       queue: new ConfigQueue(),
       streams: new StreamHub({ ...signed, silenceS: settings.lifetimeS }),
     } satisfies Process);
-    const push = pushSubscriber(process.streams);
+    const push = pushSubscriber(process.streams, () => process.governor.current?.header?.envelope);
     const handle = (event: StampedEvent) => {
       if (process.isAlive) push.handle(event);
     };

@@ -1,0 +1,159 @@
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import { MAX_PEERS } from '../config.ts';
+import { fromBase64 } from '../encoding.ts';
+import { type Envelope, openEnvelope, PAYLOAD_TYPES } from '../envelope.ts';
+import {
+  bytes32Field,
+  counterField,
+  nodeIdField,
+  secondsField,
+  TO_MEMBERS,
+  timeField,
+} from '../fields.ts';
+import { accepted, type Checked, rejected } from '../problems.ts';
+import type { Schema } from '../schema.ts';
+
+/**
+ * What an epoch is: one per (epoch, version), signed once, the same bytes for everyone. Payload of the
+ * envelope at `GET /v1/header`, and of the event `header` on every stream.
+ */
+export interface HeaderDocument {
+  readonly mesh_id: string;
+  readonly audience: 'members';
+  readonly epoch: number;
+  readonly version: number;
+  /** Base64 of the hash of the header before; null for the first, and after a restored backup. */
+  readonly previous: string | null;
+  /** Controller's wall clock at the commit, ms since 1970. */
+  readonly issued_at: number;
+  readonly epoch_s: number;
+  readonly lifetime_s: number;
+  readonly grace_s: number;
+  /** Number of members. */
+  readonly count: number;
+  /** Base64 of the root of the membership tree. */
+  readonly members_root: string;
+  readonly changes: HeaderChanges;
+}
+
+/** What differs from the membership of the header before. Ids in byte order. */
+export interface HeaderChanges {
+  /** Members then, and not any more. Always whole: these are to be acted upon at once. */
+  readonly removed: readonly string[];
+  /** Null, together with `changed`: too many to be listed. */
+  readonly added: readonly string[] | null;
+  readonly changed: readonly string[] | null;
+}
+
+/** More names than this, added and changed together, a header does not list. */
+export const MAX_LISTED_CHANGES = 1000;
+
+export const HEADER_EVENT_NAME = 'header';
+
+const namesField = {
+  type: ['array', 'null'],
+  maxItems: MAX_LISTED_CHANGES,
+  items: nodeIdField,
+} as const satisfies Schema;
+
+/** Fields that a reader does not know are for later readers: the hash covers them, too. */
+export const headerSchema = {
+  type: 'object',
+  required: [
+    'mesh_id',
+    'audience',
+    'epoch',
+    'version',
+    'previous',
+    'issued_at',
+    'epoch_s',
+    'lifetime_s',
+    'grace_s',
+    'count',
+    'members_root',
+    'changes',
+  ],
+  properties: {
+    mesh_id: bytes32Field,
+    audience: { type: 'string', const: TO_MEMBERS },
+    epoch: counterField,
+    version: counterField,
+    previous: { ...bytes32Field, type: ['string', 'null'] },
+    issued_at: timeField,
+    epoch_s: secondsField,
+    lifetime_s: secondsField,
+    grace_s: secondsField,
+    count: { type: 'integer', minimum: 0, maximum: MAX_PEERS },
+    members_root: bytes32Field,
+    changes: {
+      type: 'object',
+      required: ['removed', 'added', 'changed'],
+      properties: {
+        removed: { type: 'array', maxItems: MAX_PEERS, items: nodeIdField },
+        added: namesField,
+        changed: namesField,
+      },
+    },
+  },
+} as const satisfies Schema;
+
+/** `?epoch=`: the number of an epoch, as text. Without it: the present one. */
+export const headerQuerySchema = {
+  type: 'object',
+  properties: {
+    epoch: {
+      type: 'string',
+      pattern: '^(?:0|[1-9][0-9]{0,14})$',
+      description: 'the number of an epoch',
+    },
+  },
+} as const satisfies Schema;
+
+const HASH_LABEL = new TextEncoder().encode('aligned-meshnet header v1\0');
+
+/** Name (32 bytes) of a header: SHA-256 of a label and the signed payload, whoever signed it. */
+export function headerHash(crypto: CryptoProvider, payload: Uint8Array): Uint8Array {
+  return crypto.sha256(HASH_LABEL, payload);
+}
+
+/** A header that a controller of this mesh has signed. */
+export interface Header {
+  readonly document: HeaderDocument;
+  readonly envelope: Envelope;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  /** 32 bytes; undefined where the document says null. */
+  readonly previous: Uint8Array | undefined;
+  /** 32 bytes. */
+  readonly membersRoot: Uint8Array;
+}
+
+/** Reads and verifies; `signers` are the controllers' Ed25519 public keys. */
+export function openHeader(
+  crypto: CryptoProvider,
+  value: unknown,
+  meshId: string,
+  signers: readonly Uint8Array[],
+): Checked<Header> {
+  const opened = openEnvelope<HeaderDocument>(
+    crypto,
+    value,
+    PAYLOAD_TYPES.header,
+    headerSchema,
+    signers,
+  );
+  if (!opened.ok) return opened;
+  const { document, payload, envelope } = opened.value;
+  if (document.mesh_id !== meshId) return rejected('wrong_mesh', { field: 'mesh_id' });
+  const { previous, changes } = document;
+  if ((changes.added === null) !== (changes.changed === null)) {
+    return rejected('invalid_field', { field: 'changes', expected: 'both lists, or neither' });
+  }
+  return accepted({
+    document,
+    envelope,
+    hash: headerHash(crypto, payload),
+    previous: previous === null ? undefined : fromBase64(previous, 32)!,
+    membersRoot: fromBase64(document.members_root, 32)!,
+  });
+}

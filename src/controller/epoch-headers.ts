@@ -1,0 +1,100 @@
+import { toBase64 } from '../contract/encoding.ts';
+import { PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
+import {
+  type HeaderChanges,
+  type HeaderDocument,
+  headerHash,
+  MAX_LISTED_CHANGES,
+} from '../contract/epoch/header.ts';
+import { type MemberEntry, recordSignatureIn } from '../contract/epoch/member-entry.ts';
+import { MembershipTree } from '../contract/epoch/membership-tree.ts';
+import { TO_MEMBERS } from '../contract/fields.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import { type Epoch, type EpochHeader, membersOf } from './epoch.ts';
+import type { Settings } from './settings.ts';
+import type { NodeRecord } from './store/store.ts';
+
+export interface EpochHeadersOptions {
+  readonly crypto: CryptoProvider;
+  readonly settings: Settings;
+  readonly meshId: Uint8Array;
+  readonly signingSeed: Uint8Array;
+}
+
+/** Makes and signs the header of each epoch before it is committed. */
+export class EpochHeaders {
+  private readonly options: EpochHeadersOptions;
+  /** Of the last header that was made or asked for: what has not changed is not hashed again. */
+  private newest: { readonly header: EpochHeader; readonly tree: MembershipTree } | undefined;
+
+  constructor(options: EpochHeadersOptions) {
+    this.options = options;
+  }
+
+  /** The header of `next`, which follows `previous`. `nodes`: everybody that `next` judges. */
+  sign(
+    previous: Epoch | undefined,
+    next: Epoch,
+    nodes: ReadonlyMap<string, NodeRecord>,
+  ): EpochHeader {
+    const { crypto, settings, meshId, signingSeed } = this.options;
+    const before = this.treeOf(previous?.header);
+    const tree = before.replacedBy(
+      [...membersOf(next)].map(([nodeId, since]) => this.entryOf(nodes.get(nodeId)!, since)),
+    );
+    const document: HeaderDocument = {
+      mesh_id: toBase64(meshId),
+      audience: TO_MEMBERS,
+      epoch: next.epoch,
+      version: next.version,
+      previous: previous?.header ? toBase64(this.hashOf(previous.header)) : null,
+      issued_at: next.startedAt,
+      epoch_s: settings.epochS,
+      lifetime_s: settings.lifetimeS,
+      grace_s: settings.graceS,
+      count: tree.count,
+      members_root: toBase64(tree.root),
+      changes: listed(tree, before, next.removed),
+    };
+    const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.header, document);
+    const members = tree.leaves.map((leaf) => leaf.entry);
+    const header = { envelope, members };
+    this.newest = { header, tree };
+    return header;
+  }
+
+  /** The membership that a header names; the empty one without a header. */
+  treeOf(header: EpochHeader | undefined): MembershipTree {
+    const { crypto } = this.options;
+    if (header === undefined) return MembershipTree.empty(crypto);
+    if (this.newest?.header !== header) {
+      const tree = MembershipTree.empty(crypto).replacedBy(header.members);
+      this.newest = { header, tree };
+    }
+    return this.newest.tree;
+  }
+
+  /** 32 bytes. */
+  hashOf({ envelope }: EpochHeader): Uint8Array {
+    return headerHash(this.options.crypto, Buffer.from(envelope.payload, 'base64'));
+  }
+
+  private entryOf(node: NodeRecord, sinceEpoch: number): MemberEntry {
+    const { nodeId, wireguard, signing, sealing, tunnelAddress, endpoint } = node;
+    const recordSignature = recordSignatureIn(this.options.crypto, node.record, signing);
+    const keys = { wireguard, signing, sealing, recordSignature };
+    return { nodeId, ...keys, tunnelAddress, endpoint, sinceEpoch };
+  }
+}
+
+function listed(
+  tree: MembershipTree,
+  before: MembershipTree,
+  removed: readonly string[],
+): HeaderChanges {
+  const { added, changed } = tree.changesSince(before);
+  if (added.length + changed.length > MAX_LISTED_CHANGES) {
+    return { removed, added: null, changed: null };
+  }
+  return { removed, added, changed };
+}
