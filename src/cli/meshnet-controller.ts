@@ -6,7 +6,8 @@ import { KeyFileError } from '../contract/key-file.ts';
 import { ControllerStartError, startController } from '../controller/controller.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
 import { announceRestoredIn } from '../controller/restored.ts';
-import { type GivenSettings, SettingsError } from '../controller/settings.ts';
+import type { GivenSettings } from '../controller/settings.ts';
+import { SettingsError } from '../controller/settings-error.ts';
 import type { Subscriber } from '../controller/spine.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { print } from './answer.ts';
@@ -75,16 +76,41 @@ function notice(dropped: number): string {
   return `${JSON.stringify({ level: 40, time, dropped, msg: 'log lines were dropped: nobody read them' })}\n`;
 }
 
-/** The policy file, and what the command line says over it. */
+/** The policy file, and what the command line says over it, for all suites. */
 function settingsOf(options: ControllerCommand): GivenSettings {
   const file = options.policy === undefined ? {} : readPolicyFile(options.policy);
   return {
     ...file,
     ...(options.epoch === undefined ? {} : { epochS: options.epoch }),
-    ...(options.threshold === undefined ? {} : { threshold: options.threshold }),
-    ...(options.freshness === undefined ? {} : { freshnessS: options.freshness }),
+    ...overSuites(file, options),
     ...(options.tunnelPrefix === undefined ? {} : { tunnelPrefix: options.tunnelPrefix }),
     ...(options.observeOnly === undefined ? {} : { observeOnly: options.observeOnly }),
+  };
+}
+
+function overSuites(
+  { suites, groups }: GivenSettings,
+  { threshold, freshness: freshnessS }: ControllerCommand,
+): GivenSettings {
+  const given = {
+    ...(threshold === undefined ? {} : { threshold }),
+    ...(freshnessS === undefined ? {} : { freshnessS }),
+  };
+  const over = {
+    ...(threshold === undefined ? {} : { threshold }),
+    ...(freshnessS === undefined ? {} : { maxAgeS: freshnessS }),
+  };
+  return {
+    ...given,
+    ...(suites === undefined ? {} : { suites: suites.map((one) => ({ ...one, ...over })) }),
+    ...(groups === undefined
+      ? {}
+      : {
+          groups: groups.map((group) => ({
+            ...group,
+            suites: group.suites.map((one) => ({ ...one, ...over })),
+          })),
+        }),
   };
 }
 

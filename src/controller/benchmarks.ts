@@ -13,6 +13,7 @@ import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
 import type { EmitControllerEvent } from './events.ts';
 import type { Governor } from './governor.ts';
+import { suitesOf } from './policy.ts';
 import type { Receipts } from './receipts.ts';
 import type { Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
@@ -73,7 +74,7 @@ export class Benchmarks {
       const detail = 'It was removed from the mesh, or never enrolled.';
       return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node', detail });
     }
-    const { suites } = settings.policy;
+    const suites = suitesOf(settings.policy, nodeId);
     const rule = suites.find((one) => one.suite === document.suite);
     if (rule === undefined) {
       const expected = `one of ${suites.map((one) => one.suite).join(', ')}`;

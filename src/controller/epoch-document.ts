@@ -22,6 +22,7 @@ export async function epochDocument(options: EpochDocumentOptions): Promise<Epoc
   const epoch = governor.current;
   const now = clock.now();
   const decisions = new Map(epoch?.decisions.map((one) => [one.nodeId, one]));
+  const rule = settings.policy.suites[0]!;
   const nodes = [...governor.nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
   return {
     mesh_id: toBase64(meshId),
@@ -31,8 +32,8 @@ export async function epochDocument(options: EpochDocumentOptions): Promise<Epoc
     started_at: epoch?.startedAt ?? now,
     next_rotation_at: governor.nextRotationAt,
     epoch_s: settings.epochS,
-    threshold: settings.policy.threshold,
-    freshness_s: settings.policy.freshnessS,
+    threshold: rule.threshold,
+    freshness_s: rule.maxAgeS,
     observe_only: settings.observeOnly,
     rotations: counters.count('epoch_committed'),
     exclusions: counters.exclusions,

@@ -1,6 +1,8 @@
 import type { Envelope } from '../contract/envelope.ts';
 import type { MemberEntry } from '../contract/epoch/member-entry.ts';
 import { compareNodeIds } from '../contract/ids.ts';
+import type { Judgement } from './policy/judge.ts';
+import { KNOWN_MEMBER, NEWCOMER, type Standing, standingAfter } from './policy/standing.ts';
 import type { Verdict } from './policy.ts';
 
 /** Orders everything the controller says: epochs never go back, versions grow with every commit. */
@@ -18,6 +20,8 @@ export interface Decision {
   readonly explanation: string;
   /** Epoch since which it has been a member without a break; null while denied. */
   readonly sinceEpoch: number | null;
+  /** What the next epoch's judgement goes on from; undefined if this one was not judged. */
+  readonly standing?: Standing;
 }
 
 /** A decided epoch, as it is stored. */
@@ -58,6 +62,8 @@ export interface NodeVerdict {
    * its last scores were fresh. Undefined: nobody waits for it.
    */
   readonly allowedIfFresh?: boolean;
+  /** What the verdict was made of, for the standing after it. */
+  readonly judged?: { readonly standing: Standing; readonly judgement: Judgement };
 }
 
 /** The epoch after `previous`: pure, everything it depends on is an argument. */
@@ -72,7 +78,7 @@ export function nextEpoch(input: EpochInput): Epoch {
       const since = before.get(nodeId) ?? null;
       const decided = decide(judged, since !== null, observeOnly);
       const sinceEpoch = decided.allowed ? ((isContinuous ? since : null) ?? epoch) : null;
-      return { nodeId, ...decided, sinceEpoch };
+      return { nodeId, ...decided, sinceEpoch, ...standingOf(judged, decided, epoch) };
     })
     .sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
   const members = new Set(decisions.filter((one) => one.allowed).map((one) => one.nodeId));
@@ -106,6 +112,30 @@ function decide(
     return { allowed: true, reason: `observed_${reason}`, explanation: why };
   }
   return { allowed, reason, explanation };
+}
+
+/** Who stays only because nobody is cut while observing is out as far as judgement goes. */
+function standingOf(
+  { judged, verdict }: NodeVerdict,
+  { allowed, reason }: Pick<Decision, 'allowed' | 'reason'>,
+  epoch: number,
+): Pick<Decision, 'standing'> {
+  if (judged === undefined) return {};
+  const { standing, judgement } = judged;
+  const isMember = allowed && !reason.startsWith('observed_');
+  const isForScores = judgement.findings.some((one) => one.reason === 'score_below_threshold');
+  const cut = isForScores ? { epoch, why: verdict.explanation } : null;
+  return { standing: standingAfter(standing, judgement.tracks, isMember, cut) };
+}
+
+/** Standings by node, as the epoch left them. */
+export function standingsOf(epoch: Epoch | undefined): Map<string, Standing> {
+  return new Map(
+    epoch?.decisions.map((one) => [
+      one.nodeId,
+      one.standing ?? (one.sinceEpoch === null ? NEWCOMER : KNOWN_MEMBER),
+    ]),
+  );
 }
 
 /** Members by id, each with the epoch since which it has been one, ids in byte order. */

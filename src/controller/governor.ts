@@ -1,11 +1,20 @@
 import { signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
-import { type Epoch, membersOf, type NodeVerdict, nextBoundary, nextEpoch } from './epoch.ts';
+import {
+  type Epoch,
+  membersOf,
+  type NodeVerdict,
+  nextBoundary,
+  nextEpoch,
+  standingsOf,
+} from './epoch.ts';
 import { epochCommitted } from './epoch-committed.ts';
 import type { EpochHeaders } from './epoch-headers.ts';
 import { type EmitControllerEvent, thrown } from './events.ts';
-import { hasReportedSince, judge, type SignersOf, type Verdict } from './policy.ts';
+import { judgeMesh } from './policy/judge-mesh.ts';
+import { hasReportedSince } from './policy/reading.ts';
+import { everySuite, type Score, type SignersOf, suitesOf, type Verdict } from './policy.ts';
 import type { Presence } from './presence.ts';
 import { EpochKeys } from './psk.ts';
 import { reservationMs, type Settings } from './settings.ts';
@@ -17,6 +26,8 @@ const INTERVALS_AWAY = 3;
 const RETRY = 1000;
 /** A commit lost to another controller is tried again on top of what that one decided. */
 const COMMIT_ATTEMPTS = 5;
+
+const NOTHING_EXCUSED: ReadonlyMap<string, string> = new Map();
 
 export interface GovernorOptions {
   readonly store: Store;
@@ -164,24 +175,37 @@ export class Governor {
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
   async verdicts(): Promise<Map<string, NodeVerdict>> {
-    const { store, settings, clock } = this.options;
-    const { policy } = settings;
-    const ageless = { ...policy, freshnessS: Number.POSITIVE_INFINITY };
-    const scores = await store.scores();
+    const { settings, clock } = this.options;
+    const scores = await this.scores();
     const now = clock.now();
-    const verdicts = new Map<string, NodeVerdict>();
-    for (const [nodeId, node] of this.directory) {
-      const own = scores.get(nodeId) ?? [];
-      const signers = this.signersOf(node);
-      const verdict = this.reachable(nodeId, judge(policy, own, signers, now));
-      const isAwaited = this.waiting?.members.has(nodeId) && now < this.waiting.until;
-      if (!isAwaited) verdicts.set(nodeId, { verdict });
-      else {
-        const { allowed } = judge(ageless, own, signers, now);
-        verdicts.set(nodeId, { verdict, allowedIfFresh: allowed });
-      }
+    const { waiting } = this;
+    const evidence = {
+      nodeIds: this.directory.keys(),
+      scores,
+      signersOf: (nodeId: string) => this.signersOf(nodeId),
+      standings: standingsOf(this.epoch),
+      isAwaited: (nodeId: string) => waiting?.members.has(nodeId) === true && now < waiting.until,
+    };
+    const moment = { now, epochMs: this.periodMs, excused: NOTHING_EXCUSED };
+    const verdicts = judgeMesh(settings.policy, evidence, moment);
+    for (const [nodeId, one] of verdicts) {
+      verdicts.set(nodeId, { ...one, verdict: this.reachable(nodeId, one.verdict) });
     }
     return verdicts;
+  }
+
+  /** The newest of each signer, and where a mean is asked for, all of the epoch and of the one before. */
+  private async scores(): Promise<ReadonlyMap<string, readonly Score[]>> {
+    const { store, settings, clock } = this.options;
+    const newest = await store.scores();
+    if (everySuite(settings.policy).every((rule) => rule.score === 'newest')) return newest;
+    const since = clock.now() - 2 * this.periodMs;
+    const recent = await store.scoresSince(since);
+    for (const [nodeId, scores] of newest) {
+      const older = scores.filter((one) => one.receivedAt < since);
+      newest.set(nodeId, [...older, ...(recent.get(nodeId) ?? [])]);
+    }
+    return newest;
   }
 
   async close(): Promise<void> {
@@ -203,7 +227,7 @@ export class Governor {
     return { ...verdict, allowed: false, reason: 'no_config_fetched', explanation };
   }
 
-  private signersOf({ nodeId }: NodeRecord): SignersOf {
+  private signersOf(nodeId: string): SignersOf {
     const own = [this.keyIds.get(nodeId)!];
     return (rule) => (rule.signers === 'node' ? own : this.evaluators);
   }
@@ -234,14 +258,14 @@ export class Governor {
 
   private async stopWaitingFor(nodeId: string): Promise<void> {
     const { waiting } = this;
-    const node = this.directory.get(nodeId);
-    if (this.isClosed || !waiting?.members.has(nodeId) || node === undefined) return;
+    if (this.isClosed || !waiting?.members.has(nodeId) || !this.directory.has(nodeId)) return;
     const { store, settings } = this.options;
     const scores = await store.scoresOf(nodeId);
     const { since } = waiting;
-    const signers = this.signersOf(node);
+    const signers = this.signersOf(nodeId);
     const observedSince = since - this.intervalMs; // clocks differ a little
-    if (!hasReportedSince(settings.policy, scores, signers, since, observedSince)) return;
+    if (!hasReportedSince(suitesOf(settings.policy, nodeId), scores, signers, since, observedSince))
+      return;
     waiting.members.delete(nodeId);
     if (waiting.members.size === 0) await this.decide();
   }

@@ -1,37 +1,64 @@
 import { readFileSync } from 'node:fs';
 import { fromBase64 } from '../contract/encoding.ts';
 import { bytes32Field, suiteField } from '../contract/fields.ts';
-import { type Schema, violation } from '../contract/schema.ts';
-import type { AcceptedSigners } from './policy.ts';
-import { type GivenSettings, SettingsError } from './settings.ts';
+import type { Schema } from '../contract/schema.ts';
+import {
+  type JudgementDocument,
+  judgementProperties,
+  mustConform,
+  policyOf,
+  withoutUndefined,
+} from './policy/document.ts';
+import { type AcceptedSigners, PLAIN_RULE } from './policy.ts';
+import type { GivenSettings } from './settings.ts';
+import { SettingsError } from './settings-error.ts';
 
-interface PolicyFile {
-  threshold?: number;
-  freshness_s?: number;
-  epoch_s?: number;
-  lifetime_s?: number;
-  grace_s?: number;
-  report_interval_s?: number;
-  observe_only?: boolean;
-  tunnel_prefix?: string;
-  epoch_on_loopback?: boolean;
-  suites?: { suite: string; min_samples?: number; signers?: AcceptedSigners }[];
-  evaluators?: string[];
+/** What files of both versions can say besides who may stay. */
+interface MeshFields {
+  readonly epoch_s?: number;
+  readonly lifetime_s?: number;
+  readonly grace_s?: number;
+  readonly report_interval_s?: number;
+  readonly observe_only?: boolean;
+  readonly tunnel_prefix?: string;
+  readonly epoch_on_loopback?: boolean;
+  readonly evaluators?: readonly string[];
 }
 
-const policyFileSchema = {
+/** Version 1, which names none: one threshold and one freshness for all suites, the plain rule. */
+interface FirstPolicyFile extends MeshFields {
+  readonly threshold?: number;
+  readonly freshness_s?: number;
+  readonly suites?: readonly {
+    readonly suite: string;
+    readonly min_samples?: number;
+    readonly signers?: AcceptedSigners;
+  }[];
+}
+
+/** Version 2. */
+export interface PolicyDocument extends MeshFields, JudgementDocument {
+  readonly version: 2;
+}
+
+const meshProperties = {
+  epoch_s: { type: 'number' },
+  lifetime_s: { type: 'number' },
+  grace_s: { type: 'number' },
+  report_interval_s: { type: 'number' },
+  observe_only: { type: 'boolean' },
+  tunnel_prefix: { type: 'string' },
+  epoch_on_loopback: { type: 'boolean' },
+  evaluators: { type: 'array', items: bytes32Field },
+} as const satisfies Record<string, Schema>;
+
+const firstSchema = {
   type: 'object',
   additionalProperties: false,
   properties: {
+    ...meshProperties,
     threshold: { type: 'number' },
     freshness_s: { type: 'number' },
-    epoch_s: { type: 'number' },
-    lifetime_s: { type: 'number' },
-    grace_s: { type: 'number' },
-    report_interval_s: { type: 'number' },
-    observe_only: { type: 'boolean' },
-    tunnel_prefix: { type: 'string' },
-    epoch_on_loopback: { type: 'boolean' },
     suites: {
       type: 'array',
       minItems: 1,
@@ -46,24 +73,65 @@ const policyFileSchema = {
         },
       },
     },
-    evaluators: { type: 'array', items: bytes32Field },
+  },
+} as const satisfies Schema;
+
+export const policySchema = {
+  type: 'object',
+  required: ['version'],
+  additionalProperties: false,
+  properties: {
+    version: { type: 'integer', const: 2 },
+    ...meshProperties,
+    ...judgementProperties,
   },
 } as const satisfies Schema;
 
 /** Reads a policy file (JSON, docs/GOVERNANCE.md). Throws a `SettingsError` naming the field. */
 export function readPolicyFile(path: string): GivenSettings {
-  let value: unknown;
+  return readPolicy(readJson(path), `${path}: `);
+}
+
+/** The content of a file. Throws a `SettingsError`. */
+export function readJson(path: string): unknown {
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new SettingsError(path, `a readable JSON file (${(error as Error).message})`);
   }
-  const bad = violation(policyFileSchema, value);
-  if (bad) throw new SettingsError(`${path}: ${bad.field || 'policy'}`, bad.expected);
-  const file = value as PolicyFile;
-  const given: Record<string, unknown> = {
-    threshold: file.threshold,
-    freshnessS: file.freshness_s,
+}
+
+/**
+ * Settings that a policy document of either version gives. Throws a `SettingsError` naming the field.
+ *
+ * @param of where it is from, before the name of a field
+ */
+export function readPolicy(value: unknown, of = ''): GivenSettings {
+  const isFirst = typeof value !== 'object' || value === null || !Object.hasOwn(value, 'version');
+  mustConform(isFirst ? firstSchema : policySchema, value, of);
+  return isFirst ? readFirst(value as FirstPolicyFile) : readSecond(value as PolicyDocument);
+}
+
+/** What it does not say, the plain rule does: a file goes on meaning what it always meant. */
+function readFirst(file: FirstPolicyFile): GivenSettings {
+  return {
+    ...meshSettings(file),
+    ...withoutUndefined({ threshold: file.threshold, freshnessS: file.freshness_s }),
+    suites: file.suites?.map(({ suite, min_samples, signers }) => ({
+      suite,
+      minSamples: min_samples ?? 1,
+      signers: signers ?? 'node',
+    })) ?? [{ suite: PLAIN_RULE.suite }],
+    brake: null,
+  };
+}
+
+function readSecond(document: PolicyDocument): GivenSettings {
+  return { ...meshSettings(document), ...policyOf(document) };
+}
+
+function meshSettings(file: MeshFields): GivenSettings {
+  return withoutUndefined({
     epochS: file.epoch_s,
     lifetimeS: file.lifetime_s,
     graceS: file.grace_s,
@@ -71,12 +139,6 @@ export function readPolicyFile(path: string): GivenSettings {
     observeOnly: file.observe_only,
     tunnelPrefix: file.tunnel_prefix,
     epochOnLoopback: file.epoch_on_loopback,
-    suites: file.suites?.map(({ suite, min_samples, signers }) => ({
-      suite,
-      minSamples: min_samples ?? 1,
-      signers: signers ?? 'node',
-    })),
     evaluators: file.evaluators?.map((key) => fromBase64(key, 32)!),
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, one]) => one !== undefined));
+  });
 }

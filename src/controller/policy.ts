@@ -4,30 +4,91 @@ import type { SuiteStatus } from '../contract/epoch.ts';
 /** Who may sign scores of a suite. */
 export type AcceptedSigners = 'node' | 'evaluators';
 
+/** What one epoch's value of a suite is made of: the last score, or the mean over the epoch. */
+export type ScoreKind = 'newest' | 'mean';
+
+/** When values cut a member. One kind is one file in `policy/rules`. */
+export type CutParameters =
+  /** At least `failed` of the last `of` values are under the threshold. 1 of 1: the last one is. */
+  | { readonly kind: 'k_of_n'; readonly of: number; readonly failed: number }
+  /** What values lack of `ref`, summed and never below zero, is at least `h`. */
+  | { readonly kind: 'cusum'; readonly ref: number; readonly h: number }
+  /** With this confidence (0..1) the quality behind the value is under the threshold. */
+  | { readonly kind: 'confidence'; readonly level: number };
+
 /** One suite that every member must pass. */
 export interface SuiteRule {
   readonly suite: string;
-  /** Fewest items or runs that a score must average. */
-  readonly minSamples: number;
-  readonly signers: AcceptedSigners;
-}
-
-export interface Policy {
   /** Lowest score that passes, 0..1, inclusive. */
   readonly threshold: number;
-  /** Greatest age of a score that passes, seconds, inclusive. */
-  readonly freshnessS: number;
-  /** Required suites: all of them must pass. */
+  /** Greatest age of a score that counts, seconds, inclusive. */
+  readonly maxAgeS: number;
+  /** Fewest items or runs that a score must average. */
+  readonly minSamples: number;
+  /** How often it is expected to be measured, seconds. */
+  readonly reportIntervalS: number;
+  readonly signers: AcceptedSigners;
+  readonly score: ScoreKind;
+  readonly cut: CutParameters;
+  /** Lowest value that counts towards being let in again, 0..1, inclusive. */
+  readonly readmit: number;
+  /** So many values in a row let a node in again that was cut for its scores. */
+  readonly back: number;
+  /** What becomes of a member without a fresh score. */
+  readonly whenStale: 'cut' | 'hold';
+}
+
+/** Nodes that are judged by suites of their own. */
+export interface NodeGroup {
+  readonly name: string;
+  readonly nodes: readonly string[];
   readonly suites: readonly SuiteRule[];
 }
 
-export const DEFAULT_POLICY: Policy = {
+/** How many members judgement may cut; see `policy/brake.ts`. Shares are of all members, 0..1. */
+export interface BrakeParameters {
+  /** Greatest share that one epoch cuts, but always one. */
+  readonly maxCut: number;
+  /** A greater share (and more than one) that would be cut at once is not believed. */
+  readonly freezeAbove: number;
+  /** For so many epochs; then up to `maxCut` are cut, unless an operator has spoken. */
+  readonly freezeEpochs: number;
+  /** Judgement never leaves fewer members than this. */
+  readonly minMembers: number;
+}
+
+export interface Policy {
+  /** Required suites of nodes in no group: all of them must pass. */
+  readonly suites: readonly SuiteRule[];
+  readonly groups: readonly NodeGroup[];
+  /** Ids of nodes that are members whatever their scores. */
+  readonly exempt: readonly string[];
+  /** Null: nothing limits how many are cut. */
+  readonly brake: BrakeParameters | null;
+}
+
+/** The cut of the plain rule: the last value alone. */
+export const PLAIN_CUT: CutParameters = { kind: 'k_of_n', of: 1, failed: 1 };
+
+/** `score >= 0.70 and age <= 120 s`, nothing else. */
+export const PLAIN_RULE: SuiteRule = {
+  suite: DEFAULT_SUITE,
   threshold: 0.7,
-  freshnessS: 120,
-  suites: [{ suite: DEFAULT_SUITE, minSamples: 1, signers: 'node' }],
+  maxAgeS: 120,
+  reportIntervalS: 10,
+  minSamples: 1,
+  signers: 'node',
+  score: 'newest',
+  cut: PLAIN_CUT,
+  readmit: 0.7,
+  back: 1,
+  whenStale: 'cut',
 };
 
-/** The newest accepted score of one signer about a node in a suite. Times: controller's clock, ms. */
+/** The plain rule for everybody, and no brake: what policy files of version 1 say. */
+export const PLAIN_POLICY: Policy = { suites: [PLAIN_RULE], groups: [], exempt: [], brake: null };
+
+/** An accepted score of one signer about a node in a suite. Times: controller's clock, ms. */
 export interface Score {
   readonly suite: string;
   /** `keyid` of who signed it. */
@@ -40,10 +101,17 @@ export interface Score {
 
 export type Reason =
   | 'passed'
+  /** Under the threshold, but not for long enough to be cut. */
+  | 'tolerated'
   | 'no_score'
   | 'score_too_old'
   | 'too_few_samples'
   | 'score_below_threshold'
+  /** Cut for its scores, and not yet back. */
+  | 'on_probation'
+  /** A member whose score is missing through no fault of its own, or whose rule waits for one. */
+  | 'held'
+  | 'exempt'
   | 'no_config_fetched';
 
 export interface Verdict {
@@ -61,156 +129,12 @@ export interface Verdict {
 /** `keyid`s whose scores count for a rule, about the node that is judged. */
 export type SignersOf = (rule: SuiteRule) => readonly string[];
 
-/**
- * Decides about one node at `now`. Where several evaluators are accepted, their last words are taken
- * together by medians only, so that f liars of 2f+1 decide nothing: neither by what they say of the
- * score, the samples or the time, nor by silence, nor beside an honest one that is late.
- */
-export function judge(
-  policy: Policy,
-  scores: readonly Score[],
-  signersOf: SignersOf,
-  now: number,
-): Verdict {
-  const checks = policy.suites.map((rule) => check(policy, rule, scores, signersOf(rule), now));
-  const failed = checks.find((one) => !one.status.passed);
-  return {
-    allowed: failed === undefined,
-    reason: failed?.reason ?? 'passed',
-    explanation: (failed ?? checks[0])?.sentence ?? 'No suite is required.',
-    score: extreme(checks, 'score', Math.min),
-    ageS: extreme(checks, 'age_s', Math.max),
-    suites: checks.map((one) => one.status),
-  };
+/** The suites that a node must pass. */
+export function suitesOf(policy: Policy, nodeId: string): readonly SuiteRule[] {
+  return policy.groups.find((group) => group.nodes.includes(nodeId))?.suites ?? policy.suites;
 }
 
-/**
- * True if every required suite has as many scores as it needs that were received at `since` or later,
- * and observed at `observedSince` or later: what was on its way through an outage is old on arrival.
- */
-export function hasReportedSince(
-  policy: Policy,
-  scores: readonly Score[],
-  signersOf: SignersOf,
-  since: number,
-  observedSince: number,
-): boolean {
-  const recent = scores.filter((one) => one.receivedAt >= since && one.observedAt >= observedSince);
-  return policy.suites.every((rule) => {
-    const signers = signersOf(rule);
-    return recent.filter(countsFor(rule, signers)).length >= majority(signers.length);
-  });
-}
-
-interface Check {
-  readonly status: SuiteStatus;
-  readonly reason: Reason;
-  readonly sentence: string;
-}
-
-function check(
-  policy: Policy,
-  rule: SuiteRule,
-  scores: readonly Score[],
-  signers: readonly string[],
-  now: number,
-): Check {
-  const { threshold, freshnessS } = policy;
-  const { suite, minSamples } = rule;
-  const needed = majority(signers.length);
-  const known = scores.filter(countsFor(rule, signers));
-  // A word that rests on too little is none at all: absent, it cannot speak for the others.
-  const counted = known.filter((one) => one.samples >= minSamples);
-  if (counted.length < needed) {
-    const tooFew = known.length >= needed;
-    const samples = tooFew ? lowerMedian(known.map((one) => one.samples)) : null;
-    const nothing = { suite, score: null, age_s: null, samples, passed: false };
-    const sentence = tooFew
-      ? tooFewSamples(suite, minSamples, known, counted.length, needed)
-      : known.length === 0
-        ? `No ${suite} score yet.`
-        : `No ${suite} score yet: ${known.length} of the ${needed} evaluators needed have reported.`;
-    return { status: nothing, reason: tooFew ? 'too_few_samples' : 'no_score', sentence };
-  }
-  const score = lowerMedian(counted.map((one) => one.score));
-  const samples = lowerMedian(counted.map((one) => one.samples));
-  // As old as the one that makes the majority: so many are that fresh, whatever the others say.
-  const age = counted.map((one) => ageOf(one, now)).toSorted((x, y) => x - y)[needed - 1]!;
-  const of = (reason: Reason, sentence: string): Check => {
-    const passed = reason === 'passed';
-    return { status: { suite, score, age_s: age, samples, passed }, reason, sentence };
-  };
-  const value = beside(score, threshold, 2);
-  const old = beside(age, freshnessS, 0);
-  const limit = decimals(threshold, 2);
-  if (age > freshnessS) {
-    return of(
-      'score_too_old',
-      `The last ${suite} score, ${value}, is ${old} s old; at most ${freshnessS} s is fresh.`,
-    );
-  }
-  if (score < threshold) {
-    return of(
-      'score_below_threshold',
-      `${suite} score ${value} is below the threshold of ${limit}.`,
-    );
-  }
-  return of(
-    'passed',
-    `${suite} score ${value} is at least ${limit} and ${old} s old (at most ${freshnessS} s).`,
-  );
-}
-
-function tooFewSamples(
-  suite: string,
-  minSamples: number,
-  known: readonly Score[],
-  counted: number,
-  needed: number,
-): string {
-  if (known.length === 1) {
-    return `The ${suite} score averages ${known[0]!.samples} samples; at least ${minSamples} are required.`;
-  }
-  return `${counted} of the ${needed} evaluators needed have one of ${suite} with at least ${minSamples} samples.`;
-}
-
-function countsFor(rule: SuiteRule, signers: readonly string[]): (score: Score) => boolean {
-  return (score) => score.suite === rule.suite && signers.includes(score.signer);
-}
-
-/** Seconds, from the older of observation and receipt; what was observed just ahead is new. */
-function ageOf(score: Score, now: number): number {
-  return Math.max(0, now - Math.min(score.observedAt, score.receivedAt)) / 1000;
-}
-
-function majority(signers: number): number {
-  return Math.floor(signers / 2) + 1;
-}
-
-function lowerMedian(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!;
-}
-
-function extreme(
-  checks: readonly Check[],
-  field: 'score' | 'age_s',
-  pick: (...values: number[]) => number,
-): number | null {
-  const values = checks.map((one) => one.status[field]);
-  return values.length > 0 && values.every((one) => one !== null) ? pick(...values) : null;
-}
-
-/** At least `least` decimals, and as many more as the number has. */
-function decimals(value: number, least: number): string {
-  const own = String(value).split('.')[1]?.length ?? 0;
-  return value.toFixed(Math.min(20, Math.max(least, own)));
-}
-
-/** As many decimals as it takes to see on which side of `bound` it lies: 0.6999 is not 0.70. */
-function beside(value: number, bound: number, least: number): string {
-  for (let digits = least; digits <= 20; digits++) {
-    const text = value.toFixed(digits);
-    if (Math.sign(Number(text) - bound) === Math.sign(value - bound)) return text;
-  }
-  return String(value);
+/** The suites of all groups. */
+export function everySuite({ suites, groups }: Policy): readonly SuiteRule[] {
+  return [...suites, ...groups.flatMap((group) => group.suites)];
 }

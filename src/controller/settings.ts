@@ -1,6 +1,8 @@
 import { MAX_PEERS } from '../contract/config.ts';
 import { isAcceptableEd25519 } from '../contract/public-keys.ts';
-import { DEFAULT_POLICY, type Policy } from './policy.ts';
+import { completePolicy, type GivenPolicy, number } from './policy/complete.ts';
+import { everySuite, type Policy } from './policy.ts';
+import { SettingsError } from './settings-error.ts';
 import type { AddressPool } from './store/store.ts';
 
 /** How a mesh is governed. */
@@ -24,63 +26,36 @@ export interface Settings {
   readonly epochOnLoopback: boolean;
 }
 
-export class SettingsError extends Error {
-  readonly field: string;
-
-  constructor(field: string, expected: string) {
-    super(`${field}: expected ${expected}`);
-    this.name = 'SettingsError';
-    this.field = field;
-  }
-}
-
 /** What may be set; the rest follows from it. */
-export type GivenSettings = Partial<Omit<Settings, 'policy'> & Policy>;
+export type GivenSettings = Partial<Omit<Settings, 'policy'>> & GivenPolicy;
 
 /** Fills in defaults and checks. Throws a `SettingsError` naming the field. */
 export function completeSettings(given: GivenSettings = {}): Settings {
   const epochS = given.epochS ?? 60;
   number('epoch', epochS, 0.5, 86_400);
+  const reportIntervalS = given.reportIntervalS ?? epochS / 6;
   const settings: Settings = {
-    policy: {
-      threshold: given.threshold ?? DEFAULT_POLICY.threshold,
-      freshnessS: given.freshnessS ?? 2 * epochS,
-      suites: given.suites ?? DEFAULT_POLICY.suites,
-    },
+    policy: completePolicy(given, { epochS, reportIntervalS }),
     epochS,
     lifetimeS: given.lifetimeS ?? 3 * epochS,
     graceS: given.graceS ?? epochS / 3,
-    reportIntervalS: given.reportIntervalS ?? epochS / 6,
+    reportIntervalS,
     observeOnly: given.observeOnly ?? false,
     tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',
     evaluators: given.evaluators ?? [],
     epochOnLoopback: given.epochOnLoopback ?? true,
   };
-  number('threshold', settings.policy.threshold, 0, 1);
-  number('freshness', settings.policy.freshnessS, 0.1, 86_400);
   number('lifetime', settings.lifetimeS, epochS, 86_400);
   number('grace', settings.graceS, 0.1, epochS);
-  // A score is made and taken before it can age: one report may always be on its way.
-  number('report interval', settings.reportIntervalS, 0.05, settings.policy.freshnessS);
-  checkSigners(settings);
+  checkEvaluators(settings);
   hostAddresses(settings.tunnelPrefix);
   return settings;
 }
 
-/** A sentence about a verdict names suites and evaluators; configs have room for so many. */
-const MAX_SUITES = 16;
+/** A sentence about a verdict names evaluators; configs have room for so many. */
 const MAX_EVALUATORS = 31;
 
-function checkSigners({ policy: { suites }, evaluators }: Settings): void {
-  if (suites.length === 0 || suites.length > MAX_SUITES) {
-    throw new SettingsError('suites', `1 to ${MAX_SUITES} suites`);
-  }
-  if (new Set(suites.map((one) => one.suite)).size !== suites.length) {
-    throw new SettingsError('suites', 'a name of its own for each');
-  }
-  if (suites.some((one) => !Number.isSafeInteger(one.minSamples) || one.minSamples < 1)) {
-    throw new SettingsError('suites', 'at least one sample for each');
-  }
+function checkEvaluators({ policy, evaluators }: Settings): void {
   const keys = new Set(evaluators.map((key) => Buffer.from(key).toString('hex')));
   if (keys.size !== evaluators.length || keys.size > MAX_EVALUATORS) {
     throw new SettingsError('evaluators', `up to ${MAX_EVALUATORS} keys, each once`);
@@ -88,7 +63,7 @@ function checkSigners({ policy: { suites }, evaluators }: Settings): void {
   if (evaluators.some((key) => key.length !== 32 || !isAcceptableEd25519(key))) {
     throw new SettingsError('evaluators', 'Ed25519 public keys');
   }
-  if (keys.size === 0 && suites.some((one) => one.signers === 'evaluators')) {
+  if (keys.size === 0 && everySuite(policy).some((one) => one.signers === 'evaluators')) {
     throw new SettingsError('evaluators', 'at least one: a suite is theirs to judge');
   }
 }
@@ -99,7 +74,8 @@ function checkSigners({ policy: { suites }, evaluators }: Settings): void {
  * need to see it missing for a whole lifetime.
  */
 export function reservationMs({ lifetimeS, epochS, policy }: Settings): number {
-  return (Math.max(lifetimeS, policy.freshnessS) + 2 * epochS) * 1000;
+  const oldest = Math.max(...everySuite(policy).map((one) => one.maxAgeS));
+  return (Math.max(lifetimeS, oldest) + 2 * epochS) * 1000;
 }
 
 /**
@@ -122,10 +98,4 @@ export function hostAddresses(prefix: string): AddressPool {
       return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
     },
   };
-}
-
-function number(field: string, value: number, min: number, max: number): void {
-  if (!Number.isFinite(value) || value < min || value > max) {
-    throw new SettingsError(field, `a number from ${min} to ${max}`);
-  }
 }

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signingKeyId } from '../../src/contract/ids.ts';
-import { type Epoch, nextEpoch } from '../../src/controller/epoch.ts';
-import { DEFAULT_POLICY, judge } from '../../src/controller/policy.ts';
+import { type Epoch, nextEpoch, standingsOf } from '../../src/controller/epoch.ts';
+import { judgeMesh } from '../../src/controller/policy/judge-mesh.ts';
+import { PLAIN_POLICY } from '../../src/controller/policy.ts';
 import { hostAddresses } from '../../src/controller/settings.ts';
 import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
@@ -54,6 +55,7 @@ async function measure(count: number, path: string): Promise<Figures> {
   try {
     await store.claim(MESH);
     const nodes = await enrolled(store, count);
+    const signers = new Map(nodes.map((node) => [node.nodeId, node.signer]));
     let [scoreBytes, verdictBytes, commitMs] = [0, 0, 0];
     let current: Epoch | undefined;
     for (let epoch = 1; epoch <= EPOCHS + 1; epoch++) {
@@ -70,12 +72,15 @@ async function measure(count: number, path: string): Promise<Figures> {
       }
       const withScores = await sizeOf(store, path);
       const scores = await store.scores();
-      const verdicts = new Map(
-        nodes.map(({ nodeId, signer }) => {
-          const verdict = judge(DEFAULT_POLICY, scores.get(nodeId)!, () => [signer], startedAt);
-          return [nodeId, { verdict }];
-        }),
-      );
+      const evidence = {
+        nodeIds: nodes.map((node) => node.nodeId),
+        scores,
+        signersOf: (nodeId: string) => () => [signers.get(nodeId)!],
+        standings: standingsOf(current),
+        isAwaited: () => false,
+      };
+      const moment = { now: startedAt, epochMs: EPOCH_MS, excused: new Map<string, string>() };
+      const verdicts = judgeMesh(PLAIN_POLICY, evidence, moment);
       const secret = new Uint8Array(32).fill(epoch);
       const next = nextEpoch({
         previous: current,

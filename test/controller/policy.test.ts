@@ -1,13 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  DEFAULT_POLICY,
-  hasReportedSince,
-  judge,
-  type Policy,
-  type Score,
-  type SuiteRule,
-} from '../../src/controller/policy.ts';
+import { hasReportedSince } from '../../src/controller/policy/reading.ts';
+import type { Score } from '../../src/controller/policy.ts';
+import type { Policy, SuiteRule } from './policy/support/judge-v1.ts';
+import { DEFAULT_POLICY } from './policy/support/judge-v1.ts';
+import { judgePlain, plainRules } from './policy/support/plain.ts';
 
 const NOW = 1_700_000_000_000;
 
@@ -25,6 +22,7 @@ function score(fields: Partial<Score> & { age?: number } = {}): Score {
   };
 }
 
+const judge = (...known: Parameters<typeof judgePlain>) => judgePlain(...known).verdict;
 const own = () => ['self'];
 const decide = (scores: readonly Score[], policy = DEFAULT_POLICY) =>
   judge(policy, scores, own, NOW);
@@ -138,7 +136,7 @@ describe('suites', () => {
     const recent = [score(), score({ suite: 'health' })];
     const since = NOW - 10_000;
     const reported = (scores: Score[], from = since, observed = from) =>
-      hasReportedSince(policy, scores, own, from, observed);
+      hasReportedSince(plainRules(policy), scores, own, from, observed);
     expect(reported([score(), old])).toBe(false);
     expect(reported(recent)).toBe(true);
     expect(reported(recent, NOW)).toBe(true);

@@ -18,8 +18,8 @@ import {
   type GivenSettings,
   hostAddresses,
   reservationMs,
-  SettingsError,
 } from '../../src/controller/settings.ts';
+import { SettingsError } from '../../src/controller/settings-error.ts';
 import { openStore } from '../../src/controller/state-directory.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { TestMesh } from './support/test-mesh.ts';
@@ -105,8 +105,8 @@ test.each<[string, GivenSettings]>([
   ['grace', { graceS: 61 }],
   ['report interval', { reportIntervalS: 121 }],
   ['suites', { suites: [] }],
-  ['suites', { suites: [rule('x'), rule('x')] }],
-  ['suites', { suites: [{ ...rule('x'), minSamples: 0 }] }],
+  ['suites[1].suite', { suites: [rule('x'), rule('x')] }],
+  ['suites[0].min_samples', { suites: [{ ...rule('x'), minSamples: 0 }] }],
   ['evaluators', { suites: [{ ...rule('x'), signers: 'evaluators' }] }],
   ['evaluators', { evaluators: [key(1), key(1)] }],
   ['evaluators', { evaluators: [new Uint8Array(31)] }],
@@ -134,13 +134,13 @@ test('the defaults are those of the documentation, and scale with the epoch', ()
     lifetimeS: 180,
     graceS: 20,
     reportIntervalS: 10,
-    policy: { threshold: 0.7, freshnessS: 120 },
+    policy: { suites: [{ threshold: 0.7, maxAgeS: 120 }] },
   });
   expect(completeSettings({ epochS: 6 })).toMatchObject({
     lifetimeS: 18,
     graceS: 2,
     reportIntervalS: 1,
-    policy: { freshnessS: 12 },
+    policy: { suites: [{ maxAgeS: 12 }] },
   });
   // Longer than a lifetime and an epoch: by then every peer has let go of its pin.
   expect(reservationMs(completeSettings())).toBe(300_000);
@@ -173,8 +173,7 @@ test('a policy file sets what it names, and is refused for what it does not know
     });
     expect(completeSettings(given)).toMatchObject({
       policy: {
-        threshold: 0.8,
-        suites: [{ suite: 'health', minSamples: 20, signers: 'evaluators' }],
+        suites: [{ suite: 'health', threshold: 0.8, minSamples: 20, signers: 'evaluators' }],
       },
       evaluators: [key(3)],
     });
