@@ -4,7 +4,6 @@ import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
 import {
   STREAM_EVENT_NAME,
   STREAM_HEARTBEAT_S,
-  type StreamEvent,
   streamEventSchema,
 } from '../contract/stream-event.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
@@ -240,13 +239,9 @@ export class ConfigAgent {
     } catch {
       return ignore('malformed', 'is not JSON');
     }
-    const opened = openEnvelope<StreamEvent>(
-      crypto,
-      value,
-      PAYLOAD_TYPES.streamEvent,
-      streamEventSchema,
-      [identity.controllerKey],
-    );
+    const opened = openEnvelope(crypto, value, PAYLOAD_TYPES.streamEvent, streamEventSchema, [
+      identity.controllerKey,
+    ]);
     if (!opened.ok) {
       const bad = opened.problem.code === 'envelope_signature' ? 'bad_signature' : 'malformed';
       return ignore(bad, opened.problem.title);

@@ -1,5 +1,5 @@
-import { counterField, nodeIdField, timeField } from './fields.ts';
-import { TOKEN_ID_PATTERN } from './join-token.ts';
+import { counterField, nodeIdField, timeField, tokenIdField } from './fields.ts';
+import { exactly, type FromSchema } from './from-schema.ts';
 import type { Schema } from './schema.ts';
 
 /**
@@ -14,77 +14,39 @@ import type { Schema } from './schema.ts';
  *   POST   /v1/nodes/{node_id}/reset-sequence  -> 204
  *   GET    /v1/epoch, /metrics, /healthz, /readyz as on the network
  */
-export interface RotateAnswer {
-  readonly epoch: number;
-  readonly version: number;
-}
+export const rotateAnswerSchema = exactly({ epoch: counterField, version: counterField });
 
-export interface TokenRequest {
+export type RotateAnswer = FromSchema<typeof rotateAnswerSchema>;
+
+const nodeIdOrNull = {
+  ...nodeIdField,
+  type: ['string', 'null'],
+  description: 'a node id, or null',
+} as const satisfies Schema;
+
+export const tokenRequestSchema = exactly({
   /** Only this node may use it; null for any name that is free. */
-  readonly node_id: string | null;
-  readonly ttl_s: number;
-}
+  node_id: nodeIdOrNull,
+  ttl_s: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 2_592_000,
+    description: 'seconds, an integer from 1 to 2592000 (30 days)',
+  },
+});
 
-export interface TokenAnswer {
+export type TokenRequest = FromSchema<typeof tokenRequestSchema>;
+
+const tokenSchema = exactly({ id: tokenIdField, node_id: nodeIdOrNull, expires_at: timeField });
+
+export const tokenAnswerSchema = exactly({
   /** `id.secret.fingerprint`. */
-  readonly token: string;
-  readonly id: string;
-  readonly node_id: string | null;
-  readonly expires_at: number;
-}
+  token: { type: 'string' },
+  ...tokenSchema.properties,
+});
 
-export interface TokenList {
-  readonly tokens: readonly Omit<TokenAnswer, 'token'>[];
-}
+export type TokenAnswer = FromSchema<typeof tokenAnswerSchema>;
 
-export const tokenRequestSchema = {
-  type: 'object',
-  required: ['node_id', 'ttl_s'],
-  additionalProperties: false,
-  properties: {
-    node_id: { ...nodeIdField, type: ['string', 'null'], description: 'a node id, or null' },
-    ttl_s: {
-      type: 'integer',
-      minimum: 1,
-      maximum: 2_592_000,
-      description: 'seconds, an integer from 1 to 2592000 (30 days)',
-    },
-  },
-} as const satisfies Schema;
+export const tokenListSchema = exactly({ tokens: { type: 'array', items: tokenSchema } });
 
-export const rotateAnswerSchema = {
-  type: 'object',
-  required: ['epoch', 'version'],
-  additionalProperties: false,
-  properties: { epoch: counterField, version: counterField },
-} as const satisfies Schema;
-
-const tokenFields = {
-  id: { type: 'string', pattern: TOKEN_ID_PATTERN, description: 'a token id' },
-  node_id: { ...nodeIdField, type: ['string', 'null'], description: 'a node id, or null' },
-  expires_at: timeField,
-} as const satisfies Record<string, Schema>;
-
-export const tokenAnswerSchema = {
-  type: 'object',
-  required: ['token', 'id', 'node_id', 'expires_at'],
-  additionalProperties: false,
-  properties: { token: { type: 'string' }, ...tokenFields },
-} as const satisfies Schema;
-
-export const tokenListSchema = {
-  type: 'object',
-  required: ['tokens'],
-  additionalProperties: false,
-  properties: {
-    tokens: {
-      type: 'array',
-      items: {
-        type: 'object',
-        required: ['id', 'node_id', 'expires_at'],
-        additionalProperties: false,
-        properties: tokenFields,
-      },
-    },
-  },
-} as const satisfies Schema;
+export type TokenList = FromSchema<typeof tokenListSchema>;

@@ -18,104 +18,59 @@ import {
   nodeIdField,
   nonceField,
   secondsField,
+  tokenIdField,
   tunnelAddressField,
   tunnelPrefixField,
 } from './fields.ts';
+import { exactly, type FromSchema } from './from-schema.ts';
 import { controllerFingerprint } from './ids.ts';
-import { type JoinToken, joinProof, TOKEN_ID_PATTERN } from './join-token.ts';
+import { type JoinToken, joinProof } from './join-token.ts';
 import { type KeyRecord, openKeyRecord } from './key-record.ts';
 import { accepted, type Checked, rejected } from './problems.ts';
-import { type Schema, violation } from './schema.ts';
+import { violation } from './schema.ts';
 
 /** Body of `POST /v1/nodes`. */
-export interface EnrolmentRequest {
+export const enrolmentRequestSchema = exactly({
   /** Envelope of an `EnrolmentDocument`, signed by the new signing key. */
-  readonly request: Envelope;
+  request: envelopeSchema,
   /** Base64 of `joinProof` over that envelope's signed bytes. */
-  readonly proof: string;
-}
+  proof: bytes32Field,
+});
 
-export interface EnrolmentDocument {
-  readonly mesh_id: string;
-  readonly audience: 'controller';
-  readonly node_id: string;
-  readonly token_id: string;
-  readonly nonce: string;
-  readonly record: Envelope;
+export type EnrolmentRequest = FromSchema<typeof enrolmentRequestSchema>;
+
+export const enrolmentSchema = exactly({
+  mesh_id: bytes32Field,
+  audience: { type: 'string', const: 'controller' },
+  node_id: nodeIdField,
+  token_id: tokenIdField,
+  nonce: nonceField,
+  record: envelopeSchema,
   /** Where the node's UDP socket can be reached, null if only outwards. */
-  readonly endpoint: string | null;
-}
+  endpoint: endpointField,
+});
+
+export type EnrolmentDocument = FromSchema<typeof enrolmentSchema>;
 
 /** Payload of the answer's envelope, signed by the controller. */
-export interface EnrolmentAnswer {
-  readonly mesh_id: string;
-  readonly audience: string;
-  readonly nonce: string;
+export const enrolmentAnswerSchema = exactly({
+  mesh_id: bytes32Field,
+  audience: nodeIdField,
+  nonce: nonceField,
   /** Base64, 32 bytes: SHA-256 of the request's signed bytes. */
-  readonly request_hash: string;
+  request_hash: bytes32Field,
   /** Ed25519 key that signs configs and events; its fingerprint is in the token. */
-  readonly controller_key: string;
-  readonly tunnel_address: string;
-  readonly tunnel_prefix: string;
-  readonly epoch: number;
-  readonly version: number;
+  controller_key: bytes32Field,
+  tunnel_address: tunnelAddressField,
+  tunnel_prefix: tunnelPrefixField,
+  epoch: counterField,
+  version: counterField,
   /** As in configs: the device must know how long keypairs of an old epoch are kept. */
-  readonly epoch_s: number;
-  readonly grace_s: number;
-}
+  epoch_s: secondsField,
+  grace_s: secondsField,
+});
 
-export const enrolmentRequestSchema = {
-  type: 'object',
-  required: ['request', 'proof'],
-  additionalProperties: false,
-  properties: { request: envelopeSchema, proof: bytes32Field },
-} as const satisfies Schema;
-
-export const enrolmentSchema = {
-  type: 'object',
-  required: ['mesh_id', 'audience', 'node_id', 'token_id', 'nonce', 'record', 'endpoint'],
-  additionalProperties: false,
-  properties: {
-    mesh_id: bytes32Field,
-    audience: { type: 'string', const: 'controller' },
-    node_id: nodeIdField,
-    token_id: { type: 'string', pattern: TOKEN_ID_PATTERN, description: 'a token id' },
-    nonce: nonceField,
-    record: envelopeSchema,
-    endpoint: endpointField,
-  },
-} as const satisfies Schema;
-
-export const enrolmentAnswerSchema = {
-  type: 'object',
-  required: [
-    'mesh_id',
-    'audience',
-    'nonce',
-    'request_hash',
-    'controller_key',
-    'tunnel_address',
-    'tunnel_prefix',
-    'epoch',
-    'version',
-    'epoch_s',
-    'grace_s',
-  ],
-  additionalProperties: false,
-  properties: {
-    mesh_id: bytes32Field,
-    audience: nodeIdField,
-    nonce: nonceField,
-    request_hash: bytes32Field,
-    controller_key: bytes32Field,
-    tunnel_address: tunnelAddressField,
-    tunnel_prefix: tunnelPrefixField,
-    epoch: counterField,
-    version: counterField,
-    epoch_s: secondsField,
-    grace_s: secondsField,
-  },
-} as const satisfies Schema;
+export type EnrolmentAnswer = FromSchema<typeof enrolmentAnswerSchema>;
 
 /** SHA-256 of what the node signed: ties the answer to the request. */
 function requestHash(crypto: CryptoProvider, request: Envelope): Uint8Array {
@@ -162,7 +117,7 @@ export function openEnrolment(
   const bad = violation(enrolmentRequestSchema, body);
   if (bad) return rejected('invalid_field', bad);
   const { request } = body as EnrolmentRequest;
-  const read = readEnvelope<EnrolmentDocument>(request, PAYLOAD_TYPES.enrolment, enrolmentSchema);
+  const read = readEnvelope(request, PAYLOAD_TYPES.enrolment, enrolmentSchema);
   if (!read.ok) return read;
   const { document } = read.value;
   const thisMesh = 'the id of this mesh';
@@ -203,11 +158,7 @@ export function openEnrolmentAnswer(
   nonce: string,
   answer: unknown,
 ): Checked<EnrolmentAnswer & { readonly controllerKey: Uint8Array }> {
-  const read = readEnvelope<EnrolmentAnswer>(
-    answer,
-    PAYLOAD_TYPES.enrolmentAnswer,
-    enrolmentAnswerSchema,
-  );
+  const read = readEnvelope(answer, PAYLOAD_TYPES.enrolmentAnswer, enrolmentAnswerSchema);
   if (!read.ok) return read;
   const { document } = read.value;
   const controllerKey = fromBase64(document.controller_key, 32)!;
@@ -215,7 +166,7 @@ export function openEnrolmentAnswer(
     const expected = 'the key that the join token names';
     return rejected('envelope_signature', { field: 'controller_key', expected });
   }
-  const verified = openEnvelope<EnrolmentAnswer>(
+  const verified = openEnvelope(
     crypto,
     answer,
     PAYLOAD_TYPES.enrolmentAnswer,

@@ -1,26 +1,9 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { concat, fromBase64, parseJson, toBase64 } from './encoding.ts';
+import { exactly, type FromSchema } from './from-schema.ts';
 import { signingKeyId } from './ids.ts';
 import { accepted, type Checked, rejected } from './problems.ts';
 import { type Schema, violation } from './schema.ts';
-
-/**
- * DSSE v1 envelopes (github.com/secure-systems-lab/dsse): the signature is over the exact payload
- * bytes together with their type, so there is no canonical JSON and no signature can be taken for
- * one over another kind of message.
- */
-export interface Envelope {
-  readonly payloadType: string;
-  /** Base64 of the payload bytes. */
-  readonly payload: string;
-  readonly signatures: readonly EnvelopeSignature[];
-}
-
-export interface EnvelopeSignature {
-  readonly keyid: string;
-  /** Base64 of the 64-byte Ed25519 signature over PAE(payloadType, payload). */
-  readonly sig: string;
-}
 
 /** Each version of each kind of message has its own payload type, and exactly the fields of that version. */
 export const PAYLOAD_TYPES = {
@@ -40,29 +23,28 @@ export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];
 
 const MAX_SIGNATURES = 8;
 
-export const envelopeSchema = {
-  type: 'object',
-  required: ['payloadType', 'payload', 'signatures'],
-  additionalProperties: false,
-  properties: {
-    payloadType: { type: 'string', minLength: 1, maxLength: 128 },
-    payload: { type: 'string', minLength: 1, maxLength: 8_388_608 },
-    signatures: {
-      type: 'array',
-      minItems: 1,
-      maxItems: MAX_SIGNATURES,
-      items: {
-        type: 'object',
-        required: ['keyid', 'sig'],
-        additionalProperties: false,
-        properties: {
-          keyid: { type: 'string', maxLength: 128 },
-          sig: { type: 'string', minLength: 88, maxLength: 88 },
-        },
-      },
-    },
+/**
+ * DSSE v1 envelopes (github.com/secure-systems-lab/dsse): the signature is over the exact payload
+ * bytes together with their type, so there is no canonical JSON and no signature can be taken for
+ * one over another kind of message.
+ */
+export const envelopeSchema = exactly({
+  payloadType: { type: 'string', minLength: 1, maxLength: 128 },
+  /** Base64 of the payload bytes. */
+  payload: { type: 'string', minLength: 1, maxLength: 8_388_608 },
+  signatures: {
+    type: 'array',
+    minItems: 1,
+    maxItems: MAX_SIGNATURES,
+    items: exactly({
+      keyid: { type: 'string', maxLength: 128 },
+      /** Base64 of the 64-byte Ed25519 signature over PAE(payloadType, payload). */
+      sig: { type: 'string', minLength: 88, maxLength: 88 },
+    }),
   },
-} as const satisfies Schema;
+});
+
+export type Envelope = FromSchema<typeof envelopeSchema>;
 
 const encoder = new TextEncoder();
 
@@ -108,13 +90,13 @@ export interface ReadEnvelope<T> {
 
 /**
  * Reads an envelope without verifying it: checks its shape, its type and its payload's schema.
- * `schema` must describe `T`. The document only tells *whose* signature to expect.
+ * The document only tells *whose* signature to expect.
  */
-export function readEnvelope<T>(
+export function readEnvelope<const S extends Schema>(
   value: unknown,
   payloadType: PayloadType,
-  schema: Schema,
-): Checked<ReadEnvelope<T>> {
+  schema: S,
+): Checked<ReadEnvelope<FromSchema<S>>> {
   const badShape = violation(envelopeSchema, value);
   if (badShape) return rejected('envelope_malformed', badShape);
   const envelope = value as Envelope;
@@ -131,7 +113,7 @@ export function readEnvelope<T>(
   }
   const bad = violation(schema, document);
   if (bad) return rejected('invalid_field', bad);
-  return accepted({ document: document as T, payload, envelope });
+  return accepted({ document: document as FromSchema<S>, payload, envelope });
 }
 
 /**
@@ -156,14 +138,14 @@ export function verifiedSigner(
 }
 
 /** Reads and verifies in one go, where the expected signers are known beforehand. */
-export function openEnvelope<T>(
+export function openEnvelope<const S extends Schema>(
   crypto: CryptoProvider,
   value: unknown,
   payloadType: PayloadType,
-  schema: Schema,
+  schema: S,
   signers: readonly Uint8Array[],
-): Checked<ReadEnvelope<T>> {
-  const read = readEnvelope<T>(value, payloadType, schema);
+): Checked<ReadEnvelope<FromSchema<S>>> {
+  const read = readEnvelope(value, payloadType, schema);
   if (!read.ok) return read;
   if (!verifiedSigner(crypto, read.value, signers)) return rejected('envelope_signature');
   return read;

@@ -1,4 +1,5 @@
 import { NODE_ID_PATTERN } from './ids.ts';
+import { TOKEN_ID_PATTERN } from './join-token.ts';
 import type { Schema } from './schema.ts';
 
 /** Fields that several documents share. */
@@ -7,6 +8,12 @@ export const nodeIdField = {
   type: 'string',
   pattern: NODE_ID_PATTERN,
   description: 'a node id: 1 to 63 of a-z, 0-9 and hyphen',
+} as const satisfies Schema;
+
+export const tokenIdField = {
+  type: 'string',
+  pattern: TOKEN_ID_PATTERN,
+  description: 'a token id',
 } as const satisfies Schema;
 
 /** 32 bytes: 43 base64 characters, the last with two zero bits, and one padding character. */

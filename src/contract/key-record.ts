@@ -8,9 +8,9 @@ import {
   verifiedSigner,
 } from './envelope.ts';
 import { bytes32Field, nodeIdField } from './fields.ts';
+import { exactly, type FromSchema } from './from-schema.ts';
 import { accepted, type Checked, rejected } from './problems.ts';
 import { isAcceptableEd25519, isAcceptableX25519 } from './public-keys.ts';
-import type { Schema } from './schema.ts';
 
 /** The three public keys of a node, bound to its name and mesh by its own signature. */
 export interface KeyRecord {
@@ -27,26 +27,13 @@ export interface KeyRecord {
 
 const encoder = new TextEncoder();
 
-interface KeyRecordDocument {
-  readonly mesh_id: string;
-  readonly node_id: string;
-  readonly wireguard: string;
-  readonly signing: string;
-  readonly sealing: string;
-}
-
-export const keyRecordSchema = {
-  type: 'object',
-  required: ['mesh_id', 'node_id', 'wireguard', 'signing', 'sealing'],
-  additionalProperties: false,
-  properties: {
-    mesh_id: bytes32Field,
-    node_id: nodeIdField,
-    wireguard: bytes32Field,
-    signing: bytes32Field,
-    sealing: bytes32Field,
-  },
-} as const satisfies Schema;
+export const keyRecordSchema = exactly({
+  mesh_id: bytes32Field,
+  node_id: nodeIdField,
+  wireguard: bytes32Field,
+  signing: bytes32Field,
+  sealing: bytes32Field,
+});
 
 /** `signingSeed` must belong to `record.signing`. */
 export function signKeyRecord(
@@ -59,7 +46,7 @@ export function signKeyRecord(
 
 /** The bytes that a node signs: one form for each record, so that nobody needs to carry them. */
 export function keyRecordPayload(record: KeyRecord): Uint8Array {
-  const document: KeyRecordDocument = {
+  const document: FromSchema<typeof keyRecordSchema> = {
     mesh_id: toBase64(record.meshId),
     node_id: record.nodeId,
     wireguard: toBase64(record.wireguard),
@@ -74,7 +61,7 @@ export function keyRecordPayload(record: KeyRecord): Uint8Array {
  * usable. Says nothing about who the node is: that is what enrolment and pinning are for.
  */
 export function openKeyRecord(crypto: CryptoProvider, value: unknown): Checked<KeyRecord> {
-  const read = readEnvelope<KeyRecordDocument>(value, PAYLOAD_TYPES.keyRecord, keyRecordSchema);
+  const read = readEnvelope(value, PAYLOAD_TYPES.keyRecord, keyRecordSchema);
   if (!read.ok) return read;
   const { document } = read.value;
   const record: KeyRecord = {

@@ -1,3 +1,6 @@
+import type { FromSchema } from './from-schema.ts';
+import type { Schema } from './schema.ts';
+
 /**
  * Problem documents (RFC 9457). The codes are stable: programs may compare them, and nothing else
  * in a problem is meant for programs. This is the only place that knows them.
@@ -66,29 +69,33 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 /** A problem document as it is sent (`application/problem+json`). */
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly code: ProblemCode;
-  /** A sentence for people: what was wrong and what is expected. Never contains a secret. */
-  readonly detail?: string;
-  /** JSON path of the field, e.g. `score` or `peers[3].endpoint`. */
-  readonly field?: string;
-  readonly expected?: string;
-  /** Server's wall clock, ms since 1970: with every 401 and with `observed_in_future`. */
-  readonly server_time?: number;
-  /** The last accepted sequence: with `sequence_replayed` and `sequence_too_far`. */
-  readonly last?: number;
-  /** See receipt.ts: what a program may rely on, where the request itself was signed. */
-  readonly receipt?: object;
-  readonly controller_key?: string;
-}
+export const problemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string', enum: Object.keys(PROBLEMS) as readonly ProblemCode[] },
+    /** A sentence for people: what was wrong and what is expected. Never contains a secret. */
+    detail: { type: 'string' },
+    /** JSON path of the field, e.g. `score` or `peers[3].endpoint`. */
+    field: { type: 'string' },
+    expected: { type: 'string' },
+    /** Server's wall clock, ms since 1970: with every 401 and with `observed_in_future`. */
+    server_time: { type: 'integer' },
+    /** The last accepted sequence: with `sequence_replayed` and `sequence_too_far`. */
+    last: { type: 'integer' },
+    /** See receipt.ts: what a program may rely on, where the request itself was signed. */
+    receipt: { type: 'object' },
+    controller_key: { type: 'string' },
+  },
+} as const satisfies Schema;
 
-export type ProblemDetails = Pick<
-  Problem,
-  'detail' | 'field' | 'expected' | 'server_time' | 'last' | 'receipt' | 'controller_key'
->;
+export type Problem = FromSchema<typeof problemSchema>;
+
+/** What says more than the code. */
+export type ProblemDetails = Omit<Problem, (typeof problemSchema.required)[number]>;
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 

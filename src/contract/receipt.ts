@@ -2,49 +2,42 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { equalBytes, fromBase64, toBase64 } from './encoding.ts';
 import {
   type Envelope,
+  envelopeSchema,
   openEnvelope,
   PAYLOAD_TYPES,
   preAuthEncoding,
   signEnvelope,
 } from './envelope.ts';
 import { bytes32Field, counterField, timeField } from './fields.ts';
+import { exactly, type FromSchema } from './from-schema.ts';
 import { controllerFingerprint } from './ids.ts';
-import type { Schema } from './schema.ts';
 
 /**
  * What the controller says to one signed request, over its own signature. Whatever a node or an
  * evaluator keeps for good, or dates its own words by, comes from here and never from the plain answer
  * around it, which anybody on the way could have written.
  */
-export interface Receipt {
-  readonly mesh_id: string;
+export const receiptSchema = exactly({
+  mesh_id: bytes32Field,
   /** Base64, 32 bytes: {@link envelopeHash} or {@link requestHash} of what is answered. */
-  readonly request: string;
+  request: bytes32Field,
   /** `accepted`, or a problem code. */
-  readonly code: string;
+  code: { type: 'string', minLength: 1, maxLength: 64 },
   /** The last accepted sequence where the code is about sequences, else null. */
-  readonly last: number | null;
+  last: { ...counterField, type: ['integer', 'null'] },
   /** Controller's wall clock, ms since 1970. */
-  readonly server_time: number;
-}
+  server_time: timeField,
+});
+
+export type Receipt = FromSchema<typeof receiptSchema>;
 
 /** A receipt with the key that signed it: whoever knows the mesh id can tell whether it is its key. */
-export interface SignedReceipt {
-  readonly controller_key: string;
-  readonly receipt: Envelope;
-}
+export const signedReceiptSchema = exactly({
+  receipt: envelopeSchema,
+  controller_key: bytes32Field,
+});
 
-const receiptSchema = {
-  type: 'object',
-  required: ['mesh_id', 'request', 'code', 'last', 'server_time'],
-  properties: {
-    mesh_id: bytes32Field,
-    request: bytes32Field,
-    code: { type: 'string', minLength: 1, maxLength: 64 },
-    last: { ...counterField, type: ['integer', 'null'] },
-    server_time: timeField,
-  },
-} as const satisfies Schema;
+export type SignedReceipt = FromSchema<typeof signedReceiptSchema>;
 
 const encoder = new TextEncoder();
 
@@ -84,9 +77,7 @@ export function openReceipt(
   const key = typeof keyText === 'string' ? fromBase64(keyText, 32) : undefined;
   if (key === undefined || !equalBytes(controllerFingerprint(crypto, key), meshId))
     return undefined;
-  const opened = openEnvelope<Receipt>(crypto, envelope, PAYLOAD_TYPES.receipt, receiptSchema, [
-    key,
-  ]);
+  const opened = openEnvelope(crypto, envelope, PAYLOAD_TYPES.receipt, receiptSchema, [key]);
   if (!opened.ok) return undefined;
   const { document } = opened.value;
   const isOurs = document.mesh_id === toBase64(meshId) && document.request === toBase64(request);

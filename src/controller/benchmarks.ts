@@ -1,8 +1,4 @@
-import {
-  type BenchmarkAnswer,
-  type BenchmarkDocument,
-  benchmarkSchema,
-} from '../contract/benchmark.ts';
+import { type BenchmarkAnswer, benchmarkSchema } from '../contract/benchmark.ts';
 import { toBase64 } from '../contract/encoding.ts';
 import { PAYLOAD_TYPES, readEnvelope, verifiedSigner } from '../contract/envelope.ts';
 import { signingKeyId } from '../contract/ids.ts';
@@ -54,7 +50,7 @@ export class Benchmarks {
   /** `nodeId`: of the path. `body`: an envelope, unchecked. */
   async take(nodeId: string, body: unknown): Promise<Checked<BenchmarkAnswer>> {
     const { store, governor, settings, clock, crypto, meshId, receipts } = this.options;
-    const read = readEnvelope<BenchmarkDocument>(body, PAYLOAD_TYPES.benchmark, benchmarkSchema);
+    const read = readEnvelope(body, PAYLOAD_TYPES.benchmark, benchmarkSchema);
     if (!read.ok) return read;
     const { document, envelope } = read.value;
     const [signature, ...more] = envelope.signatures;

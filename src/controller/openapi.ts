@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { PROBLEM_MEDIA_TYPE, PROBLEMS } from '../contract/problems.ts';
+import { PROBLEM_MEDIA_TYPE, problemSchema } from '../contract/problems.ts';
 import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
 import { PROTOCOL_PARAMETER, protocolParameterField } from '../contract/protocol.ts';
 
@@ -85,24 +85,6 @@ const SECURITY: Readonly<Record<Caller, readonly object[]>> = {
   reader: [{ requestSignature: [] }, {}],
   enrolled: [{ requestSignature: [] }, {}],
   admin: [{}],
-};
-
-const problemSchema = {
-  type: 'object',
-  required: ['type', 'title', 'status', 'code'],
-  properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    code: { type: 'string', enum: Object.keys(PROBLEMS) },
-    detail: { type: 'string' },
-    field: { type: 'string' },
-    expected: { type: 'string' },
-    server_time: { type: 'integer' },
-    last: { type: 'integer' },
-    receipt: { type: 'object' },
-    controller_key: { type: 'string' },
-  },
 };
 
 export async function describeCalls(app: FastifyInstance): Promise<void> {

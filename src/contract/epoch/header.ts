@@ -10,40 +10,9 @@ import {
   TO_MEMBERS,
   timeField,
 } from '../fields.ts';
+import { atLeast, type FromSchema } from '../from-schema.ts';
 import { accepted, type Checked, rejected } from '../problems.ts';
 import type { Schema } from '../schema.ts';
-
-/**
- * What an epoch is: one per (epoch, version), signed once, the same bytes for everyone. Payload of the
- * envelope at `GET /v1/header`, and of the event `header` on every stream.
- */
-export interface HeaderDocument {
-  readonly mesh_id: string;
-  readonly audience: 'members';
-  readonly epoch: number;
-  readonly version: number;
-  /** Base64 of the hash of the header before; null for the first, and after a restored backup. */
-  readonly previous: string | null;
-  /** Controller's wall clock at the commit, ms since 1970. */
-  readonly issued_at: number;
-  readonly epoch_s: number;
-  readonly lifetime_s: number;
-  readonly grace_s: number;
-  /** Number of members. */
-  readonly count: number;
-  /** Base64 of the root of the membership tree. */
-  readonly members_root: string;
-  readonly changes: HeaderChanges;
-}
-
-/** What differs from the membership of the header before. Ids in byte order. */
-export interface HeaderChanges {
-  /** Members then, and not any more. Always whole: these are to be acted upon at once. */
-  readonly removed: readonly string[];
-  /** Null, together with `changed`: too many to be listed. */
-  readonly added: readonly string[] | null;
-  readonly changed: readonly string[] | null;
-}
 
 /** More names than this, added and changed together, a header does not list. */
 export const MAX_LISTED_CHANGES = 1000;
@@ -56,46 +25,42 @@ const namesField = {
   items: nodeIdField,
 } as const satisfies Schema;
 
-/** Fields that a reader does not know are for later readers: the hash covers them, too. */
-export const headerSchema = {
-  type: 'object',
-  required: [
-    'mesh_id',
-    'audience',
-    'epoch',
-    'version',
-    'previous',
-    'issued_at',
-    'epoch_s',
-    'lifetime_s',
-    'grace_s',
-    'count',
-    'members_root',
-    'changes',
-  ],
-  properties: {
-    mesh_id: bytes32Field,
-    audience: { type: 'string', const: TO_MEMBERS },
-    epoch: counterField,
-    version: counterField,
-    previous: { ...bytes32Field, type: ['string', 'null'] },
-    issued_at: timeField,
-    epoch_s: secondsField,
-    lifetime_s: secondsField,
-    grace_s: secondsField,
-    count: { type: 'integer', minimum: 0, maximum: MAX_PEERS },
-    members_root: bytes32Field,
-    changes: {
-      type: 'object',
-      required: ['removed', 'added', 'changed'],
-      properties: {
-        removed: { type: 'array', maxItems: MAX_PEERS, items: nodeIdField },
-        added: namesField,
-        changed: namesField,
-      },
-    },
-  },
-} as const satisfies Schema;
+/** What differs from the membership of the header before. Ids in byte order. */
+const changesSchema = atLeast({
+  /** Members then, and not any more. Always whole: these are to be acted upon at once. */
+  removed: { type: 'array', maxItems: MAX_PEERS, items: nodeIdField },
+  /** Null, together with `changed`: too many to be listed. */
+  added: namesField,
+  changed: namesField,
+});
+
+export type HeaderChanges = FromSchema<typeof changesSchema>;
+
+/**
+ * What an epoch is: one per (epoch, version), signed once, the same bytes for everyone. Payload of the
+ * envelope at `GET /v1/header`, and of the event `header` on every stream. Fields that a reader does not
+ * know are for later readers: the hash covers them, too.
+ */
+export const headerSchema = atLeast({
+  mesh_id: bytes32Field,
+  audience: { type: 'string', const: TO_MEMBERS },
+  epoch: counterField,
+  version: counterField,
+  /** Base64 of the hash of the header before; null for the first, and after a restored backup. */
+  previous: { ...bytes32Field, type: ['string', 'null'] },
+  /** Controller's wall clock at the commit, ms since 1970. */
+  issued_at: timeField,
+  epoch_s: secondsField,
+  lifetime_s: secondsField,
+  grace_s: secondsField,
+  /** Number of members. */
+  count: { type: 'integer', minimum: 0, maximum: MAX_PEERS },
+  /** Base64 of the root of the membership tree. */
+  members_root: bytes32Field,
+  changes: changesSchema,
+});
+
+export type HeaderDocument = FromSchema<typeof headerSchema>;
 
 /** `?epoch=`: the number of an epoch, as text. Without it: the present one. */
 export const headerQuerySchema = {
@@ -135,13 +100,7 @@ export function openHeader(
   meshId: string,
   signers: readonly Uint8Array[],
 ): Checked<Header> {
-  const opened = openEnvelope<HeaderDocument>(
-    crypto,
-    value,
-    PAYLOAD_TYPES.header,
-    headerSchema,
-    signers,
-  );
+  const opened = openEnvelope(crypto, value, PAYLOAD_TYPES.header, headerSchema, signers);
   if (!opened.ok) return opened;
   const { document, payload, envelope } = opened.value;
   if (document.mesh_id !== meshId) return rejected('wrong_mesh', { field: 'mesh_id' });
