@@ -84,7 +84,7 @@ function nodeText(node: NodeStatusDocument, whyAlone: string): string {
 }
 
 /** The status file of a node on this machine, if it is fresh. */
-function localStatus(state: string): NodeStatusDocument | undefined {
+export function localStatus(state: string): NodeStatusDocument | undefined {
   const path = join(state, 'status.json');
   if (!existsSync(path)) return undefined;
   try {

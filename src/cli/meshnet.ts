@@ -4,6 +4,7 @@ import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareEpoch } from './commands/epoch.ts';
 import { declareEvaluator } from './commands/evaluator.ts';
+import { declareHealth } from './commands/health.ts';
 import { declareKeygen } from './commands/keygen.ts';
 import { declareNode } from './commands/node.ts';
 import { declareScore } from './commands/score.ts';
@@ -35,6 +36,7 @@ export function meshnetCommand(): Command {
   declareTokens(program);
   declareScore(program);
   declareEvaluator(program);
+  declareHealth(program);
   declareKeygen(program);
   return program;
 }

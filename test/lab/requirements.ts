@@ -25,6 +25,9 @@ export const CHECKS: Record<string, () => boolean> = {
   netns: canCreateNamespaces,
   'node:ffi': () => unsupported() === undefined,
   schemathesis: () => SCHEMATHESIS !== undefined,
+  'compose-check': () => existsSync(DEPLOY_CHECKERS['compose-check']),
+  'podman-compose': () => existsSync(DEPLOY_CHECKERS['podman-compose']),
+  hadolint: () => existsSync(DEPLOY_CHECKERS.hadolint),
   /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
   'wireguard-go': () =>
     [process.env.WIREGUARD_GO, findExecutable('wireguard-go'), findExecutable('go')].some(
@@ -40,6 +43,15 @@ export const SCHEMATHESIS = [
     '../../node_modules/.cache/aligned-meshnet/schemathesis/bin/schemathesis',
   ),
 ].find((path) => path !== undefined && existsSync(path));
+
+const checkers = join(import.meta.dirname, '../../node_modules/.cache/aligned-meshnet/deploy');
+
+/** What checks deploy/ and compose.yaml, where test/deploy/install-checkers.sh puts it. */
+export const DEPLOY_CHECKERS = {
+  'compose-check': join(checkers, 'compose-check'),
+  'podman-compose': join(checkers, 'python/bin/podman-compose'),
+  hadolint: join(checkers, 'python/bin/hadolint'),
+} as const;
 
 const cache = new Map<string, boolean>();
 

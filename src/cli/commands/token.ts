@@ -12,6 +12,18 @@ export function declareTokens(program: Command): void {
       const { createToken } = await import('../meshnet-tokens.ts');
       await createToken(options);
     });
+  admin(
+    token
+      .command('write')
+      .argument('<nodes...>')
+      .description('a file with a join token for each node that is not enrolled; can be repeated')
+      .requiredOption('--into <dir>', 'where: one file per node, mode 0600'),
+  )
+    .option('--ttl <time>', 'how long they can be used', durationSeconds, 3600)
+    .action(async (nodes, options) => {
+      const { writeTokens } = await import('../token-folder.ts');
+      await writeTokens(nodes, options);
+    });
   admin(token.command('list').description('tokens that can still be used')).action(
     async (options) => {
       const { listTokens } = await import('../meshnet-tokens.ts');

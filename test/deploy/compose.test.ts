@@ -1,0 +1,92 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DEPLOY_CHECKERS, requires } from '../lab/requirements.ts';
+import { checked } from './checked.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const COMPOSE = readFileSync(join(ROOT, 'compose.yaml'), 'utf8');
+
+interface Service {
+  readonly command: readonly string[];
+  readonly devices?: readonly unknown[];
+  readonly cap_add?: readonly string[];
+  readonly networks?: Readonly<Record<string, { readonly ipv4_address: string }>>;
+}
+
+requires('compose-check', 'podman-compose')('compose.yaml', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'compose-'));
+  beforeAll(() => {
+    // `config` runs no container, yet asks for podman's version.
+    writeFileSync(join(folder, 'podman'), '#!/bin/sh\necho podman version 5.0.0\n');
+    chmodSync(join(folder, 'podman'), 0o755);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  /** By the library of Docker Compose: the model that it makes of the files, or what is wrong. */
+  const compose = (...files: string[]) =>
+    checked([DEPLOY_CHECKERS['compose-check'], ...files], { cwd: ROOT });
+
+  const services = (...files: string[]) => {
+    const { code, output } = compose(...files);
+    expect(code, output).toBe(0);
+    return (JSON.parse(output) as { services: Record<string, Service> }).services;
+  };
+
+  test('is what Compose understands: a controller, three nodes at fixed addresses, two of them good', () => {
+    const found = services('compose.yaml');
+    const nodes = Object.entries(found).filter(([name]) => name.startsWith('node-'));
+    const scores = nodes.map(([name, { command }]) => {
+      expect(command).toContain(`--name=${name}`);
+      return Number(command.find((one) => one.startsWith('--score-mean='))?.split('=')[1]);
+    });
+    expect(scores.map((score) => score >= 0.7)).toEqual([true, true, false]);
+    const address = found.controller!.networks!.mesh!.ipv4_address;
+    expect(found.controller!.command).toContain(`${address}:8440`);
+    for (const [, { command }] of nodes) {
+      expect(command.find((one) => one.startsWith('--controller='))).toContain(`//${address}:8440`);
+    }
+  });
+
+  test('needs no device and no rights for nodes in userspace', () => {
+    const found = services('compose.yaml', 'deploy/compose.userspace.yaml');
+    for (const name of ['node-a', 'node-b', 'node-c']) {
+      expect([name, found[name]!.devices ?? [], found[name]!.cap_add ?? []]).toEqual([
+        name,
+        [],
+        [],
+      ]);
+    }
+  });
+
+  test.for([
+    ['a key that Compose does not know', 'cap_drop:', 'cap_dropped:'],
+    ['a value of the wrong kind', 'read_only: true', 'read_only: perhaps'],
+    ['a service that is not there', 'controller: { condition', 'kontroller: { condition'],
+    [
+      'a volume that nobody declares',
+      '  node-b:\n  node-c:\n  prometheus:\n',
+      '  node-c:\n  prometheus:\n',
+    ],
+  ] as const)('is refused with %s', ([, right, wrong]) => {
+    expect(COMPOSE).toContain(right);
+    const file = join(folder, 'wrong.yaml');
+    writeFileSync(file, COMPOSE.replace(right, wrong));
+    expect(compose(file).code).not.toBe(0);
+  });
+
+  test('is understood by podman-compose, too', () => {
+    const PATH = [folder, process.env.PATH].join(delimiter);
+    const command = [DEPLOY_CHECKERS['podman-compose'], '--in-pod', 'false'] as const;
+    for (const files of [['compose.yaml'], ['compose.yaml', 'deploy/compose.userspace.yaml']]) {
+      const flags = files.flatMap((file) => ['-f', file]);
+      const { code, output } = checked([...command, ...flags, 'config'], {
+        cwd: ROOT,
+        env: { PATH },
+      });
+      expect(code, output).toBe(0);
+      expect(output).toContain('--score-mean=0.40');
+    }
+  });
+});
