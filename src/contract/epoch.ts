@@ -25,7 +25,7 @@ const ageField = {
   description: 'seconds, or null',
 } as const satisfies Schema;
 
-const suiteStatusSchema = exactly({
+export const suiteStatusSchema = exactly({
   suite: suiteField,
   score: scoreField,
   age_s: ageField,

@@ -116,6 +116,7 @@ export class Benchmarks {
       score: document.score,
       samples: document.samples,
       evidence: envelope,
+      hash: toBase64(hash),
     });
     if (!outcome.ok) {
       const { reason } = outcome;

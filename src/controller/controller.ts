@@ -17,9 +17,11 @@ import { Governor } from './governor.ts';
 import { Overload } from './overload.ts';
 import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
+import { PublishedLog } from './record/published-log.ts';
 import { RequestAuth } from './request-auth.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { headerRoutes } from './routes/header.ts';
+import { logRoutes } from './routes/log.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { membersAndLoopback, stateRoutes } from './routes/public.ts';
 import { createServer } from './server.ts';
@@ -140,6 +142,7 @@ async function serve(
     benchmarks: new Benchmarks({ ...common, receipts }),
     enrolments: new Enrolments({ ...common, random, signingSeed }),
     configs: new ConfigBuilder({ governor, settings, clock, crypto, meshId, signingSeed }),
+    log: new PublishedLog({ crypto, store, meshId, signingSeed }),
     streams,
     presence,
     emit,
@@ -186,7 +189,9 @@ async function networkServer(
   const options = { logger, problems, now: () => clock.now() };
   const app = await createServer({ ...options, ...(tls === undefined ? {} : { tls }) });
   nodeRoutes(app, services);
-  stateRoutes(app, services, membersAndLoopback(services));
+  const mayRead = membersAndLoopback(services);
+  stateRoutes(app, services, mayRead);
+  logRoutes(app, services, mayRead);
   headerRoutes(app, services);
   return app;
 }
@@ -200,6 +205,7 @@ async function adminServer(
   const app = await createServer({ logger, problems, now: () => clock.now() });
   adminRoutes(app, services);
   stateRoutes(app, services, () => {});
+  logRoutes(app, services, () => {});
   rmSync(path, { force: true }); // the database is locked: whoever listened here is gone
   const umask = process.umask(0o177); // the socket must never be open to others, not for an instant
   try {

@@ -127,7 +127,7 @@ export class Enrolments {
       return rejected('too_many_requests', { detail });
     }
     this.moves.take(node.nodeId, now);
-    if (!(await store.setEndpoint(node.nodeId, endpoint))) {
+    if (!(await store.setEndpoint(node.nodeId, endpoint, now))) {
       return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
     }
     governor.enrolled({ ...node, endpoint });

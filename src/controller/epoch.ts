@@ -3,7 +3,7 @@ import type { MemberEntry } from '../contract/epoch/member-entry.ts';
 import { compareNodeIds } from '../contract/ids.ts';
 import type { Judgement } from './policy/judge.ts';
 import { KNOWN_MEMBER, NEWCOMER, type Standing, standingAfter } from './policy/standing.ts';
-import type { Verdict } from './policy.ts';
+import type { Score, Verdict } from './policy.ts';
 
 /** Orders everything the controller says: epochs never go back, versions grow with every commit. */
 export interface EpochVersion {
@@ -64,6 +64,8 @@ export interface NodeVerdict {
   readonly allowedIfFresh?: boolean;
   /** What the verdict was made of, for the standing after it. */
   readonly judged?: { readonly standing: Standing; readonly judgement: Judgement };
+  /** The scores that the verdict was made of. */
+  readonly scores?: readonly Score[];
 }
 
 /** The epoch after `previous`: pure, everything it depends on is an argument. */

@@ -17,6 +17,8 @@ import { hasReportedSince } from './policy/reading.ts';
 import { everySuite, type Score, type SignersOf, suitesOf, type Verdict } from './policy.ts';
 import type { Presence } from './presence.ts';
 import { EpochKeys } from './psk.ts';
+import { EpochRecorder } from './record/epoch-recorder.ts';
+import { policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs, type Settings } from './settings.ts';
 import type { NodeRecord, Removal, Store } from './store/store.ts';
 
@@ -53,6 +55,7 @@ export class Governor {
   private readonly periodMs: number;
   private readonly intervalMs: number;
   private readonly evaluators: readonly string[];
+  private readonly recorder: EpochRecorder;
   private epoch: Epoch | undefined;
   private keys: EpochKeys | undefined;
   private directory = new Map<string, NodeRecord>();
@@ -72,16 +75,19 @@ export class Governor {
   private isClosed = false;
 
   constructor(options: GovernorOptions) {
-    const { settings, crypto } = options;
+    const { settings, crypto, random } = options;
     this.options = options;
     this.periodMs = settings.epochS * 1000;
     this.intervalMs = settings.reportIntervalS * 1000;
+    this.recorder = new EpochRecorder(crypto, random, settings);
     this.evaluators = settings.evaluators.map((key) => signingKeyId(crypto, key));
   }
 
   /** Commits the first epoch ever, or waits for the members of the last one to report again. */
   async start(): Promise<void> {
-    const { store, emit } = this.options;
+    const { store, emit, clock, crypto, settings } = this.options;
+    const policy = policyText(settings);
+    await store.recordStart(clock.now(), policy, policyHash(crypto, policy));
     this.setEpoch(await store.currentEpoch());
     await this.reloadNodes();
     const { epoch } = this;
@@ -174,10 +180,9 @@ export class Governor {
   }
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
-  async verdicts(): Promise<Map<string, NodeVerdict>> {
-    const { settings, clock } = this.options;
+  async verdicts(now = this.options.clock.now()): Promise<Map<string, NodeVerdict>> {
+    const { settings } = this.options;
     const scores = await this.scores();
-    const now = clock.now();
     const { waiting } = this;
     const evidence = {
       nodeIds: this.directory.keys(),
@@ -189,7 +194,8 @@ export class Governor {
     const moment = { now, epochMs: this.periodMs, excused: NOTHING_EXCUSED };
     const verdicts = judgeMesh(settings.policy, evidence, moment);
     for (const [nodeId, one] of verdicts) {
-      verdicts.set(nodeId, { ...one, verdict: this.reachable(nodeId, one.verdict) });
+      const verdict = this.reachable(nodeId, one.verdict);
+      verdicts.set(nodeId, { ...one, verdict, scores: scores.get(nodeId) ?? [] });
     }
     return verdicts;
   }
@@ -339,18 +345,21 @@ export class Governor {
   /** Undefined: another controller was first, and its epoch is the one in force. */
   private async commit(removal?: Removal): Promise<Epoch | undefined> {
     const { store, clock, random, settings, headers } = this.options;
-    const verdicts = await this.verdicts();
+    const startedAt = clock.now();
+    const verdicts = await this.verdicts(startedAt);
     if (removal) verdicts.delete(removal.nodeId);
     const decided = nextEpoch({
       previous: this.epoch,
       verdicts,
       observeOnly: settings.observeOnly,
-      startedAt: clock.now(),
+      startedAt,
       secret: random(32),
     });
     const next = { ...decided, header: headers.sign(this.epoch, decided, this.directory) };
     const started = performance.now();
-    if (await store.commitEpoch(this.epoch, next, { verdicts, ...(removal ? { removal } : {}) })) {
+    const record = this.recorder.record(next, verdicts);
+    const step = { verdicts, record, ...(removal ? { removal } : {}) };
+    if (await store.commitEpoch(this.epoch, next, step)) {
       if (removal) this.forget(removal.nodeId);
       await this.adopt(next, performance.now() - started);
       return next;

@@ -97,6 +97,8 @@ export interface Score {
   readonly samples: number;
   readonly observedAt: number;
   readonly receivedAt: number;
+  /** Base64 of its envelope's hash; undefined for one that a version before took. */
+  readonly hash?: string;
 }
 
 export type Reason =

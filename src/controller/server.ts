@@ -128,7 +128,7 @@ class ProblemAnswers {
       next();
     });
     app.addHook('onRoute', ({ url, method }) => {
-      const pattern = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+')}$`);
+      const pattern = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+').replace('*', '.+')}$`);
       for (const one of [method].flat()) this.routes.push({ pattern, method: one });
     });
     app.setNotFoundHandler((request, reply) => this.notFound(request, reply));

@@ -6,6 +6,7 @@ import type { Enrolments } from './enrolments.ts';
 import type { EmitControllerEvent } from './events.ts';
 import type { Governor } from './governor.ts';
 import type { Presence } from './presence.ts';
+import type { PublishedLog } from './record/published-log.ts';
 import type { RequestAuth } from './request-auth.ts';
 import type { Settings } from './settings.ts';
 import type { EventSpine } from './spine.ts';
@@ -24,6 +25,7 @@ export interface Services {
   readonly benchmarks: Benchmarks;
   readonly enrolments: Enrolments;
   readonly configs: ConfigBuilder;
+  readonly log: PublishedLog;
   readonly streams: StreamHub;
   readonly presence: Presence;
   readonly emit: EmitControllerEvent;

@@ -93,7 +93,7 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
     schema: { summary: "Let a node's sequences start anew", params: nodeParams },
     handler: async (request, reply) => {
       const { node_id } = request.params;
-      if (!(await store.resetSequences(node_id)))
+      if (!(await store.resetSequences(node_id, clock.now())))
         refuse('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
       emit({ event: 'sequences_reset', node: node_id });
       return reply.code(204).send();

@@ -123,4 +123,37 @@ export const MIGRATIONS: readonly string[] = [
     entries BLOB NOT NULL
   ) STRICT;
   `,
+  // 4: the log. Everything in it is found by place, and only added.
+  `
+  CREATE TABLE log_entries (
+    id INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
+  ) STRICT;
+  -- Level 0: of the entries; each level above: of 256 full ones of the level below.
+  CREATE TABLE log_hashes (
+    level INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (level, id)
+  ) STRICT, WITHOUT ROWID;
+  -- One row: the epoch that began the log's present name, if a backup was restored.
+  CREATE TABLE log_series (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL
+  ) STRICT;
+  -- One row: hash of the policy that the log has last.
+  CREATE TABLE log_policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    hash TEXT NOT NULL
+  ) STRICT;
+  -- The rows of each epoch's verdicts, compressed (zstd).
+  CREATE TABLE log_bundles (
+    epoch INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    rows BLOB NOT NULL
+  ) STRICT;
+  -- Base64 of the envelope's hash; null for what is older than the log.
+  ALTER TABLE scores ADD COLUMN hash TEXT;
+  ALTER TABLE score_history ADD COLUMN hash TEXT;
+  `,
 ];

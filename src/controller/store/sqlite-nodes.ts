@@ -21,30 +21,29 @@ export class SqliteNodes {
     return row && nodeOf(row);
   }
 
-  setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean> {
-    const sql = 'UPDATE nodes SET endpoint = ? WHERE node_id = ?';
-    return this.database.write(() => this.database.run(sql, endpoint, nodeId) === 1);
+  /** Within a write. */
+  setEndpoint(nodeId: string, endpoint: string | null): void {
+    this.database.run('UPDATE nodes SET endpoint = ? WHERE node_id = ?', endpoint, nodeId);
   }
 
+  /** Within a write. */
   enrol(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
     addresses: AddressPool,
-  ): Promise<EnrolResult> {
-    return this.database.write((): EnrolResult => {
-      this.forgetReservations(node.enrolledAt);
-      const refused = this.refusal(node, tokenId);
-      if (refused !== undefined) return refused;
-      const tunnelAddress = this.freeAddress(addresses);
-      if (tunnelAddress === undefined) return { outcome: 'addresses_exhausted' };
-      this.insert({ ...node, tunnelAddress });
-      this.database.run(
-        'UPDATE tokens SET used_by = ?, secret = NULL WHERE id = ?',
-        node.nodeId,
-        tokenId,
-      );
-      return { outcome: 'enrolled', node: { ...node, tunnelAddress } };
-    });
+  ): EnrolResult {
+    this.forgetReservations(node.enrolledAt);
+    const refused = this.refusal(node, tokenId);
+    if (refused !== undefined) return refused;
+    const tunnelAddress = this.freeAddress(addresses);
+    if (tunnelAddress === undefined) return { outcome: 'addresses_exhausted' };
+    this.insert({ ...node, tunnelAddress });
+    this.database.run(
+      'UPDATE tokens SET used_by = ?, secret = NULL WHERE id = ?',
+      node.nodeId,
+      tokenId,
+    );
+    return { outcome: 'enrolled', node: { ...node, tunnelAddress } };
   }
 
   /** Within a write. */

@@ -39,15 +39,17 @@ export class SqliteScores {
     const evidence = JSON.stringify(one.evidence);
     const measured = [one.score, one.samples, one.observedAt, one.receivedAt, evidence] as const;
     database.run(
-      'INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...key,
       ...measured,
+      one.hash ?? null,
     );
     database.run(
-      'INSERT INTO score_history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO score_history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...key,
       one.sequence,
       ...measured,
+      one.hash ?? null,
     );
     return { ok: true };
   }
@@ -86,16 +88,13 @@ export class SqliteScores {
       }));
   }
 
-  resetSequences(nodeId: string): Promise<boolean> {
-    return this.database.write(() => {
-      if (!this.database.get('SELECT 1 FROM nodes WHERE node_id = ?', nodeId)) return false;
-      this.database.run('UPDATE sequences SET sequence = 0 WHERE node_id = ?', nodeId);
-      return true;
-    });
+  /** Within a write. */
+  resetSequences(nodeId: string): void {
+    this.database.run('UPDATE sequences SET sequence = 0 WHERE node_id = ?', nodeId);
   }
 }
 
-const SCORE = 'node_id, suite, signer, score, samples, observed_at, received_at';
+const SCORE = 'node_id, suite, signer, score, samples, observed_at, received_at, hash';
 
 function scoreOf(row: Row): Score {
   return {
@@ -105,6 +104,7 @@ function scoreOf(row: Row): Score {
     samples: row.samples as number,
     observedAt: row.observed_at as number,
     receivedAt: row.received_at as number,
+    ...(row.hash ? { hash: row.hash as string } : {}),
   };
 }
 

@@ -1,10 +1,14 @@
 import type { Envelope } from '../../contract/envelope.ts';
+import type { PolicyText } from '../../contract/record/leaf.ts';
+import type { Tile } from '../../record/tiles.ts';
 import type { Epoch, EpochVersion } from '../epoch.ts';
 import type { Score } from '../policy.ts';
 import type { HistoryLimits } from './history-limits.ts';
+import type { LogState } from './log-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteEpochs } from './sqlite-epochs.ts';
 import { SqliteHeaders } from './sqlite-headers.ts';
+import { enrolledEvent, SqliteLog } from './sqlite-log.ts';
 import { SqliteNodes } from './sqlite-nodes.ts';
 import { SqliteRetention } from './sqlite-retention.ts';
 import { SqliteScores } from './sqlite-scores.ts';
@@ -34,6 +38,7 @@ export class SqliteStore implements Store {
   private readonly enrolled: SqliteNodes;
   private readonly tokens: SqliteTokens;
   private readonly benchmarks: SqliteScores;
+  private readonly log: SqliteLog;
   private readonly retention: SqliteRetention | undefined;
 
   /**
@@ -42,6 +47,7 @@ export class SqliteStore implements Store {
    */
   constructor(path: string, history?: HistoryLimits) {
     this.database = new SqliteDatabase(path);
+    this.log = new SqliteLog(this.database);
     this.epochs = new SqliteEpochs(this.database);
     this.headers = new SqliteHeaders(this.database);
     this.enrolled = new SqliteNodes(this.database);
@@ -70,12 +76,19 @@ export class SqliteStore implements Store {
   async commitEpoch(
     expected: EpochVersion | undefined,
     next: Epoch,
-    { removal, verdicts }: EpochStep = {},
+    { removal, verdicts, record }: EpochStep = {},
   ): Promise<boolean> {
     return this.database.writeNow(() => {
       if (!this.epochs.replace(expected, next, verdicts)) return false;
       this.headers.keep(next);
       if (removal) this.enrolled.remove(removal);
+      const { startedAt, epoch, version, secret } = next;
+      if (removal) {
+        this.enrolled.remove(removal);
+        this.log.append(startedAt, { event: 'removed', node: removal.nodeId });
+      }
+      if (record) this.log.recordEpoch(startedAt, record);
+      if (secret === undefined) this.log.recordRestored(startedAt, epoch, version);
       this.enrolled.forgetReservations(next.startedAt);
       this.tokens.eraseExpired(next.startedAt);
       return true;
@@ -104,8 +117,15 @@ export class SqliteStore implements Store {
     return this.enrolled.find(nodeId);
   }
 
-  async setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean> {
-    return this.enrolled.setEndpoint(nodeId, endpoint);
+  async setEndpoint(nodeId: string, endpoint: string | null, at: number): Promise<boolean> {
+    return this.database.write(() => {
+      const before = this.enrolled.find(nodeId);
+      if (before === undefined) return false;
+      if (before.endpoint === endpoint) return true;
+      this.enrolled.setEndpoint(nodeId, endpoint);
+      this.log.append(at, { event: 'endpoint_changed', node: nodeId });
+      return true;
+    });
   }
 
   async enrol(
@@ -113,7 +133,11 @@ export class SqliteStore implements Store {
     tokenId: string,
     addresses: AddressPool,
   ): Promise<EnrolResult> {
-    return this.enrolled.enrol(node, tokenId, addresses);
+    return this.database.write(() => {
+      const result = this.enrolled.enrol(node, tokenId, addresses);
+      if (result.node) this.log.append(node.enrolledAt, enrolledEvent(result.node));
+      return result;
+    });
   }
 
   async addToken(token: TokenRecord, forgetBefore: number): Promise<void> {
@@ -148,8 +172,13 @@ export class SqliteStore implements Store {
     return this.benchmarks.newestOf(nodeId);
   }
 
-  async resetSequences(nodeId: string): Promise<boolean> {
-    return this.benchmarks.resetSequences(nodeId);
+  async resetSequences(nodeId: string, at: number): Promise<boolean> {
+    return this.database.write(() => {
+      if (this.enrolled.find(nodeId) === undefined) return false;
+      this.benchmarks.resetSequences(nodeId);
+      this.log.append(at, { event: 'sequences_reset', node: nodeId });
+      return true;
+    });
   }
 
   async scoresSince(sinceMs: number): Promise<Map<string, Score[]>> {
@@ -166,6 +195,31 @@ export class SqliteStore implements Store {
 
   async recentVerdicts(epochs: number): Promise<Map<string, VerdictRecord[]>> {
     return this.epochs.recent(epochs);
+  }
+
+  async recordStart(at: number, policy: PolicyText, hash: string): Promise<void> {
+    await this.database.write(() => {
+      // A mesh that is older than its log begins it with those who are enrolled.
+      const nodes = this.log.state.size === 0 ? this.enrolled.all() : [];
+      for (const node of nodes) this.log.append(at, enrolledEvent(node));
+      this.log.recordStart(at, policy, hash);
+    });
+  }
+
+  async logState(): Promise<LogState> {
+    return this.log.state;
+  }
+
+  async logTile(tile: Tile): Promise<Uint8Array | undefined> {
+    return this.log.tile(tile);
+  }
+
+  async verdictRows(epoch: number): Promise<Uint8Array | undefined> {
+    return this.log.verdictRows(epoch);
+  }
+
+  async newEvidence(epoch: number): Promise<Uint8Array | undefined> {
+    return this.log.newEvidence(epoch);
   }
 
   async latestTime(): Promise<number> {

@@ -1,6 +1,7 @@
 import type { Envelope } from '../../contract/envelope.ts';
 import type { Decision, Epoch, EpochVersion, NodeVerdict } from '../epoch.ts';
 import type { Score, Verdict } from '../policy.ts';
+import type { LogStore, RecordedEpoch } from './log-store.ts';
 
 /** An enrolled node. */
 export interface NodeRecord {
@@ -79,6 +80,8 @@ export interface EpochStep {
   readonly removal?: Removal;
   /** What the policy said of each node, for the history. */
   readonly verdicts?: ReadonlyMap<string, NodeVerdict>;
+  /** For the log. */
+  readonly record?: RecordedEpoch;
 }
 
 /** What the policy saw of a node, and made of it. */
@@ -104,7 +107,7 @@ export const MAX_SEQUENCE_STEP = 1_000_000;
  * relies on being the only writer: whoever commits an epoch names the one it believes to be the
  * current one, and loses if it is not. Times are of the controller's clock, ms.
  */
-export interface Store {
+export interface Store extends LogStore {
   /** The mesh (32 bytes) that this store belongs to; undefined while it is new. */
   mesh(): Promise<Uint8Array | undefined>;
   /** Makes a new store that mesh's; false if it belongs to another. */
@@ -137,8 +140,8 @@ export interface Store {
     addresses: AddressPool,
   ): Promise<EnrolResult>;
 
-  /** Where the node can be reached from now on. False if there is no such node. */
-  setEndpoint(nodeId: string, endpoint: string | null): Promise<boolean>;
+  /** Where the node can be reached from now (`at`) on. False if there is no such node. */
+  setEndpoint(nodeId: string, endpoint: string | null, at: number): Promise<boolean>;
 
   /** Also forgets the tokens that expired before `forgetBefore`. */
   addToken(token: TokenRecord, forgetBefore: number): Promise<void>;
@@ -157,7 +160,7 @@ export interface Store {
    * Lets the sequences about a node start anew. Observation times still never decrease, so no old
    * score comes back. False if there is no such node.
    */
-  resetSequences(nodeId: string): Promise<boolean>;
+  resetSequences(nodeId: string, at: number): Promise<boolean>;
 
   /**
    * Every score received at `sinceMs` or later about each enrolled node, by node, oldest first. What

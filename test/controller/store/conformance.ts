@@ -270,10 +270,10 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         const older = benchmark({ sequence: 6, observedAt: 99 });
         const refused = { ok: false, reason: 'observed_decreasing' };
         expect(await store.recordBenchmark(older)).toEqual({ ...refused, last: 5 });
-        expect(await store.resetSequences('a')).toBe(true);
+        expect(await store.resetSequences('a', 1)).toBe(true);
         expect(await store.recordBenchmark({ ...older, sequence: 1 })).toMatchObject(refused);
         expect(await store.recordBenchmark(benchmark({ sequence: 1 }))).toEqual({ ok: true });
-        expect(await store.resetSequences('nobody')).toBe(false);
+        expect(await store.resetSequences('nobody', 1)).toBe(false);
       });
     });
 

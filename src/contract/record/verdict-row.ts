@@ -1,0 +1,113 @@
+import { canonicalBytes, canonicalJson, type Json } from '../../record/canonical-json.ts';
+import { equalBytes, parseJson } from '../encoding.ts';
+import { type SuiteStatus, suiteStatusSchema } from '../epoch.ts';
+import { bytes32Field, nodeIdField, reasonField, timeField } from '../fields.ts';
+import { exactly } from '../from-schema.ts';
+import { violation } from '../schema.ts';
+
+/**
+ * What an epoch decided about one node, and from what: a leaf of the tree whose root is in the
+ * epoch's leaf of the log. The salt keeps who knows the tree's hashes from guessing a row.
+ */
+export interface VerdictRow {
+  readonly node: string;
+  /** In force. */
+  readonly allowed: boolean;
+  readonly reason: string;
+  /** The policy's own word; where it is not what is in force, the reason says why. */
+  readonly passed: boolean;
+  readonly suites: readonly SuiteStatus[];
+  /** What judgement remembered of it from the epochs before; null: nothing. */
+  readonly standing: Json;
+  /** The controller had been away and waited for its report. */
+  readonly awaited: boolean;
+  /** The scores that the policy was given, oldest first. */
+  readonly evidence: readonly EvidenceEntry[];
+  /** Base64 of 16 bytes. */
+  readonly salt: string;
+}
+
+export interface EvidenceEntry {
+  /** Base64 of the score envelope's hash. */
+  readonly hash: string;
+  /** Controller's clock, ms: a score's age counts from the older of this and its own time. */
+  readonly received_at: number;
+}
+
+const MAX_EVIDENCE = 4096;
+
+const rowSchema = exactly({
+  node: nodeIdField,
+  allowed: { type: 'boolean' },
+  reason: reasonField,
+  passed: { type: 'boolean' },
+  suites: { type: 'array', maxItems: 64, items: suiteStatusSchema },
+  standing: { type: ['object', 'null'] },
+  awaited: { type: 'boolean' },
+  evidence: {
+    type: 'array',
+    maxItems: MAX_EVIDENCE,
+    items: exactly({ hash: bytes32Field, received_at: timeField }),
+  },
+  salt: { type: 'string', pattern: '^[A-Za-z0-9+/]{21}[AQgw]==$', description: '16 bytes' },
+});
+
+const encoder = new TextEncoder();
+
+/** A row's bytes: its canonical JSON, written here member by member because there are many rows. */
+export function verdictRowBytes(row: VerdictRow): Uint8Array {
+  const evidence = row.evidence.map(({ hash, received_at }) => ({ hash, received_at }));
+  const suites = row.suites.map(({ age_s, passed, samples, score, suite }) => ({
+    age_s,
+    passed,
+    samples,
+    score,
+    suite,
+  }));
+  const members = [
+    `"allowed":${row.allowed}`,
+    `"awaited":${row.awaited}`,
+    `"evidence":${JSON.stringify(evidence)}`,
+    `"node":${JSON.stringify(row.node)}`,
+    `"passed":${row.passed}`,
+    `"reason":${JSON.stringify(row.reason)}`,
+    `"salt":${JSON.stringify(row.salt)}`,
+    `"standing":${canonicalJson(row.standing)}`,
+    `"suites":${JSON.stringify(suites)}`,
+  ];
+  return encoder.encode(`{${members.join(',')}}`);
+}
+
+/** Reads a row. Undefined: malformed, or not its canonical text. */
+export function parseVerdictRow(bytes: Uint8Array): VerdictRow | undefined {
+  const value = parseJson(bytes);
+  if (violation(rowSchema, value) !== undefined) return undefined;
+  return equalBytes(canonicalBytes(value as Json), bytes) ? (value as VerdictRow) : undefined;
+}
+
+const NEWLINE = 0x0a;
+
+/** All rows of an epoch, one a line, ids in byte order. */
+export function encodeBundle(rows: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(rows.reduce((sum, row) => sum + row.length + 1, 0));
+  let offset = 0;
+  for (const row of rows) {
+    bytes.set(row, offset);
+    offset += row.length;
+    bytes[offset++] = NEWLINE;
+  }
+  return bytes;
+}
+
+/** The lines of such a file, without believing any; undefined: it ends in the middle of one. */
+export function decodeLines(bytes: Uint8Array): Uint8Array[] | undefined {
+  const lines: Uint8Array[] = [];
+  let start = 0;
+  while (start < bytes.length) {
+    const end = bytes.indexOf(NEWLINE, start);
+    if (end < 0) return undefined;
+    lines.push(bytes.subarray(start, end));
+    start = end + 1;
+  }
+  return lines;
+}

@@ -1,0 +1,77 @@
+import { fromBase64, toBase64 } from '../../contract/encoding.ts';
+import { headerHash } from '../../contract/epoch/header.ts';
+import { type EpochEvent, MAX_NAMED } from '../../contract/record/leaf.ts';
+import { verdictRowBytes } from '../../contract/record/verdict-row.ts';
+import type { CryptoProvider, RandomBytes } from '../../crypto/provider.ts';
+import type { Json } from '../../record/canonical-json.ts';
+import { leafHash, MerkleTree } from '../../record/merkle.ts';
+import type { Decision, Epoch, NodeVerdict } from '../epoch.ts';
+import type { RecordedEpoch } from '../store/log-store.ts';
+import { type JudgedBy, policyHash, policyText } from './policy-text.ts';
+
+const SALT_LENGTH = 16;
+
+/** Writes down what an epoch decided about each node, and from what. */
+export class EpochRecorder {
+  private readonly crypto: CryptoProvider;
+  private readonly random: RandomBytes;
+  private readonly policy: string;
+
+  constructor(crypto: CryptoProvider, random: RandomBytes, settings: JudgedBy) {
+    this.crypto = crypto;
+    this.random = random;
+    this.policy = policyHash(crypto, policyText(settings));
+  }
+
+  record(next: Epoch, verdicts: ReadonlyMap<string, NodeVerdict>): RecordedEpoch {
+    const { crypto } = this;
+    const length = SALT_LENGTH * next.decisions.length;
+    const salts = length === 0 ? new Uint8Array(0) : this.random(length);
+    const rows = next.decisions.map((decision, i) => {
+      const salt = salts.subarray(i * SALT_LENGTH, (i + 1) * SALT_LENGTH);
+      return rowOf(decision, verdicts.get(decision.nodeId)!, salt);
+    });
+    const { root } = new MerkleTree(
+      crypto,
+      rows.map((row) => leafHash(crypto, row)),
+    );
+    const members = next.decisions.filter((one) => one.allowed).length;
+    const { removed } = next;
+    const header = next.header?.envelope.payload;
+    const event: EpochEvent = {
+      event: 'epoch',
+      epoch: next.epoch,
+      version: next.version,
+      header: header === undefined ? null : toBase64(headerHash(crypto, fromBase64(header)!)),
+      policy: this.policy,
+      members,
+      denied: next.decisions.length - members,
+      removed: { count: removed.length, nodes: removed.length > MAX_NAMED ? null : removed },
+      verdicts: { count: rows.length, root: toBase64(root) },
+    };
+    return { event, rows };
+  }
+}
+
+function rowOf(
+  { nodeId, allowed, reason }: Decision,
+  { verdict, judged, allowedIfFresh, scores = [] }: NodeVerdict,
+  salt: Uint8Array,
+): Uint8Array {
+  const evidence = scores
+    .filter((one) => one.hash !== undefined)
+    .map(({ hash, receivedAt }) => ({ hash: hash!, received_at: receivedAt }))
+    .sort((a, b) => a.received_at - b.received_at || (a.hash < b.hash ? -1 : 1));
+  const { allowed: passed, suites } = verdict;
+  return verdictRowBytes({
+    node: nodeId,
+    allowed,
+    reason,
+    passed,
+    suites,
+    standing: (judged?.standing ?? null) as Json,
+    awaited: allowedIfFresh !== undefined,
+    evidence,
+    salt: toBase64(salt),
+  });
+}

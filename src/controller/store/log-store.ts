@@ -1,0 +1,38 @@
+import type { EpochEvent, PolicyText } from '../../contract/record/leaf.ts';
+import type { Tile } from '../../record/tiles.ts';
+
+/** How far a log has come. */
+export interface LogState {
+  /** Epoch at which a restored backup began the log's present name; 0: it has its first. */
+  readonly series: number;
+  /** Leaves. */
+  readonly size: number;
+  /** 32 bytes. */
+  readonly root: Uint8Array;
+}
+
+/** What the log is told of an epoch, in the step that commits it. */
+export interface RecordedEpoch {
+  readonly event: EpochEvent;
+  /** Rows of the verdicts, ids in byte order. */
+  readonly rows: readonly Uint8Array[];
+}
+
+/**
+ * The part of a store that is the mesh's log. What other calls change they append in the same
+ * transaction: nothing takes effect unrecorded, and nothing is recorded that did not.
+ */
+export interface LogStore {
+  /** The controller starts under this policy, whose hash (base64) is known to whoever calls. */
+  recordStart(at: number, policy: PolicyText, hash: string): Promise<void>;
+  logState(): Promise<LogState>;
+  /** Bytes of a tile, or of a bundle of entries, as wide as asked for. Undefined: not there (yet). */
+  logTile(tile: Tile): Promise<Uint8Array | undefined>;
+  /** Rows of an epoch's verdicts, one a line. Undefined: there are none (any more). */
+  verdictRows(epoch: number): Promise<Uint8Array | undefined>;
+  /**
+   * Score envelopes, one a line, received after the epoch before that one and up to it: all evidence
+   * that it is the first to have. Undefined: it is not known (any more).
+   */
+  newEvidence(epoch: number): Promise<Uint8Array | undefined>;
+}

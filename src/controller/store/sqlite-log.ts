@@ -1,0 +1,129 @@
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { toBase64 } from '../../contract/encoding.ts';
+import { type LeafEvent, leafBytes, type PolicyText } from '../../contract/record/leaf.ts';
+import { encodeBundle } from '../../contract/record/verdict-row.ts';
+import { nodeProvider } from '../../crypto/node.ts';
+import { LogTree } from '../../record/log-tree.ts';
+import { encodeEntries, TILE_WIDTH, type Tile, tileWidth } from '../../record/tiles.ts';
+import type { LogState, RecordedEpoch } from './log-store.ts';
+import type { SqliteDatabase } from './sqlite-database.ts';
+import type { NodeRecord } from './store.ts';
+
+/** The log: leaves, and the hashes of its tiles. Only ever appended to. */
+export class SqliteLog {
+  private readonly database: SqliteDatabase;
+  private readonly tree: LogTree;
+
+  constructor(database: SqliteDatabase) {
+    this.database = database;
+    this.tree = new LogTree(nodeProvider, {
+      read: (level, first, count) =>
+        database
+          .all(
+            'SELECT hash FROM log_hashes WHERE level = ? AND id >= ? AND id < ? ORDER BY id',
+            level,
+            first,
+            first + count,
+          )
+          .map((row) => row.hash as Uint8Array),
+      add: (level, index, hash) => {
+        database.run('INSERT INTO log_hashes VALUES (?, ?, ?)', level, index, hash);
+      },
+    });
+  }
+
+  /** Within the write of what the leaf is about. `at`: controller's clock, ms. */
+  append(at: number, event: LeafEvent): void {
+    const content = leafBytes(at, event);
+    const index = this.size;
+    this.database.run('INSERT INTO log_entries VALUES (?, ?)', index, content);
+    this.tree.append(index, content);
+  }
+
+  /** Within a write. A policy is written down whenever it is not the one of the start before. */
+  recordStart(at: number, policy: PolicyText, hash: string): void {
+    if (this.database.get('SELECT 1 FROM log_policy WHERE hash = ?', hash) === undefined) {
+      this.database.run('INSERT OR REPLACE INTO log_policy VALUES (1, ?)', hash);
+      this.append(at, { event: 'policy', hash, policy });
+    }
+    this.append(at, { event: 'started', policy: hash });
+  }
+
+  /** Within the write that commits the epoch. */
+  recordEpoch(at: number, { event, rows }: RecordedEpoch): void {
+    this.append(at, event);
+    this.database.run(
+      'INSERT INTO log_bundles VALUES (?, ?, ?)',
+      event.epoch,
+      at,
+      zstdCompressSync(encodeBundle(rows)),
+    );
+  }
+
+  /** Within a write: members saw leaves that are lost, so from here on the log has another name. */
+  recordRestored(at: number, epoch: number, version: number): void {
+    this.database.run('INSERT OR REPLACE INTO log_series VALUES (1, ?)', epoch);
+    this.append(at, { event: 'restored', epoch, version });
+  }
+
+  verdictRows(epoch: number): Uint8Array | undefined {
+    const row = this.database.get('SELECT rows FROM log_bundles WHERE epoch = ?', epoch);
+    return row && zstdDecompressSync(row.rows as Uint8Array);
+  }
+
+  newEvidence(epoch: number): Uint8Array | undefined {
+    const until = this.database.get('SELECT at FROM log_bundles WHERE epoch = ?', epoch)?.at;
+    if (until === undefined) return undefined;
+    const before = this.database.get(
+      'SELECT max(at) AS at FROM log_bundles WHERE epoch < ?',
+      epoch,
+    );
+    const lines = this.database
+      .all(
+        `SELECT evidence FROM score_history WHERE received_at > ? AND received_at <= ?
+           ORDER BY received_at, id`,
+        (before?.at as number | null | undefined) ?? 0,
+        until as number,
+      )
+      .map((row) => Buffer.from(row.evidence as string));
+    return encodeBundle(lines);
+  }
+
+  get state(): LogState {
+    const { size } = this;
+    const series = this.database.get('SELECT epoch FROM log_series')?.epoch as number | undefined;
+    return { series: series ?? 0, size, root: this.tree.root(size) };
+  }
+
+  /** Bytes of a tile or a bundle of entries, as wide as asked for; undefined: not that wide yet. */
+  tile(tile: Tile): Uint8Array | undefined {
+    const { level, index, width } = tile;
+    if (width > tileWidth(level, index, this.size)) return undefined;
+    if (level !== 'entries') return this.tree.tile({ level, index, width });
+    return encodeEntries(this.entries(index * TILE_WIDTH, width));
+  }
+
+  /** At most `count` leaves from that index on. */
+  entries(first: number, count: number): Uint8Array[] {
+    return this.database
+      .all('SELECT content FROM log_entries WHERE id >= ? ORDER BY id LIMIT ?', first, count)
+      .map((row) => row.content as Uint8Array);
+  }
+
+  private get size(): number {
+    return (
+      ((this.database.get('SELECT max(id) AS last FROM log_entries')?.last ?? -1) as number) + 1
+    );
+  }
+}
+
+/** What the log says of a node that was enrolled. */
+export function enrolledEvent(node: NodeRecord): LeafEvent {
+  const { nodeId, tunnelAddress, wireguard, signing, sealing } = node;
+  const keys = {
+    wireguard: toBase64(wireguard),
+    signing: toBase64(signing),
+    sealing: toBase64(sealing),
+  };
+  return { event: 'enrolled', node: nodeId, tunnel_address: tunnelAddress, keys };
+}
