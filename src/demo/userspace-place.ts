@@ -18,7 +18,7 @@ export async function userspacePlace(): Promise<Place> {
 }
 
 /** A port that was free a moment ago. */
-async function freeTcpPort(): Promise<number> {
+export async function freeTcpPort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

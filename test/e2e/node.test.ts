@@ -1,84 +1,23 @@
-import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
-import type { AgentEvent } from '../../src/agent/events.ts';
 import { parseScoreOrigin, scoreFrom } from '../../src/agent/harness/score-from.ts';
-import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
-import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
+import { NodeRig, type StartedNode } from './node-rig.ts';
 
-const EPOCH_S = 1.5;
-const random = (length: number) => new Uint8Array(randomBytes(length));
-
-let directory: ReturnType<typeof temporaryDirectory>;
-let controller: Controller;
-let running: { stop: AbortController; node: RunningNode }[];
-
+let rig: NodeRig;
 beforeEach(async () => {
-  directory = temporaryDirectory();
-  running = [];
-  controller = await startController({
-    state: join(directory.path, 'controller'),
-    listen: { host: '127.0.0.1', port: 0 },
-    settings: { epochS: EPOCH_S },
-    crypto,
-    random,
-  });
+  rig = await NodeRig.open({ epochS: 1.5 });
 });
-afterEach(async () => {
-  for (const { stop, node } of running) {
-    stop.abort();
-    await node.ended;
-  }
-  await controller.close();
-  directory.remove();
-});
+afterEach(() => rig.close());
 
-/** A node in this process, in userspace mode. */
-async function node(id: string, score: () => number, change: Partial<NodeOptions> = {}) {
-  const events: AgentEvent[] = [];
-  const token = await controller.services.enrolments.createToken(null, 60);
-  const stop = new AbortController();
-  const options: NodeOptions = {
-    stateDirectory: join(directory.path, id),
-    nodeId: id,
-    token: token.token,
-    controllerUrl: controller.url,
-    advertise: '127.0.0.1',
-    listenPort: 0,
-    emitMs: 200,
-    pollMs: 300,
-    probeMs: 250,
-    sources: [{ suite: 'alignment', source: async () => ({ score: score() }) }],
-    samples: 50,
-    push: true,
-    ...change,
-  };
-  const surroundings = {
-    fetch,
-    clock: systemClock,
-    crypto,
-    randomBytes: random,
-    random: Math.random,
-    emit: (event: AgentEvent) => void events.push(event),
-    openBackend: (rest: Omit<Parameters<typeof openBackend>[0], 'kind' | 'name'>) =>
-      openBackend({ ...rest, kind: 'userspace', name: id }),
-  };
-  const started = await startNode(options, surroundings, stop.signal);
-  running.push({ stop, node: started });
-  return { node: started, stop, events };
-}
+const node: NodeRig['node'] = (...parameters) => rig.node(...parameters);
 
-type Started = Awaited<ReturnType<typeof node>>;
-
-const lastProbe = ({ events }: Started, to: string) =>
+const lastProbe = ({ events }: StartedNode, to: string) =>
   events.findLast((event) => event.event === 'probe' && event.node === to);
-const reaches = (from: Started, to: string) => {
+const reaches = (from: StartedNode, to: string) => {
   const probe = lastProbe(from, to);
   return probe?.event === 'probe' ? probe.ok : undefined;
 };
@@ -105,7 +44,7 @@ test('members talk, the denied one does not, and a node whose score falls is cut
 test('a node that stops tells nobody a secret and leaves private files', async () => {
   const a = await node('a', () => 0.9);
   await expect.poll(() => a.node.status().state, soon).toBe('member');
-  const state = join(directory.path, 'a');
+  const state = join(rig.directory.path, 'a');
   for (const name of ['wireguard.key', 'signing.key', 'sealing.key', 'status.json', 'mark.json']) {
     expect(statSync(join(state, name)).mode & 0o077, name).toBe(0);
   }
@@ -139,7 +78,7 @@ test('a state directory belongs to one node', async () => {
   const { stop, node: a } = await node('a', () => 0.9);
   stop.abort();
   await a.ended;
-  const wrong = node('b', () => 0.9, { stateDirectory: join(directory.path, 'a') });
+  const wrong = node('b', () => 0.9, { stateDirectory: join(rig.directory.path, 'a') });
   await expect(wrong).rejects.toMatchObject({ code: 'wrong_node' });
 });
 
@@ -148,7 +87,7 @@ test('results of a harness admit a node and cut it; a file that nobody writes an
   const output = JSON.parse(readFileSync(template, 'utf8')) as {
     results: { timestamp: string; results: { score: number }[] };
   };
-  const file = join(directory.path, 'out.json');
+  const file = join(rig.directory.path, 'out.json');
   let score = 0.9;
   const run = () => {
     output.results.timestamp = new Date().toISOString();

@@ -12,6 +12,7 @@ process.exitCode = await chooseProgram(
   'npm run fuzz --',
   {
     datagrams: program('datagrams.ts', 'malformed datagrams at a device', ['--expose-gc']),
+    harness: program('harness.ts', 'damaged results at the adapters of harnesses', ['--expose-gc']),
     http: program('http.ts', 'hostile requests at a controller'),
   },
   process.argv.slice(2),

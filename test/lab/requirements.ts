@@ -28,6 +28,8 @@ export const CHECKS: Record<string, () => boolean> = {
   'compose-check': () => existsSync(DEPLOY_CHECKERS['compose-check']),
   'podman-compose': () => existsSync(DEPLOY_CHECKERS['podman-compose']),
   hadolint: () => existsSync(DEPLOY_CHECKERS.hadolint),
+  promptfoo: () => existsSync(join(HARNESSES, 'promptfoo/.complete')),
+  inspect: () => existsSync(join(HARNESSES, 'inspect/.complete')),
   /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
   'wireguard-go': () =>
     [process.env.WIREGUARD_GO, findExecutable('wireguard-go'), findExecutable('go')].some(
@@ -52,6 +54,11 @@ export const DEPLOY_CHECKERS = {
   'podman-compose': join(checkers, 'python/bin/podman-compose'),
   hadolint: join(checkers, 'python/bin/hadolint'),
 } as const;
+
+/** Harnesses in environments of their own, where test/e2e/harnesses/install.sh puts them. */
+const HARNESSES = join(import.meta.dirname, '../../node_modules/.cache/aligned-meshnet');
+export const PROMPTFOO = join(HARNESSES, 'promptfoo/node_modules/promptfoo/dist/src/entrypoint.js');
+export const INSPECT_PYTHON = join(HARNESSES, 'inspect/bin/python');
 
 const cache = new Map<string, boolean>();
 

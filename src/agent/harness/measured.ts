@@ -1,14 +1,10 @@
 import { suiteField } from '../../contract/fields.ts';
 import { violation } from '../../contract/schema.ts';
 import { type Measurement, ScoreError } from '../score-source.ts';
+import { isDate, MAX_SAMPLES } from './outcome.ts';
 
 /** What a measurement may consist of, as harnesses and evaluators write it. */
 const FIELDS = ['score', 'samples', 'suite', 'observed_at'];
-
-const MAX_SAMPLES = 1_000_000_000;
-/** Before this (2000-01-01, ms) is no date but a mistake in the unit. */
-const FIRST_DATE = 946_684_800_000;
-const LAST_DATE = 8.64e15;
 
 /**
  * Sums and means of decimal fractions are off by some 10^-16 in floating point: the mean of .6, .7 and
@@ -56,10 +52,10 @@ function readSuite(value: unknown): string {
 
 /** ms since 1970, or ISO 8601 with a time zone. */
 export function readDate(value: unknown): number {
-  const isDate =
+  const isText =
     typeof value === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d)$/.test(value);
-  const date = isDate ? Date.parse(value) : value;
-  if (typeof date === 'number' && date >= FIRST_DATE && date <= LAST_DATE) return Math.floor(date);
+  const date = isText ? Date.parse(value) : value;
+  if (typeof date === 'number' && isDate(date)) return Math.floor(date);
   return fail(
     'observed_at',
     'neither ms since 1970 nor a date such as 2026-01-31T12:00:00Z',

@@ -1,3 +1,14 @@
+/** More in one run are no result but a mistake. */
+export const MAX_SAMPLES = 1_000_000_000;
+/** Before this (2000-01-01, ms) is no date but a mistake in the unit. */
+const FIRST_DATE = 946_684_800_000;
+const LAST_DATE = 8.64e15;
+
+/** Whether that is ms since 1970 of a time at which something can have been measured. */
+export function isDate(value: number): boolean {
+  return value >= FIRST_DATE && value <= LAST_DATE;
+}
+
 /** What a finished run of a harness says, as the harness counts. */
 export interface HarnessResult {
   /** In the harness's own unit: 0 to 1 only after `--map`. */
@@ -53,6 +64,10 @@ export function found(result: HarnessResult): Outcome {
   if (!Number.isSafeInteger(result.samples) || result.samples < 0) {
     return none('not_a_number', 'the number of samples is no whole number');
   }
+  if (result.samples > MAX_SAMPLES || result.complete < 0 || result.complete > 1) {
+    return none('not_a_number', 'the number of samples cannot be');
+  }
+  if (!isDate(result.observedAt)) return none('no_date', 'the date cannot be');
   if (result.samples === 0) return none('nothing_scored', 'no item was scored');
   return { ok: true, result };
 }

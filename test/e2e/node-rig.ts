@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { openBackend } from '../../src/agent/backend.ts';
+import { systemClock } from '../../src/agent/clock.ts';
+import type { AgentEvent } from '../../src/agent/events.ts';
+import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
+import { type Controller, startController } from '../../src/controller/controller.ts';
+import type { GivenSettings } from '../../src/controller/settings.ts';
+import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
+
+const random = (length: number) => new Uint8Array(randomBytes(length));
+
+export interface StartedNode {
+  readonly node: RunningNode;
+  readonly stop: AbortController;
+  readonly events: AgentEvent[];
+}
+
+/** A controller and nodes in userspace mode, all in this process. */
+export class NodeRig {
+  readonly directory: ReturnType<typeof temporaryDirectory>;
+  readonly controller: Controller;
+  private readonly started: StartedNode[] = [];
+
+  private constructor(controller: Controller, directory: ReturnType<typeof temporaryDirectory>) {
+    this.controller = controller;
+    this.directory = directory;
+  }
+
+  static async open(settings: GivenSettings): Promise<NodeRig> {
+    const directory = temporaryDirectory();
+    const state = join(directory.path, 'controller');
+    const listen = { host: '127.0.0.1', port: 0 };
+    const controller = await startController({ state, listen, settings, crypto, random });
+    return new NodeRig(controller, directory);
+  }
+
+  async node(
+    id: string,
+    score: () => number,
+    change: Partial<NodeOptions> = {},
+  ): Promise<StartedNode> {
+    const events: AgentEvent[] = [];
+    const token = await this.controller.services.enrolments.createToken(null, 60);
+    const stop = new AbortController();
+    const options: NodeOptions = {
+      stateDirectory: join(this.directory.path, id),
+      nodeId: id,
+      token: token.token,
+      controllerUrl: this.controller.url,
+      advertise: '127.0.0.1',
+      listenPort: 0,
+      emitMs: 200,
+      pollMs: 300,
+      probeMs: 250,
+      sources: [{ suite: 'alignment', source: async () => ({ score: score() }) }],
+      samples: 50,
+      push: true,
+      ...change,
+    };
+    const surroundings = {
+      fetch,
+      clock: systemClock,
+      crypto,
+      randomBytes: random,
+      random: Math.random,
+      emit: (event: AgentEvent) => void events.push(event),
+      openBackend: (rest: Omit<Parameters<typeof openBackend>[0], 'kind' | 'name'>) =>
+        openBackend({ ...rest, kind: 'userspace', name: id }),
+    };
+    const node = { node: await startNode(options, surroundings, stop.signal), stop, events };
+    this.started.push(node);
+    return node;
+  }
+
+  async close(): Promise<void> {
+    for (const { stop, node } of this.started) {
+      stop.abort();
+      await node.ended;
+    }
+    await this.controller.close();
+    this.directory.remove();
+  }
+}
