@@ -1,46 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { fromBase64 } from '../contract/encoding.ts';
 import { bytes32Field, suiteField } from '../contract/fields.ts';
+import { exactly, type FromSchema } from '../contract/from-schema.ts';
 import type { Schema } from '../contract/schema.ts';
-import {
-  type JudgementDocument,
-  judgementProperties,
-  mustConform,
-  policyOf,
-  withoutUndefined,
-} from './policy/document.ts';
-import { type AcceptedSigners, PLAIN_RULE } from './policy.ts';
+import { judgementProperties, mustConform, policyOf, withoutUndefined } from './policy/document.ts';
+import { PLAIN_RULE } from './policy.ts';
 import type { GivenSettings } from './settings.ts';
 import { SettingsError } from './settings-error.ts';
 
 /** What files of both versions can say besides who may stay. */
-interface MeshFields {
-  readonly epoch_s?: number;
-  readonly lifetime_s?: number;
-  readonly grace_s?: number;
-  readonly report_interval_s?: number;
-  readonly observe_only?: boolean;
-  readonly tunnel_prefix?: string;
-  readonly epoch_on_loopback?: boolean;
-  readonly evaluators?: readonly string[];
-}
-
-/** Version 1, which names none: one threshold and one freshness for all suites, the plain rule. */
-interface FirstPolicyFile extends MeshFields {
-  readonly threshold?: number;
-  readonly freshness_s?: number;
-  readonly suites?: readonly {
-    readonly suite: string;
-    readonly min_samples?: number;
-    readonly signers?: AcceptedSigners;
-  }[];
-}
-
-/** Version 2. */
-export interface PolicyDocument extends MeshFields, JudgementDocument {
-  readonly version: 2;
-}
-
 const meshProperties = {
   epoch_s: { type: 'number' },
   lifetime_s: { type: 'number' },
@@ -52,40 +20,36 @@ const meshProperties = {
   evaluators: { type: 'array', items: bytes32Field },
 } as const satisfies Record<string, Schema>;
 
-const firstSchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
+const meshSchema = exactly({}, meshProperties);
+
+/** Version 1, which names none: one threshold and one freshness for all suites, the plain rule. */
+const firstSchema = exactly(
+  {},
+  {
     ...meshProperties,
     threshold: { type: 'number' },
     freshness_s: { type: 'number' },
     suites: {
       type: 'array',
       minItems: 1,
-      items: {
-        type: 'object',
-        required: ['suite'],
-        additionalProperties: false,
-        properties: {
-          suite: suiteField,
+      items: exactly(
+        { suite: suiteField },
+        {
           min_samples: { type: 'integer', minimum: 1 },
           signers: { type: 'string', enum: ['node', 'evaluators'] },
         },
-      },
+      ),
     },
   },
-} as const satisfies Schema;
+);
 
-export const policySchema = {
-  type: 'object',
-  required: ['version'],
-  additionalProperties: false,
-  properties: {
-    version: { type: 'integer', const: 2 },
-    ...meshProperties,
-    ...judgementProperties,
-  },
-} as const satisfies Schema;
+/** Version 2. */
+export const policySchema = exactly(
+  { version: { type: 'integer', const: 2 } },
+  { ...meshProperties, ...judgementProperties },
+);
+
+export type PolicyDocument = FromSchema<typeof policySchema>;
 
 /** Reads a policy file (JSON, docs/GOVERNANCE.md). Throws a `SettingsError` naming the field. */
 export function readPolicyFile(path: string): GivenSettings {
@@ -109,11 +73,13 @@ export function readJson(path: string): unknown {
 export function readPolicy(value: unknown, of = ''): GivenSettings {
   const isFirst = typeof value !== 'object' || value === null || !Object.hasOwn(value, 'version');
   mustConform(isFirst ? firstSchema : policySchema, value, of);
-  return isFirst ? readFirst(value as FirstPolicyFile) : readSecond(value as PolicyDocument);
+  return isFirst
+    ? readFirst(value as FromSchema<typeof firstSchema>)
+    : readSecond(value as PolicyDocument);
 }
 
 /** What it does not say, the plain rule does: a file goes on meaning what it always meant. */
-function readFirst(file: FirstPolicyFile): GivenSettings {
+function readFirst(file: FromSchema<typeof firstSchema>): GivenSettings {
   return {
     ...meshSettings(file),
     ...withoutUndefined({ threshold: file.threshold, freshnessS: file.freshness_s }),
@@ -130,7 +96,7 @@ function readSecond(document: PolicyDocument): GivenSettings {
   return { ...meshSettings(document), ...policyOf(document) };
 }
 
-function meshSettings(file: MeshFields): GivenSettings {
+function meshSettings(file: FromSchema<typeof meshSchema>): GivenSettings {
   return withoutUndefined({
     epochS: file.epoch_s,
     lifetimeS: file.lifetime_s,

@@ -1,51 +1,9 @@
 import { nodeIdField, suiteField } from '../../contract/fields.ts';
+import { exactly, type FromSchema } from '../../contract/from-schema.ts';
 import { type Schema, violation } from '../../contract/schema.ts';
-import type { AcceptedSigners, BrakeParameters, ScoreKind } from '../policy.ts';
+import type { BrakeParameters } from '../policy.ts';
 import { SettingsError } from '../settings-error.ts';
 import type { GivenCut, GivenPolicy, GivenSuite } from './complete.ts';
-
-/** What a policy document says of one suite; what it leaves out is as in the plain rule. */
-export interface SuiteDocument {
-  readonly suite: string;
-  readonly threshold?: number;
-  readonly max_age_s?: number;
-  readonly report_interval_s?: number;
-  readonly min_samples?: number;
-  readonly signers?: AcceptedSigners;
-  readonly score?: ScoreKind;
-  readonly cut?: CutDocument;
-  readonly readmit?: number;
-  readonly back?: number;
-  readonly when_stale?: 'cut' | 'hold';
-}
-
-export type CutDocument =
-  | 1
-  | {
-      readonly of?: number;
-      readonly failed?: number;
-      readonly cusum?: { readonly ref?: number; readonly h: number };
-      readonly confidence?: number;
-    };
-
-export interface BrakeDocument {
-  readonly max_cut?: number;
-  readonly freeze_above?: number;
-  readonly freeze_epochs?: number;
-  readonly min_members?: number;
-}
-
-/** The part of a policy document, version 2, that says who may stay. */
-export interface JudgementDocument {
-  readonly suites?: readonly SuiteDocument[];
-  readonly brake?: BrakeDocument | null;
-  readonly exempt?: readonly string[];
-  readonly groups?: readonly {
-    readonly name: string;
-    readonly nodes: readonly string[];
-    readonly suites: readonly SuiteDocument[];
-  }[];
-}
 
 /** What a brake does not say. */
 export const DEFAULT_BRAKE: BrakeParameters = {
@@ -58,76 +16,68 @@ export const DEFAULT_BRAKE: BrakeParameters = {
 const number = { type: 'number' } as const satisfies Schema;
 const integer = { type: 'integer' } as const satisfies Schema;
 
-const suitesSchema = {
-  type: 'array',
-  items: {
-    type: 'object',
-    required: ['suite'],
-    additionalProperties: false,
-    properties: {
-      suite: suiteField,
-      threshold: number,
-      max_age_s: number,
-      report_interval_s: number,
-      min_samples: integer,
-      signers: { type: 'string', enum: ['node', 'evaluators'] },
-      score: { type: 'string', enum: ['newest', 'mean'] },
-      cut: {
-        type: ['integer', 'object'],
-        minimum: 1,
-        maximum: 1,
-        description: '1, {"of": n, "failed": k}, {"cusum": {"h": h}} or {"confidence": level}',
-        additionalProperties: false,
-        properties: {
-          of: integer,
-          failed: integer,
-          cusum: {
-            type: 'object',
-            required: ['h'],
-            additionalProperties: false,
-            properties: { ref: number, h: number },
-          },
-          confidence: number,
-        },
-      },
-      readmit: number,
-      back: integer,
-      when_stale: { type: 'string', enum: ['cut', 'hold'] },
-    },
+const cutSchema = exactly(
+  {},
+  {
+    of: integer,
+    failed: integer,
+    cusum: exactly({ h: number }, { ref: number }),
+    confidence: number,
   },
-} as const satisfies Schema;
+);
 
-/** Properties of `JudgementDocument`, for the schema of the whole document. */
-export const judgementProperties = {
-  suites: suitesSchema,
-  brake: {
-    type: ['object', 'null'],
-    additionalProperties: false,
-    properties: {
-      max_cut: number,
-      freeze_above: number,
-      freeze_epochs: integer,
-      min_members: integer,
+/** What a policy document says of one suite; what it leaves out is as in the plain rule. */
+const suiteSchema = exactly(
+  { suite: suiteField },
+  {
+    threshold: number,
+    max_age_s: number,
+    report_interval_s: number,
+    min_samples: integer,
+    signers: { type: 'string', enum: ['node', 'evaluators'] },
+    score: { type: 'string', enum: ['newest', 'mean'] },
+    cut: {
+      ...cutSchema,
+      type: ['integer', 'object'],
+      minimum: 1,
+      maximum: 1,
+      description: '1, {"of": n, "failed": k}, {"cusum": {"h": h}} or {"confidence": level}',
     },
+    readmit: number,
+    back: integer,
+    when_stale: { type: 'string', enum: ['cut', 'hold'] },
   },
+);
+
+type SuiteDocument = FromSchema<typeof suiteSchema>;
+
+const brakeSchema = exactly(
+  {},
+  {
+    max_cut: number,
+    freeze_above: number,
+    freeze_epochs: integer,
+    min_members: integer,
+  },
+);
+
+const suites = { type: 'array', items: suiteSchema } as const satisfies Schema;
+
+/** The part of a policy document, version 2, that says who may stay: all of it optional. */
+export const judgementProperties = {
+  suites,
+  brake: { ...brakeSchema, type: ['object', 'null'] },
   exempt: { type: 'array', items: nodeIdField },
   groups: {
     type: 'array',
-    items: {
-      type: 'object',
-      required: ['name', 'nodes', 'suites'],
-      additionalProperties: false,
-      properties: {
-        name: suiteField,
-        nodes: { type: 'array', items: nodeIdField },
-        suites: suitesSchema,
-      },
-    },
+    items: exactly({ name: suiteField, nodes: { type: 'array', items: nodeIdField }, suites }),
   },
 } as const satisfies Record<string, Schema>;
 
+const judgementSchema = exactly({}, judgementProperties);
+
 /** A document that has the shape of its schema, as a policy to complete. Throws a `SettingsError`. */
-export function policyOf(document: JudgementDocument): GivenPolicy {
+export function policyOf(document: FromSchema<typeof judgementSchema>): GivenPolicy {
   const { suites, brake, exempt, groups } = document;
   return {
     ...(suites === undefined ? {} : { suites: suites.map(suiteOf('suites')) }),
@@ -145,7 +95,7 @@ export function policyOf(document: JudgementDocument): GivenPolicy {
   };
 }
 
-function brakeOf(document: BrakeDocument): BrakeParameters {
+function brakeOf(document: FromSchema<typeof brakeSchema>): BrakeParameters {
   return {
     maxCut: document.max_cut ?? DEFAULT_BRAKE.maxCut,
     freezeAbove: document.freeze_above ?? DEFAULT_BRAKE.freezeAbove,
@@ -173,8 +123,8 @@ function suiteOf(list: string): (one: SuiteDocument, index: number) => GivenSuit
   };
 }
 
-function cutOf(cut: CutDocument, field: string): GivenCut {
-  if (cut === 1) return { kind: 'k_of_n', of: 1, failed: 1 };
+function cutOf(cut: NonNullable<SuiteDocument['cut']>, field: string): GivenCut {
+  if (typeof cut === 'number') return { kind: 'k_of_n', of: 1, failed: 1 };
   const { of, failed, cusum, confidence } = cut;
   const kinds = [of ?? failed, cusum, confidence].filter((one) => one !== undefined);
   if (kinds.length !== 1) throw new SettingsError(field, 'one of "of", "cusum", "confidence"');
