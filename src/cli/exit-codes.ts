@@ -13,6 +13,8 @@ export const EXIT = {
   keys: 5,
   /** Needs rights, a device or a system that is not there. */
   unsupported: 6,
+  /** The brake keeps members in that judgement would cut. */
+  braked: 7,
 } as const;
 
 /** Ends the command with a message and a code; anything else that is thrown is a bug. */

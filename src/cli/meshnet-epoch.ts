@@ -13,14 +13,21 @@ import { duration, table } from './table.ts';
 
 type ReaderOptions = EpochSource & { readonly json?: boolean };
 
+/** A status of this machine's own node is no answer to these. */
+const KEPT: readonly number[] = [EXIT.usage, EXIT.braked];
+
 /** `meshnet status`: one line per node, with what this machine's own node can add. */
 export async function status(options: ReaderOptions): Promise<void> {
   const local = localStatus(options.state);
   try {
     const epoch = await readEpoch(options);
     print(options, { ...epoch, node: local ?? null }, epochText(epoch, local));
+    if (epoch.brake) {
+      const { held } = epoch.brake;
+      throw new CommandError(EXIT.braked, 'braked', `the brake holds ${held.length} members`);
+    }
   } catch (error) {
-    if (!local || !(error instanceof CommandError) || error.exitCode === EXIT.usage) throw error;
+    if (!local || !(error instanceof CommandError) || KEPT.includes(error.exitCode)) throw error;
     print(options, { node: local, error: error.message }, nodeText(local, error.message));
   }
 }
@@ -42,13 +49,21 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
     ]);
   }
   const observe = epoch.observe_only ? ', OBSERVE ONLY: nobody is cut' : '';
-  const head = `epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
+  const head = `${brakeLine(epoch)}epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
   return [
     head,
     table(rows),
     ...localLine(local),
     ...scoreLines(local?.scores, epoch.freshness_s),
   ].join('\n');
+}
+
+function brakeLine({ brake, now }: EpochDocument): string {
+  if (!brake) return '';
+  const many = `${brake.held.length + brake.cut} members would be cut`;
+  if (brake.phase === 'capped') return `BRAKE: ${many}, only the worst ${brake.cut} are\n`;
+  const left = brake.until === null ? '' : `, for another ${duration((brake.until - now) / 1000)}`;
+  return `BRAKE: ${many}, nobody is${left}\n`;
 }
 
 function localLine(local: NodeStatusDocument | undefined): string[] {
@@ -105,13 +120,19 @@ export async function why(nodeId: string, options: ReaderOptions): Promise<void>
     const age = suite.age_s === null ? '' : `, ${duration(suite.age_s)} old`;
     return `  ${suite.suite}: ${score}${age}: ${suite.passed ? 'passed' : 'failed'}`;
   });
-  const rule = `  rule: score >= ${epoch.threshold.toFixed(2)} and age <= ${epoch.freshness_s} s`;
+  const rules = node.rules.map((rule, i) => `  rule of ${node.suites[i]?.suite}: ${rule}`);
   const lines = [
     `${nodeId} ${verdict} in epoch ${epoch.epoch}: ${node.explanation}`,
     ...suites,
-    rule,
+    ...rules,
+    ...(node.back_in_epochs === null ? [] : [backLine(node.back_in_epochs, epoch.epoch_s)]),
   ];
   print(options, { epoch: epoch.epoch, ...node }, lines.join('\n'));
+}
+
+function backLine(epochs: number, epochS: number): string {
+  const what = epochs === 1 ? 'the next epoch' : `${epochs} epochs`;
+  return `  may be back with ${what} at the earliest (${duration(epochs * epochS)}), if all that is measured passes`;
 }
 
 /** The node of that name; a mistyped name is answered with the one that was meant. */

@@ -18,7 +18,8 @@ import { version } from './version.ts';
 const EXIT_CODES = `
 Exit codes:
   0 done   1 failed   2 wrong command line   3 controller or socket not reachable
-  4 refused by the controller   5 key file missing or not private   6 not possible on this system`;
+  4 refused by the controller   5 key file missing or not private   6 not possible on this system
+  7 status: the brake keeps members in that would be cut`;
 
 export function meshnetCommand(): Command {
   const program = new Command('meshnet')

@@ -50,9 +50,28 @@ const nodeStatusSchema = exactly({
   /** Null while denied. */
   since_epoch: { type: ['integer', 'null'], minimum: 0 },
   suites: { type: 'array', items: suiteStatusSchema },
+  /** What each of them asks for, in the same order. */
+  rules: { type: 'array', items: sentenceField },
+  /** Epochs until a denied node may be back at the earliest; null for a member. */
+  back_in_epochs: { type: ['integer', 'null'], minimum: 1 },
 });
 
 export type NodeStatus = FromSchema<typeof nodeStatusSchema>;
+
+const brakeStatusSchema = exactly({
+  /** `frozen`: nobody is cut. `capped`: only the worst are. */
+  phase: { type: 'string', enum: ['frozen', 'capped'] },
+  /** Since when more would be cut than is believed, and until when nobody is; or null. */
+  since: { ...timeField, type: ['integer', 'null'] },
+  until: { ...timeField, type: ['integer', 'null'] },
+  /** Members only because of the brake, ids in byte order. */
+  held: { type: 'array', maxItems: MAX_PEERS, items: nodeIdField },
+  /** How many were removed with this epoch. */
+  cut: counterField,
+});
+
+/** What limits how many judgement cuts, while it does. */
+export type BrakeStatus = FromSchema<typeof brakeStatusSchema>;
 
 /** `GET /v1/epoch`, and the content of `status.json`: who is in, who is out, and why. */
 export const epochSchema = exactly({
@@ -68,6 +87,8 @@ export const epochSchema = exactly({
   freshness_s: { type: 'number' },
   /** Verdicts are computed and shown, but nobody is cut. */
   observe_only: { type: 'boolean' },
+  /** Null while it holds nobody. */
+  brake: { ...brakeStatusSchema, type: ['object', 'null'] },
   /** Rotations and exclusions since the controller started. */
   rotations: counterField,
   exclusions: counterField,

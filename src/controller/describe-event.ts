@@ -23,6 +23,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
       return `epoch ${event.epoch}.${event.version} was asked for by an admin`;
     case 'epoch_committed':
       return describeEpoch(event);
+    case 'brake':
+      return describeBrake(event);
     case 'epoch_failed':
       return `deciding an epoch failed: ${event.detail}`;
     case 'waiting':
@@ -40,6 +42,15 @@ export function describeControllerEvent(event: ControllerEvent): string {
     case 'subscriber_recovered':
       return `${event.subscriber} works again`;
   }
+}
+
+function describeBrake(event: Extract<ControllerEvent, { event: 'brake' }>): string {
+  if (event.phase === 'open')
+    return `BRAKE: it holds nobody any more, from epoch ${event.epoch} on`;
+  const many = `${event.held.length + event.cut} members would be cut in epoch ${event.epoch}`;
+  return event.phase === 'frozen'
+    ? `BRAKE: ${many}: nobody is. Is it their fault, or what they have in common? meshnet why NODE`
+    : `BRAKE: ${many}: only the worst ${event.cut} are`;
 }
 
 function describeEpoch(event: Extract<ControllerEvent, { event: 'epoch_committed' }>): string {

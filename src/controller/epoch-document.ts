@@ -1,9 +1,11 @@
 import { toBase64 } from '../contract/encoding.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { compareNodeIds } from '../contract/ids.ts';
+import { brakeStatus } from './brake-status.ts';
 import type { ControllerClock } from './clock.ts';
 import { undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
+import { backIn, ruleText } from './policy/explain.ts';
 import type { Settings } from './settings.ts';
 import type { EventCounters } from './subscribers/counters.ts';
 
@@ -35,12 +37,13 @@ export async function epochDocument(options: EpochDocumentOptions): Promise<Epoc
     threshold: rule.threshold,
     freshness_s: rule.maxAgeS,
     observe_only: settings.observeOnly,
+    brake: brakeStatus(epoch, settings.policy.brake, settings.epochS * 1000),
     rotations: counters.count('epoch_committed'),
     exclusions: counters.exclusions,
     nodes: nodes.map(({ nodeId, tunnelAddress }) => {
       const { allowed, reason, explanation, sinceEpoch } =
         decisions.get(nodeId) ?? undecided(nodeId);
-      const present = verdicts.get(nodeId)?.verdict;
+      const { verdict: present, judged } = verdicts.get(nodeId) ?? {};
       return {
         node_id: nodeId,
         tunnel_address: tunnelAddress,
@@ -51,6 +54,8 @@ export async function epochDocument(options: EpochDocumentOptions): Promise<Epoc
         age_s: present?.ageS ?? null,
         since_epoch: sinceEpoch,
         suites: present?.suites ?? [],
+        rules: judged?.judgement.findings.map(({ rule }) => ruleText(rule)) ?? [],
+        back_in_epochs: allowed || !judged ? null : backIn(judged.judgement, judged.standing),
       };
     }),
   };

@@ -1,6 +1,7 @@
 import type { Envelope } from '../contract/envelope.ts';
 import type { MemberEntry } from '../contract/epoch/member-entry.ts';
 import { compareNodeIds } from '../contract/ids.ts';
+import { shortened } from './policy/explain.ts';
 import type { Judgement } from './policy/judge.ts';
 import { KNOWN_MEMBER, NEWCOMER, type Standing, standingAfter } from './policy/standing.ts';
 import type { Score, Verdict } from './policy.ts';
@@ -62,6 +63,8 @@ export interface NodeVerdict {
    * its last scores were fresh. Undefined: nobody waits for it.
    */
   readonly allowedIfFresh?: boolean;
+  /** The brake keeps this member in: since when (see `Standing`), and why. */
+  readonly held?: { readonly since: number | null; readonly why: string };
   /** What the verdict was made of, for the standing after it. */
   readonly judged?: { readonly standing: Standing; readonly judgement: Judgement };
   /** The scores that the verdict was made of. */
@@ -98,7 +101,7 @@ export function nextEpoch(input: EpochInput): Epoch {
 }
 
 function decide(
-  { verdict, allowedIfFresh }: NodeVerdict,
+  { verdict, allowedIfFresh, held }: NodeVerdict,
   wasMember: boolean,
   observeOnly: boolean,
 ): Pick<Decision, 'allowed' | 'reason' | 'explanation'> {
@@ -109,6 +112,10 @@ function decide(
     const why = `Stays because the controller was away and waits for a new report. ${explanation}`;
     return { allowed: true, reason: 'awaiting_report', explanation: why };
   }
+  if (wasMember && held !== undefined) {
+    const why = shortened(`${held.why} ${explanation}`);
+    return { allowed: true, reason: 'held_by_brake', explanation: why };
+  }
   if (observeOnly) {
     const why = `Stays because nobody is cut while observing only. ${explanation}`;
     return { allowed: true, reason: `observed_${reason}`, explanation: why };
@@ -118,16 +125,26 @@ function decide(
 
 /** Who stays only because nobody is cut while observing is out as far as judgement goes. */
 function standingOf(
-  { judged, verdict }: NodeVerdict,
+  one: NodeVerdict,
   { allowed, reason }: Pick<Decision, 'allowed' | 'reason'>,
   epoch: number,
 ): Pick<Decision, 'standing'> {
-  if (judged === undefined) return {};
+  const standing = nextStanding(one, allowed && !reason.startsWith('observed_'), epoch);
+  return standing === undefined ? {} : { standing };
+}
+
+/** What judgement goes on from after a verdict; undefined where it was not asked. */
+export function nextStanding(
+  { judged, verdict, held }: NodeVerdict,
+  isMember: boolean,
+  epoch: number,
+): Standing | undefined {
+  if (judged === undefined) return undefined;
   const { standing, judgement } = judged;
-  const isMember = allowed && !reason.startsWith('observed_');
   const isForScores = judgement.findings.some((one) => one.reason === 'score_below_threshold');
-  const cut = isForScores ? { epoch, why: verdict.explanation } : null;
-  return { standing: standingAfter(standing, judgement.tracks, isMember, cut) };
+  const cut = isForScores && !isMember ? { epoch, why: verdict.explanation } : null;
+  const heldSince = isMember ? (held?.since ?? null) : null;
+  return standingAfter(standing, judgement.tracks, isMember, cut, heldSince);
 }
 
 /** Standings by node, as the epoch left them. */

@@ -66,6 +66,17 @@ export type ControllerEvent =
       /** Until it was on the disk. */
       readonly commit_ms: number;
     }
+  /** The brake began to hold members that judgement would cut, holds them in another way, or none. */
+  | {
+      readonly event: 'brake';
+      readonly epoch: number;
+      readonly phase: 'open' | 'frozen' | 'capped';
+      /** Until nobody is cut; null if it does not end by itself or does not hold everybody. */
+      readonly until: number | null;
+      readonly held: readonly string[];
+      /** How many were removed with this epoch. */
+      readonly cut: number;
+    }
   /** An epoch was due and there is none, or what follows one failed. */
   | { readonly event: 'epoch_failed'; readonly detail: string; readonly stack: string }
   /** The epoch in force goes on until these members have reported again. */

@@ -1,5 +1,7 @@
+import type { BrakeStatus } from '../contract/epoch.ts';
 import { signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { brakeStatus } from './brake-status.ts';
 import type { ControllerClock } from './clock.ts';
 import {
   type Epoch,
@@ -12,9 +14,9 @@ import {
 import { epochCommitted } from './epoch-committed.ts';
 import type { EpochHeaders } from './epoch-headers.ts';
 import { type EmitControllerEvent, thrown } from './events.ts';
-import { judgeMesh } from './policy/judge-mesh.ts';
+import { decideMesh } from './policy/decide-mesh.ts';
 import { hasReportedSince } from './policy/reading.ts';
-import { everySuite, type Score, type SignersOf, suitesOf, type Verdict } from './policy.ts';
+import { everySuite, type Score, type SignersOf, suitesOf } from './policy.ts';
 import type { Presence } from './presence.ts';
 import { EpochKeys } from './psk.ts';
 import { EpochRecorder } from './record/epoch-recorder.ts';
@@ -28,8 +30,6 @@ const INTERVALS_AWAY = 3;
 const RETRY = 1000;
 /** A commit lost to another controller is tried again on top of what that one decided. */
 const COMMIT_ATTEMPTS = 5;
-
-const NOTHING_EXCUSED: ReadonlyMap<string, string> = new Map();
 
 export interface GovernorOptions {
   readonly store: Store;
@@ -181,23 +181,26 @@ export class Governor {
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
   async verdicts(now = this.options.clock.now()): Promise<Map<string, NodeVerdict>> {
-    const { settings } = this.options;
+    const { settings, presence } = this.options;
+    const { policy, observeOnly } = settings;
     const scores = await this.scores();
-    const { waiting } = this;
-    const evidence = {
+    const { waiting, evaluators } = this;
+    const members = membersOf(this.epoch);
+    const state = {
       nodeIds: this.directory.keys(),
       scores,
+      evaluators,
       signersOf: (nodeId: string) => this.signersOf(nodeId),
       standings: standingsOf(this.epoch),
       isAwaited: (nodeId: string) => waiting?.members.has(nodeId) === true && now < waiting.until,
+      isReachable: (nodeId: string) => presence.has(nodeId) || members.has(nodeId),
+      isReleased: false,
+      observeOnly,
     };
-    const moment = { now, epochMs: this.periodMs, excused: NOTHING_EXCUSED };
-    const verdicts = judgeMesh(settings.policy, evidence, moment);
-    for (const [nodeId, one] of verdicts) {
-      const verdict = this.reachable(nodeId, one.verdict);
-      verdicts.set(nodeId, { ...one, verdict, scores: scores.get(nodeId) ?? [] });
-    }
-    return verdicts;
+    const { verdicts } = decideMesh(policy, state, { now, epochMs: this.periodMs });
+    return new Map(
+      [...verdicts].map(([id, one]) => [id, { ...one, scores: scores.get(id) ?? [] }]),
+    );
   }
 
   /** The newest of each signer, and where a mean is asked for, all of the epoch and of the one before. */
@@ -219,18 +222,6 @@ export class Governor {
     this.cancelTimer();
     await this.busy;
     this.keys?.erase();
-  }
-
-  /** Nobody becomes a member who has not fetched a config: no other member could reach it. */
-  private reachable(nodeId: string, verdict: Verdict): Verdict {
-    const { presence } = this.options;
-    if (!verdict.allowed || presence.has(nodeId) || membersOf(this.epoch).has(nodeId)) {
-      return verdict;
-    }
-    const explanation =
-      'Its scores would do, but it has not fetched a config since the controller started. ' +
-      'If that goes on, its requests are refused: its log says why.';
-    return { ...verdict, allowed: false, reason: 'no_config_fetched', explanation };
   }
 
   private signersOf(nodeId: string): SignersOf {
@@ -385,13 +376,23 @@ export class Governor {
   private async adopt(epoch: Epoch, commitMs: number): Promise<void> {
     const { store, emit } = this.options;
     const committed = epochCommitted(this.epoch, epoch, commitMs);
+    const before = this.brakeOn(this.epoch);
     this.setEpoch(epoch);
     emit(committed);
+    const now = this.brakeOn(epoch);
+    if (now?.phase !== before?.phase) {
+      const { phase = 'open', until = null, held = [], cut = 0 } = now ?? {};
+      emit({ event: 'brake', epoch: epoch.epoch, phase, until, held, cut });
+    }
     try {
       if (!(await store.scrub())) throw new Error('the secret of the last epoch is still on disk');
     } catch (error) {
       this.failed(error); // the epoch is in force all the same
     }
+  }
+
+  private brakeOn(epoch: Epoch | undefined): BrakeStatus | null {
+    return brakeStatus(epoch, this.options.settings.policy.brake, this.periodMs);
   }
 
   private readonly failed = (error: unknown): void => {

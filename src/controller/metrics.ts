@@ -32,6 +32,16 @@ export function controllerMetrics(epoch: EpochDocument, counters: ControllerCoun
     'Members that lost their membership.',
     epoch.exclusions,
   );
+  const { brake } = epoch;
+  const phase = brake === null ? 0 : brake.phase === 'capped' ? 1 : 2;
+  text.add(
+    'meshnet_brake',
+    'gauge',
+    '0: holds nobody, 1: only the worst are cut, 2: nobody is.',
+    phase,
+  );
+  const held = brake?.held.length ?? 0;
+  text.add('meshnet_brake_held', 'gauge', 'Members only because of the brake.', held);
   text.add('meshnet_streams', 'gauge', 'Nodes that receive pushes.', counters.streams);
   const taken = counters.acceptedBenchmarks;
   text.add('meshnet_benchmarks_accepted_total', 'counter', 'Scores taken.', taken);

@@ -226,7 +226,7 @@ test('an evaluator reports a score from the command line, with its own sequence'
     await meshnet('rotate', '--socket', judged.adminSocket);
     const { out } = await meshnet('why', 'node-j', '--socket', judged.adminSocket);
     expect(out).toMatch(
-      /node-j is a member .*\n {2}red-team: 0\.800.*passed\n {2}rule: score >= 0\.70/,
+      /node-j is a member .*\n {2}red-team: 0\.800.*passed\n {2}rule of red-team: score >= 0\.70/,
     );
   } finally {
     await judged.close();

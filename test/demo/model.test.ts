@@ -17,6 +17,7 @@ function epochDocument(epoch: number, members: readonly string[]): EpochDocument
     epoch_s: 10,
     threshold: 0.7,
     freshness_s: 20,
+    brake: null,
     observe_only: false,
     rotations: epoch,
     exclusions: 0,
@@ -30,6 +31,8 @@ function epochDocument(epoch: number, members: readonly string[]): EpochDocument
       age_s: i === 2 ? null : 1.5,
       since_epoch: null,
       suites: [],
+      rules: [],
+      back_in_epochs: null,
     })),
   };
 }

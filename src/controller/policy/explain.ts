@@ -8,6 +8,14 @@ import type { Standing } from './standing.ts';
 /** A sentence names so many values at most; a rule may look at more. */
 const MOST_SHOWN = 8;
 
+/** Sentences go into documents that have room for so many characters. */
+const LONGEST = 1024;
+
+/** A sentence that fits into documents. */
+export function shortened(sentence: string): string {
+  return sentence.length <= LONGEST ? sentence : `${sentence.slice(0, LONGEST - 3)}...`;
+}
+
 /** A judgement in words. `standing`: what it was made with. */
 export function verdictOf({ allowed, findings }: Judgement, { cut }: Standing): Verdict {
   const failed = findings.find((one) => !one.passes);
@@ -18,7 +26,7 @@ export function verdictOf({ allowed, findings }: Judgement, { cut }: Standing): 
   return {
     allowed,
     reason: told?.reason ?? 'passed',
-    explanation: `${sentence}${history}`,
+    explanation: shortened(`${sentence}${history}`),
     score: extreme(suites, 'score', Math.min),
     ageS: extreme(suites, 'age_s', Math.max),
     suites,
@@ -26,11 +34,11 @@ export function verdictOf({ allowed, findings }: Judgement, { cut }: Standing): 
 }
 
 /**
- * Epochs until a node that is out may be in again at the earliest, if all that is measured from now
- * on passes; null for one that is in.
+ * Epochs until a node that is out may be in again at the earliest: if all that is measured from now on
+ * passes, one value an epoch.
  */
-export function backIn({ allowed, findings }: Judgement, standing: Standing): number | null {
-  return allowed ? null : Math.max(...findings.map((one) => missingPasses(one, standing)), 1);
+export function backIn({ findings }: Judgement, standing: Standing): number {
+  return Math.max(...findings.map((one) => missingPasses(one, standing)), 1);
 }
 
 function missingPasses(one: SuiteFinding, { cut }: Standing): number {

@@ -64,8 +64,10 @@ function find(
   const before = standing.tracks[rule.suite] ?? EMPTY_TRACK;
   const reading = readScores(rule, scores, signersOf(rule), now, epochMs);
   if (reading.kind === 'missing' || reading.age > rule.maxAgeS) {
-    tracks[rule.suite] = before;
-    return withoutValue(rule, reading, standing.isMember, excused.get(rule.suite));
+    const track = asked(before, now);
+    tracks[rule.suite] = track;
+    const excuse = excused.get(rule.suite) ?? excuseOf(rule, reading, track, now);
+    return withoutValue(rule, reading, standing.isMember, excuse);
   }
   const track = withValue(before, rule, reading, now, epochMs);
   tracks[rule.suite] = track;
@@ -102,6 +104,29 @@ function ask(rule: SuiteRule, track: Track, samples: number): Finding {
     case 'confidence':
       return confidence(track.values.at(-1)!, samples, threshold, cut);
   }
+}
+
+/** From now on a score of this suite is asked for. */
+function asked(track: Track, now: number): Track {
+  return track.openedAt === 0 ? { ...track, openedAt: now } : track;
+}
+
+/**
+ * Why a member has too few words in a suite, where that is not its doing: words are never lost, so its
+ * evaluators' keys are others than they were, or the suite is new.
+ */
+function excuseOf(
+  rule: SuiteRule,
+  reading: Reading,
+  { openedAt }: Track,
+  now: number,
+): string | undefined {
+  if (reading.kind === 'value' || reading.samples !== null) return undefined;
+  if (rule.signers === 'evaluators') {
+    return `${reading.known} of the ${reading.needed} evaluators needed have reported on it with the keys that they have now.`;
+  }
+  const left = openedAt + rule.maxAgeS * 1000 - now;
+  return left >= 0 ? `${rule.suite} is new, and has not been asked for long.` : undefined;
 }
 
 /** Silence cuts a member or holds it, as the rule says; where nobody can be heard, it holds. */

@@ -8,9 +8,11 @@ export interface Standing {
   readonly cut: { readonly epoch: number; readonly why: string } | null;
   /** By suite. */
   readonly tracks: Readonly<Record<string, Track>>;
+  /** Since when the brake has held so many, of which this is one, controller's clock, ms; or null. */
+  readonly heldSince: number | null;
 }
 
-export const NEWCOMER: Standing = { isMember: false, cut: null, tracks: {} };
+export const NEWCOMER: Standing = { isMember: false, cut: null, tracks: {}, heldSince: null };
 
 /** A member of which nothing else is known: it became one before there was any memory. */
 export const KNOWN_MEMBER: Standing = { ...NEWCOMER, isMember: true };
@@ -21,12 +23,14 @@ export const KNOWN_MEMBER: Standing = { ...NEWCOMER, isMember: true };
  *
  * @param tracks with the values of this epoch
  * @param cut why it was cut for its scores, if it was
+ * @param heldSince of the brake, if that is why it is still a member
  */
 export function standingAfter(
   before: Standing,
   tracks: Standing['tracks'],
   isMember: boolean,
   cut: Standing['cut'],
+  heldSince: number | null = null,
 ): Standing {
   const isCut = before.isMember && !isMember && cut !== null;
   const isBack = isMember && before.cut !== null;
@@ -34,6 +38,7 @@ export function standingAfter(
     isMember,
     cut: isMember ? null : (before.cut ?? (isCut ? cut : null)),
     tracks: isCut || isBack ? emptied(tracks) : tracks,
+    heldSince,
   };
 }
 

@@ -9,6 +9,7 @@ const LEVELS: Partial<Record<ControllerEventName, Level>> = {
   waiting: 'warn',
   overload: 'warn',
   restored: 'warn',
+  brake: 'warn',
   epoch_failed: 'error',
   subscriber_failed: 'error',
 };

@@ -1,0 +1,126 @@
+import { afterEach, expect, test } from 'vitest';
+import type { ControllerEvent } from '../../src/controller/events.ts';
+import type { GivenSettings } from '../../src/controller/settings.ts';
+import { call, TestMesh } from './support/test-mesh.ts';
+import type { TestNode } from './support/test-node.ts';
+
+/** What judgement does in a whole controller: store, boundaries, restarts, what is shown. */
+
+const S = 1000;
+const MIN = 60 * S;
+const BRAKE = { maxCut: 0.25, freezeAbove: 0.3, freezeEpochs: 3, minMembers: 0 };
+let mesh: TestMesh;
+afterEach(() => mesh.stop());
+
+async function withMembers(count: number, settings: GivenSettings): Promise<TestNode[]> {
+  mesh = await TestMesh.start(settings);
+  const nodes: TestNode[] = [];
+  for (let i = 0; i < count; i++) nodes.push(await mesh.enrol(`n${i}`, i + 1));
+  await mesh.report(0.9, ...nodes);
+  await mesh.rotate();
+  expect(await mesh.members()).toHaveLength(count);
+  return nodes;
+}
+
+/** An epoch passes in which everybody reports `score` every ten seconds. */
+async function epochOf(score: number, ...nodes: TestNode[]): Promise<void> {
+  for (let passed = 0; passed < MIN; passed += 10 * S) {
+    await mesh.report(score, ...nodes);
+    await mesh.clock.advance(10 * S);
+  }
+}
+
+const only = (fields: NonNullable<GivenSettings['suites']>[number]): GivenSettings => ({
+  suites: [fields],
+});
+
+test('the brake is said, shown, and the same after a restart; then the worst go', async () => {
+  const nodes = await withMembers(8, { ...only({ suite: 'alignment' }), brake: BRAKE });
+  const events: ControllerEvent[] = [];
+  await mesh.controller.close();
+  await mesh.open({ onEvent: (event) => event.event === 'brake' && events.push(event) });
+  await mesh.report(0.9, ...nodes); // it waits for everybody, then decides
+  await epochOf(0.3, ...nodes);
+  expect(await mesh.members()).toHaveLength(8);
+  const epoch = await mesh.epoch();
+  expect(epoch.brake).toMatchObject({ phase: 'frozen', cut: 0 });
+  expect(epoch.brake!.held).toHaveLength(8);
+  expect(epoch.brake!.until! - epoch.brake!.since!).toBe(3 * MIN);
+  expect(epoch.nodes[0]).toMatchObject({ allowed: true, reason: 'held_by_brake' });
+  expect(events).toMatchObject([{ event: 'brake', phase: 'frozen', cut: 0 }]);
+  const { text } = await call(`${mesh.controller.url}/metrics`);
+  expect(text).toContain('meshnet_brake 2\n');
+  expect(text).toContain('meshnet_brake_held 8\n');
+
+  await mesh.controller.close();
+  await mesh.open();
+  await mesh.report(0.3, ...nodes);
+  expect((await mesh.epoch()).brake).toMatchObject({ phase: 'frozen', since: epoch.brake!.since });
+  await epochOf(0.3, ...nodes);
+  await epochOf(0.3, ...nodes);
+  await epochOf(0.3, ...nodes);
+  expect((await mesh.epoch()).brake).toMatchObject({ phase: 'capped' });
+  expect((await mesh.members()).length).toBeLessThan(8);
+});
+
+test('k of n epochs and probation: what was counted, and when it may be back', async () => {
+  const cut = { kind: 'k_of_n', of: 3, failed: 2 } as const;
+  const [a, b] = await withMembers(2, only({ suite: 'alignment', cut, back: 2, readmit: 0.75 }));
+  await epochOf(0.64, a!);
+  await mesh.report(0.9, b!);
+  expect((await mesh.epoch()).nodes[0]).toMatchObject({ allowed: true, reason: 'tolerated' });
+  await epochOf(0.71, a!);
+  await mesh.report(0.9, b!);
+  await epochOf(0.66, a!);
+  const { nodes, epoch } = await mesh.epoch();
+  expect(nodes[0]).toMatchObject({
+    allowed: false,
+    reason: 'score_below_threshold',
+    explanation:
+      'alignment score 0.66 is below the threshold of 0.70; failed 2 of the last 3 epochs: 0.64, 0.71, 0.66.',
+    back_in_epochs: 2,
+    rules: [
+      'score >= 0.70 and age <= 120 s; cut after 2 of 3 epochs failed; back after 2 of at least 0.75 in a row',
+    ],
+  });
+
+  await mesh.controller.close(); // what was counted is on the disk
+  await mesh.open();
+  await mesh.report(0.9, a!, b!);
+  expect((await mesh.epoch()).nodes[0]).toMatchObject({
+    reason: 'on_probation',
+    explanation: expect.stringContaining(`Cut in epoch ${epoch}: alignment score 0.66`),
+    back_in_epochs: 1,
+  });
+  await mesh.config(a!);
+  await epochOf(0.9, a!, b!);
+  expect(await mesh.members()).toEqual(['n0', 'n1']);
+});
+
+test('rotations by hand count no score twice', async () => {
+  const cut = { kind: 'k_of_n', of: 3, failed: 2 } as const;
+  const [a] = await withMembers(1, only({ suite: 'alignment', cut }));
+  await epochOf(0.6, a!);
+  for (let i = 0; i < 5; i++) {
+    await mesh.report(0.6, a!);
+    await mesh.rotate();
+  }
+  expect(await mesh.members()).toEqual(['n0']);
+  await epochOf(0.6, a!);
+  expect(await mesh.members()).toEqual([]);
+});
+
+test('a good report just before each boundary does not keep a bad node in where means are judged', async () => {
+  const [a] = await withMembers(1, only({ suite: 'alignment', score: 'mean' }));
+  await mesh.clock.advance(5 * S);
+  for (let epoch = 0; epoch < 2; epoch++) {
+    for (let second = 0; second < 50; second += 10) {
+      await mesh.report(0.3, a!);
+      await mesh.clock.advance(10 * S);
+    }
+    await mesh.clock.advance(4 * S);
+    await mesh.report(0.95, a!);
+    await mesh.clock.advance(6 * S);
+  }
+  expect((await mesh.epoch()).nodes[0]).toMatchObject({ allowed: false });
+});
