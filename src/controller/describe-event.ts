@@ -37,6 +37,10 @@ export function describeControllerEvent(event: ControllerEvent): string {
       return `join token ${event.token} used by ${event.node}`;
     case 'token_deleted':
       return `join token ${event.token} withdrawn`;
+    case 'refused':
+      return `a request was refused: ${event.code} (${event.status})`;
+    case 'request_failed':
+      return `${event.route} failed: ${event.detail}`;
     case 'subscriber_failed':
       return `${event.subscriber} failed: ${event.detail}`;
     case 'subscriber_recovered':

@@ -18,7 +18,7 @@ export interface EpochDocumentOptions {
 }
 
 /** Who is in, who is out, and why: what is in force, with scores and ages as they are now. */
-export async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocument> {
+async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocument> {
   const { governor, settings, clock, meshId, counters } = options;
   const verdicts = await governor.verdicts();
   const epoch = governor.current;
@@ -59,4 +59,25 @@ export async function epochDocument(options: EpochDocumentOptions): Promise<Epoc
       };
     }),
   };
+}
+
+/** However many ask, it is made once for what it says: again after a change, or when its ages are old. */
+export class EpochDocuments {
+  private readonly options: EpochDocumentOptions;
+  private cached: { readonly of: string; readonly document: Promise<EpochDocument> } | undefined;
+
+  constructor(options: EpochDocumentOptions) {
+    this.options = options;
+  }
+
+  /** At most a second old. */
+  present(): Promise<EpochDocument> {
+    const { governor, clock, counters } = this.options;
+    const { epoch = 0, version = 0 } = governor.current ?? {};
+    const second = Math.floor(clock.now() / 1000);
+    const scores = counters.count('score_accepted');
+    const of = [epoch, version, governor.revision, scores, second].join('.');
+    if (this.cached?.of !== of) this.cached = { of, document: epochDocument(this.options) };
+    return this.cached.document;
+  }
 }

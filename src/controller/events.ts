@@ -1,3 +1,5 @@
+import type { ProblemCode } from '../contract/problems.ts';
+
 /** What the verdict on a node became in an epoch, where it is not what it was. */
 export interface VerdictChange {
   readonly node: string;
@@ -97,6 +99,15 @@ export type ControllerEvent =
     }
   | { readonly event: 'token_used'; readonly token: string; readonly node: string }
   | { readonly event: 'token_deleted'; readonly token: string }
+  /** A request was answered with a problem: its code and status. */
+  | { readonly event: 'refused'; readonly code: ProblemCode; readonly status: number }
+  /** Something that ought not to happen. The request was answered with `internal_error`. */
+  | {
+      readonly event: 'request_failed';
+      readonly route: string;
+      readonly detail: string;
+      readonly stack: string;
+    }
   /** What a subscriber does with events began to fail, or works again. */
   | {
       readonly event: 'subscriber_failed';

@@ -18,6 +18,7 @@ import { decideMesh } from './policy/decide-mesh.ts';
 import { hasReportedSince } from './policy/reading.ts';
 import { everySuite, type Score, type SignersOf, suitesOf } from './policy.ts';
 import type { Presence } from './presence.ts';
+import { refuse } from './problem-error.ts';
 import { EpochKeys } from './psk.ts';
 import { EpochRecorder } from './record/epoch-recorder.ts';
 import { policyHash, policyText } from './record/policy-text.ts';
@@ -330,7 +331,7 @@ export class Governor {
       const committed = await this.commit(removal);
       if (committed) return committed;
     }
-    throw new Error('the epoch could not be committed: another controller was always first');
+    return refuse('epoch_conflict', { detail: 'Another controller was first, again and again.' });
   }
 
   /** Undefined: another controller was first, and its epoch is the one in force. */

@@ -1,20 +1,14 @@
 import type { EpochDocument } from '../contract/epoch.ts';
 import { MetricsText } from '../contract/prometheus.ts';
-
-/** What the controller counts besides the epoch. */
-export interface ControllerCounters {
-  readonly streams: number;
-  readonly acceptedBenchmarks: number;
-  /** Answered problems by code. */
-  readonly problems: ReadonlyMap<string, number>;
-  readonly ready: boolean;
-}
+import type { Services } from './services.ts';
 
 /** The controller's metrics as text for Prometheus. */
-export function controllerMetrics(epoch: EpochDocument, counters: ControllerCounters): string {
+export async function controllerMetrics(services: Services): Promise<string> {
+  const { governor, streams, counters } = services;
+  const epoch = await services.documents.present();
   const { nodes } = epoch;
   const text = new MetricsText();
-  const ready = counters.ready ? 1 : 0;
+  const ready = governor.notReady === undefined ? 1 : 0;
   text.add('meshnet_controller_ready', 'gauge', 'Whether epochs are being decided.', ready);
   text.add('meshnet_epoch', 'gauge', 'Epoch in force.', epoch.epoch);
   const members = nodes.filter((node) => node.allowed).length;
@@ -42,14 +36,14 @@ export function controllerMetrics(epoch: EpochDocument, counters: ControllerCoun
   );
   const held = brake?.held.length ?? 0;
   text.add('meshnet_brake_held', 'gauge', 'Members only because of the brake.', held);
-  text.add('meshnet_streams', 'gauge', 'Nodes that receive pushes.', counters.streams);
-  const taken = counters.acceptedBenchmarks;
+  text.add('meshnet_streams', 'gauge', 'Nodes that receive pushes.', streams.size);
+  const taken = counters.count('score_accepted');
   text.add('meshnet_benchmarks_accepted_total', 'counter', 'Scores taken.', taken);
   text.add(
     'meshnet_problems_total',
     'counter',
     'Requests answered with a problem.',
-    [...counters.problems].map(([code, count]) => [{ code }, count]),
+    [...counters.refusedByCode].map(([code, count]) => [{ code }, count]),
   );
   const perNode = (
     name: string,

@@ -1,4 +1,5 @@
 import {
+  accepted,
   type Checked,
   type Problem,
   type ProblemCode,
@@ -11,7 +12,7 @@ export class ProblemError extends Error {
   readonly problem: Problem;
 
   constructor(cause: Problem) {
-    super(cause.code);
+    super(cause.detail === undefined ? cause.code : `${cause.code}: ${cause.detail}`);
     this.name = 'ProblemError';
     this.problem = cause;
   }
@@ -25,4 +26,14 @@ export function refuse(code: ProblemCode, details?: ProblemDetails): never {
 export function orRefuse<T>(checked: Checked<T>): T {
   if (!checked.ok) throw new ProblemError(checked.problem);
   return checked.value;
+}
+
+/** What `work` gives, or the problem that it throws. */
+export async function checked<T>(work: () => Promise<T>): Promise<Checked<T>> {
+  try {
+    return accepted(await work());
+  } catch (error) {
+    if (error instanceof ProblemError) return { ok: false, problem: error.problem };
+    throw error;
+  }
 }

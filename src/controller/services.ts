@@ -1,37 +1,104 @@
-import type { AddressBudget } from './address-budget.ts';
-import type { Benchmarks } from './benchmarks.ts';
+import { controllerFingerprint } from '../contract/ids.ts';
+import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { AddressBudget } from './address-budget.ts';
+import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
-import type { ConfigBuilder } from './config-builder.ts';
-import type { Enrolments } from './enrolments.ts';
-import type { EmitControllerEvent } from './events.ts';
-import type { Governor } from './governor.ts';
-import type { Presence } from './presence.ts';
-import type { PublishedLog } from './record/published-log.ts';
-import type { RequestAuth } from './request-auth.ts';
+import { ConfigBuilder } from './config-builder.ts';
+import { ConfigQueue } from './config-queue.ts';
+import { EpochDocuments } from './epoch-document.ts';
+import { EpochHeaders } from './epoch-headers.ts';
+import type { EmitControllerEvent, StampedEvent } from './events.ts';
+import { Governor } from './governor.ts';
+import { MOVES, scoreLimit } from './limits.ts';
+import { Presence } from './presence.ts';
+import { Receipts } from './receipts.ts';
+import { PublishedLog } from './record/published-log.ts';
+import { RequestAuth } from './request-auth.ts';
 import type { Settings } from './settings.ts';
-import type { EventSpine } from './spine.ts';
+import { EventSpine } from './spine.ts';
 import type { Store } from './store/store.ts';
-import type { StreamHub } from './stream-hub.ts';
-import type { EventCounters } from './subscribers/counters.ts';
+import { StreamHub } from './stream-hub.ts';
+import { EventCounters } from './subscribers/counters.ts';
+import { pushSubscriber } from './subscribers/push.ts';
 
-/** What the routes are made of. */
-export interface Services {
-  readonly meshId: Uint8Array;
+/** What a controller is made for, and what it is given. */
+interface Given {
   readonly settings: Settings;
   readonly clock: ControllerClock;
   readonly store: Store;
+  readonly crypto: CryptoProvider;
+  readonly random: RandomBytes;
+  /** 32 bytes; whoever gave it erases it at the end. */
+  readonly signingSeed: Uint8Array;
+}
+
+/** What operations work with. */
+export interface Services extends Given {
+  readonly meshId: Uint8Array;
   readonly governor: Governor;
   readonly auth: RequestAuth;
-  readonly benchmarks: Benchmarks;
-  readonly enrolments: Enrolments;
+  readonly receipts: Receipts;
   readonly configs: ConfigBuilder;
+  readonly configQueue: ConfigQueue;
   readonly log: PublishedLog;
+  readonly documents: EpochDocuments;
   readonly streams: StreamHub;
   readonly presence: Presence;
-  readonly emit: EmitControllerEvent;
   readonly spine: EventSpine;
+  readonly emit: EmitControllerEvent;
   readonly counters: EventCounters;
   readonly budget: AddressBudget;
-  /** Answered problems by code. */
-  readonly problems: Map<string, number>;
+  /** Scores by (keyid, node, suite). */
+  readonly scoreAllowances: Allowances;
+  /** Moves of an endpoint by node. */
+  readonly moves: Allowances;
+}
+
+export interface ServicesOptions extends Given {
+  /** How long the controller could attend to nobody, ms since it was asked last. */
+  readonly overload: { take(): number };
+  /** A clock in ms that nobody sets, for budgets. */
+  readonly monotonic: () => number;
+  /** Called when something has happened, before anybody else is told. */
+  readonly onEvent?: ((event: StampedEvent) => void) | undefined;
+}
+
+/** Everything of a controller but its governor's start, its network and its disk. */
+export function createServices(options: ServicesOptions): Services {
+  const { overload, monotonic, onEvent, ...given } = options;
+  const { settings, clock, crypto, signingSeed } = given;
+  const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
+  const spine = new EventSpine(() => clock.now());
+  const { emit } = spine;
+  const counters = new EventCounters();
+  const presence = new Presence();
+  const common = { ...given, meshId, emit };
+  const governor = new Governor({
+    ...common,
+    presence,
+    overload,
+    headers: new EpochHeaders(common),
+  });
+  const receipts = new Receipts(common);
+  const streams = new StreamHub({ ...common, silenceS: settings.lifetimeS });
+  if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
+  spine.subscribeImmediately(pushSubscriber(streams, () => governor.current?.header?.envelope));
+  spine.subscribeImmediately(counters);
+  return {
+    ...common,
+    governor,
+    auth: new RequestAuth(crypto, clock, receipts),
+    receipts,
+    configs: new ConfigBuilder({ ...common, governor }),
+    configQueue: new ConfigQueue(),
+    log: new PublishedLog(common),
+    documents: new EpochDocuments({ ...common, governor, counters }),
+    streams,
+    presence,
+    spine,
+    counters,
+    budget: new AddressBudget(monotonic),
+    scoreAllowances: new Allowances(scoreLimit(settings)),
+    moves: new Allowances(MOVES),
+  };
 }

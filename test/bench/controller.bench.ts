@@ -6,6 +6,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { PROTOCOL } from '../../src/contract/protocol.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
+import { enrol } from '../../src/controller/operations/enrol.ts';
+import { reportScore } from '../../src/controller/operations/report-score.ts';
+import { issueToken } from '../../src/controller/operations/tokens.ts';
+import { orRefuse } from '../../src/controller/problem-error.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { call } from '../controller/support/test-mesh.ts';
 import { TestNode } from '../controller/support/test-node.ts';
@@ -103,27 +107,29 @@ async function measure(count: number): Promise<Figures> {
 }
 
 async function enrolled(controller: Controller, count: number): Promise<TestNode[]> {
-  const { enrolments } = controller.services;
+  const { services } = controller;
   const nodes: TestNode[] = [];
   for (let i = 0; i < count; i++) {
     const node = new TestNode(`node-${String(i).padStart(5, '0')}`, i + 1);
-    const { token } = await enrolments.createToken(null, 60);
-    const answer = await enrolments.enrol(node.enrolment(token), ARRIVED);
-    if (!answer.ok) throw new Error(answer.problem.title);
+    const token = await issueToken(services, { kind: 'admin' }, { node_id: null, ttl_s: 60 });
+    const body = node.enrolment(orRefuse(token).token);
+    orRefuse(await enrol(services, { body, arrival: ARRIVED }));
     nodes.push(node);
   }
   return nodes;
 }
 
 async function scores(controller: Controller, nodes: readonly TestNode[]): Promise<number> {
-  const { benchmarks } = controller.services;
-  const { meshId } = controller;
+  const { meshId, services } = controller;
   const bodies = nodes.map((node) => node.score(meshId, 0.9, Date.now()));
   const started = performance.now();
   // As many as arrive in one turn of the loop.
   for (let i = 0; i < bodies.length; i += 50) {
     const some = nodes.slice(i, i + 50);
-    await Promise.all(some.map((node, j) => benchmarks.take(node.nodeId, bodies[i + j])));
+    const reports = some.map(({ nodeId }, j) =>
+      reportScore(services, { nodeId, body: bodies[i + j], from: ARRIVED.from }),
+    );
+    for (const answer of await Promise.all(reports)) orRefuse(answer);
   }
   return (1000 * nodes.length) / (performance.now() - started);
 }

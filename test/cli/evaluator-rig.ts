@@ -10,6 +10,8 @@ import { ensureNodeKeys } from '../../src/agent/node-keys.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { readKeyFile, writeKeyFile } from '../../src/contract/key-file.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
+import { issueToken } from '../../src/controller/operations/tokens.ts';
+import { orRefuse } from '../../src/controller/problem-error.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 
 const crypto = defaultProvider();
@@ -82,7 +84,9 @@ export class EvaluatorRig {
   }
 
   private async enrol(nodeId: string): Promise<void> {
-    const { token } = await this.controller.services.enrolments.createToken(nodeId, 3600);
+    const asked = { node_id: nodeId, ttl_s: 3600 };
+    const issued = await issueToken(this.controller.services, { kind: 'admin' }, asked);
+    const { token } = orRefuse(issued);
     const client = new ControllerClient({
       fetch,
       clock: systemClock,

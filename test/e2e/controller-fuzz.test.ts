@@ -1,6 +1,5 @@
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { createServer } from '../../src/controller/server.ts';
+import { createServer } from '../../src/controller/http/server.ts';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { rawRequest } from '../controller/support/raw-request.ts';
 import { problemOf } from '../controller/support/test-mesh.ts';
@@ -16,8 +15,7 @@ test('five thousand hostile requests get no 5xx, change nothing, and no secret i
 });
 
 test('requests that never end are cut off, and there is room for so many connections only', async () => {
-  const logger = pino({ level: 'silent' });
-  const app = await createServer({ logger, problems: new Map(), now: Date.now });
+  const app = await createServer({ emit: () => {}, now: Date.now });
   expect(app.server.maxConnections).toBe(4096);
   await app.close();
   const controller = new ControllerProcess(['--epoch', '60']);

@@ -5,6 +5,8 @@ import { systemClock } from '../../src/agent/clock.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
 import { type Controller, startController } from '../../src/controller/controller.ts';
+import { issueToken } from '../../src/controller/operations/tokens.ts';
+import { orRefuse } from '../../src/controller/problem-error.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
 
@@ -41,7 +43,8 @@ export class NodeRig {
     change: Partial<NodeOptions> = {},
   ): Promise<StartedNode> {
     const events: AgentEvent[] = [];
-    const token = await this.controller.services.enrolments.createToken(null, 60);
+    const asked = { node_id: null, ttl_s: 60 };
+    const token = orRefuse(await issueToken(this.controller.services, { kind: 'admin' }, asked));
     const stop = new AbortController();
     const options: NodeOptions = {
       stateDirectory: join(this.directory.path, id),

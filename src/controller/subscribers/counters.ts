@@ -1,3 +1,4 @@
+import type { ProblemCode } from '../../contract/problems.ts';
 import type { ControllerEventName, StampedEvent } from '../events.ts';
 import type { ImmediateSubscriber } from '../spine.ts';
 
@@ -8,10 +9,15 @@ export class EventCounters implements ImmediateSubscriber {
   exclusions = 0;
   /** Time that commits took until they were durable, all together, ms. */
   commitMs = 0;
+  /** Requests that were answered with a problem. */
+  readonly refusedByCode = new Map<ProblemCode, number>();
   private readonly byName = new Map<ControllerEventName, number>();
 
   readonly handle = (event: StampedEvent): void => {
     this.byName.set(event.event, this.count(event.event) + 1);
+    if (event.event === 'refused') {
+      this.refusedByCode.set(event.code, (this.refusedByCode.get(event.code) ?? 0) + 1);
+    }
     if (event.event !== 'epoch_committed') return;
     this.exclusions += event.removed.length;
     this.commitMs += event.commit_ms;

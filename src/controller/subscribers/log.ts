@@ -6,11 +6,13 @@ import type { Subscriber } from '../spine.ts';
 /** Where it is not `info`. */
 const LEVELS: Partial<Record<ControllerEventName, Level>> = {
   score_accepted: 'debug',
+  refused: 'debug',
   waiting: 'warn',
   overload: 'warn',
   restored: 'warn',
   brake: 'warn',
   epoch_failed: 'error',
+  request_failed: 'error',
   subscriber_failed: 'error',
 };
 

@@ -1,29 +1,24 @@
 import type { Envelope } from '../../../src/contract/envelope.ts';
-import { SIGNATURE_TAGS, type SignatureTag } from '../../../src/contract/http-signature.ts';
 import { controllerFingerprint } from '../../../src/contract/ids.ts';
 import type { KeyRecord } from '../../../src/contract/key-record.ts';
-import { protocolSpoken } from '../../../src/contract/protocol.ts';
-import { Benchmarks } from '../../../src/controller/benchmarks.ts';
-import { ConfigBuilder } from '../../../src/controller/config-builder.ts';
-import { ConfigQueue } from '../../../src/controller/config-queue.ts';
+import type { Problem } from '../../../src/contract/problems.ts';
 import { type Epoch, membersOf } from '../../../src/controller/epoch.ts';
-import { EpochHeaders } from '../../../src/controller/epoch-headers.ts';
 import type { StampedEvent } from '../../../src/controller/events.ts';
-import { Governor } from '../../../src/controller/governor.ts';
-import { Presence } from '../../../src/controller/presence.ts';
-import { orRefuse, ProblemError, refuse } from '../../../src/controller/problem-error.ts';
-import { Receipts } from '../../../src/controller/receipts.ts';
-import { RequestAuth } from '../../../src/controller/request-auth.ts';
+import type { Arrival, NetworkRequest } from '../../../src/controller/operations/caller.ts';
+import { openStream } from '../../../src/controller/operations/open-stream.ts';
+import { readConfig } from '../../../src/controller/operations/read-config.ts';
+import { reportScore } from '../../../src/controller/operations/report-score.ts';
+import { rotate } from '../../../src/controller/operations/rotate.ts';
+import { orRefuse } from '../../../src/controller/problem-error.ts';
+import { createServices, type Services } from '../../../src/controller/services.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
-import { EventSpine } from '../../../src/controller/spine.ts';
 import { SqliteStore } from '../../../src/controller/store/sqlite-store.ts';
-import type { NodeRecord } from '../../../src/controller/store/store.ts';
-import { StreamHub, type StreamSink } from '../../../src/controller/stream-hub.ts';
-import { pushSubscriber } from '../../../src/controller/subscribers/push.ts';
+import type { StreamSink } from '../../../src/controller/stream-hub.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import type { SimWorld } from './sim-world.ts';
 
 const crypto = defaultProvider();
+const ARRIVAL: Arrival = { from: '192.0.2.1', to: { address: '192.0.2.100', port: 8080 } };
 
 export interface SimRequest {
   readonly method: string;
@@ -45,20 +40,10 @@ interface Process {
   isAlive: boolean;
   /** It dies between the next commit and telling anybody, in one way or the other. */
   diesAtCommit: 'silently' | 'heard' | undefined;
-  readonly governor: Governor;
-  readonly presence: Presence;
-  readonly auth: RequestAuth;
-  readonly benchmarks: Benchmarks;
-  readonly configs: ConfigBuilder;
-  readonly queue: ConfigQueue;
-  readonly streams: StreamHub;
+  readonly services: Services;
 }
 
-/**
- * The controller without its HTTP server: governor, policy, epoch keys, store, request signatures,
- * scores, configs and streams are the real ones; what routes/nodes.ts does with them is repeated
- * here on values instead of sockets.
- */
+/** The controller without its HTTP server: its operations are called on values instead of sockets. */
 export class SimController {
   readonly meshId: Uint8Array;
   readonly publicKey: Uint8Array;
@@ -87,7 +72,7 @@ export class SimController {
 
   /** The epoch in force, as the controller on duty knows it. */
   get epoch(): Epoch | undefined {
-    return this.process?.governor.current;
+    return this.process?.services.governor.current;
   }
 
   get members(): ReadonlyMap<string, number> {
@@ -107,8 +92,8 @@ export class SimController {
 
   start(): void {
     if (this.process !== undefined) return;
-    const { world, store, settings, meshId, random } = this;
-    const process = {} as { -readonly [K in keyof Process]: Process[K] };
+    const { world, store, settings, random } = this;
+    const process = { isAlive: true, diesAtCommit: undefined } as Process;
     const clock = {
       now: () => Math.floor(world.wall()),
       after(ms: number, run: () => void) {
@@ -121,43 +106,19 @@ export class SimController {
         };
       },
     };
-    const spine = new EventSpine(clock.now);
-    const { emit } = spine;
-    const onError = (error: unknown) => void world.failures.push(error);
-    spine.subscribeImmediately({
-      name: 'world',
-      handle: (event) => {
-        if (event.event === 'epoch_committed') this.onCommit(event.epoch, event.members);
-        if ('stack' in event) onError(new Error(event.stack));
-        if (event.event !== 'epoch_committed' || process.diesAtCommit === undefined) return;
-        this.crash(process.diesAtCommit === 'silently');
-      },
+    const services = createServices({
+      store,
+      settings,
+      clock,
+      crypto,
+      random,
+      signingSeed: this.seed,
+      overload: { take: () => 0 },
+      monotonic: () => world.simulation.now,
+      onEvent: (event) => this.happened(process, event),
     });
-    const common = { store, settings, clock, crypto, meshId, emit };
-    const presence = new Presence();
-    const overload = { take: () => 0 };
-    const headers = new EpochHeaders({ ...common, signingSeed: this.seed });
-    const governor = new Governor({ ...common, presence, overload, headers, random });
-    const signed = { ...common, governor, signingSeed: this.seed };
-    const receipts = new Receipts(signed);
-    Object.assign(process, {
-      isAlive: true,
-      diesAtCommit: undefined,
-      governor,
-      presence,
-      auth: new RequestAuth(crypto, clock, receipts),
-      benchmarks: new Benchmarks({ ...common, governor, receipts }),
-      configs: new ConfigBuilder(signed),
-      queue: new ConfigQueue(),
-      streams: new StreamHub({ ...signed, silenceS: settings.lifetimeS }),
-    } satisfies Process);
-    const push = pushSubscriber(process.streams, () => process.governor.current?.header?.envelope);
-    const handle = (event: StampedEvent) => {
-      if (process.isAlive) push.handle(event);
-    };
-    spine.subscribeImmediately({ ...push, handle });
-    this.process = process;
-    world.now(() => void governor.start().catch(onError));
+    this.process = Object.assign(process, { services });
+    world.now(() => void services.governor.start().catch(this.failed));
   }
 
   /** The process is gone at once; `silent`: the machine too, so that nobody's connection ends. */
@@ -167,7 +128,7 @@ export class SimController {
     process.isAlive = false;
     this.process = undefined;
     this.world.now(() => {
-      if (!silent) process.streams.close();
+      if (!silent) process.services.streams.close();
     });
   }
 
@@ -179,7 +140,8 @@ export class SimController {
   rotate(): void {
     const { process, world } = this;
     if (process === undefined) return;
-    world.now(() => void process.governor.rotate().catch((error) => world.failures.push(error)));
+    const rotated = () => rotate(process.services, { kind: 'admin' }).then(orRefuse);
+    world.now(() => void rotated().catch(this.failed));
   }
 
   async close(): Promise<void> {
@@ -191,7 +153,7 @@ export class SimController {
   async answer(request: SimRequest): Promise<SimAnswer | undefined> {
     const { process } = this;
     if (process === undefined) return undefined;
-    const answer = await this.route(process, request).catch((error) => this.problem(error));
+    const answer = await this.route(process, request);
     return process.isAlive ? answer : undefined;
   }
 
@@ -202,64 +164,61 @@ export class SimController {
   ): { readonly ended: () => void } | SimAnswer | undefined {
     const { process } = this;
     if (process === undefined) return undefined;
-    try {
-      const { node } = this.signedBy(process, request, SIGNATURE_TAGS.stream);
-      return { ended: process.streams.add(node.nodeId, sink) };
-    } catch (error) {
-      return this.problem(error);
-    }
+    const write = (text: string) => {
+      if (process.isAlive) sink.write(text);
+    };
+    const open = () => ({ backlog: 0, write, end: () => sink.end() });
+    const call = { nodeId: nodeOf(request), request: networkRequest(request), open };
+    const opened = openStream(process.services, call);
+    return opened.ok ? { ended: opened.value } : this.refusal(opened.problem);
   }
 
   private async route(process: Process, request: SimRequest): Promise<SimAnswer> {
-    const [, , kind, nodeId] = request.path.split('/') as [string, string, string, string];
-    if (kind === 'benchmarks') {
-      return json(202, orRefuse(await process.benchmarks.take(nodeId, JSON.parse(request.body))));
+    const { services } = process;
+    const nodeId = nodeOf(request);
+    if (request.path.startsWith('/v1/benchmarks/')) {
+      const { from } = ARRIVAL;
+      const taken = await reportScore(services, { nodeId, body: JSON.parse(request.body), from });
+      return taken.ok ? json(202, taken.value) : this.refusal(taken.problem);
     }
-    const { node, nonce } = this.signedBy(process, request, SIGNATURE_TAGS.config);
-    const { configs, queue } = process;
-    const etag = configs.etag(nodeId, servable(process).epoch);
-    if (request.headers['if-none-match'] === etag) {
-      return { status: 304, headers: { etag }, body: '' };
-    }
-    let newest = etag;
-    const built = await queue.add(
+    const read = await readConfig(services, {
       nodeId,
-      () => process.isAlive,
-      async () => {
-        const now = servable(process);
-        newest = configs.etag(nodeId, now.epoch);
-        return configs.build(node, now, nonce, orRefuse(protocolSpoken(request.query)));
-      },
-    );
-    if (built === undefined) refuse('overloaded');
-    return json(200, built, { etag: newest });
+      request: networkRequest(request),
+      knownEtag: request.headers['if-none-match'],
+      isWanted: () => process.isAlive,
+    });
+    if (!read.ok) return this.refusal(read.problem);
+    const { etag, config } = read.value;
+    return config === undefined
+      ? { status: 304, headers: { etag }, body: '' }
+      : json(200, config, { etag });
   }
 
-  private problem(error: unknown): SimAnswer {
-    if (!(error instanceof ProblemError)) throw error;
-    const { status } = error.problem;
+  private refusal(problem: Problem): SimAnswer {
+    const { status } = problem;
     const time = status === 401 ? { server_time: Math.floor(this.world.wall()) } : {};
-    return json(status, { ...error.problem, ...time });
+    return json(status, { ...problem, ...time });
   }
 
-  private signedBy(
-    process: Process,
-    request: SimRequest,
-    tag: SignatureTag,
-  ): { node: NodeRecord; nonce: string } {
-    const { method, authority, path, query, headers } = request;
-    const parts = { method, authority, path, query };
-    const nodeOfKey = (keyid: string) => process.governor.nodeOfKey(keyid);
-    const signed = orRefuse(process.auth.verify(nodeOfKey, parts, headers, tag));
-    process.streams.seen(signed.node.nodeId);
-    process.presence.add(signed.node.nodeId);
-    if (path.split('/')[3] !== signed.node.nodeId) refuse('wrong_node');
-    return signed;
+  private happened(process: Process, event: StampedEvent): void {
+    if ('stack' in event) this.failed(new Error(event.stack));
+    if (event.event !== 'epoch_committed') return;
+    this.onCommit(event.epoch, event.members);
+    if (process.diesAtCommit !== undefined) this.crash(process.diesAtCommit === 'silently');
   }
+
+  private readonly failed = (error: unknown): void => {
+    this.world.failures.push(error);
+  };
 }
 
-function servable({ governor }: Process): NonNullable<Governor['servable']> {
-  return governor.servable ?? refuse('not_ready');
+function nodeOf({ path }: SimRequest): string {
+  return path.split('/')[3]!;
+}
+
+/** The body is not signed: what is in it signs itself. */
+function networkRequest({ body: _, ...request }: SimRequest): NetworkRequest {
+  return { ...request, arrival: ARRIVAL };
 }
 
 function json(status: number, body: unknown, headers: Record<string, string> = {}): SimAnswer {

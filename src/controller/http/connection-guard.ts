@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { networkOf } from './network-of.ts';
-import { refuse } from './problem-error.ts';
+import { networkOf } from '../network-of.ts';
+import { refuse } from '../problem-error.ts';
 
 /**
  * Keeps one network from taking all there is: it has at most half of the connections, and a connection

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
-import { splitTarget } from '../contract/http-signature.ts';
-import { PROTOCOL, PROTOCOL_HEADER, protocolSpoken } from '../contract/protocol.ts';
-import { ProblemError } from './problem-error.ts';
+import { splitTarget } from '../../contract/http-signature.ts';
+import { PROTOCOL, PROTOCOL_HEADER, protocolSpoken } from '../../contract/protocol.ts';
+import { ProblemError } from '../problem-error.ts';
 
 /** Every answer names the controller's protocol number; whose own is too far from it is told so at once. */
 export function sayProtocolNumbers(app: FastifyInstance): void {

@@ -1,36 +1,14 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  fastify,
-  LogController,
-} from 'fastify';
-import { enrolmentRequestSchema } from '../contract/enrolment.ts';
-import { envelopeSchema } from '../contract/envelope.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import {
   PROBLEM_MEDIA_TYPE,
   type Problem,
   type ProblemCode,
   problem,
-} from '../contract/problems.ts';
-import { type Schema, violation } from '../contract/schema.ts';
-import { guardConnections } from './connection-guard.ts';
-import { describeCalls } from './openapi.ts';
-import { ProblemError } from './problem-error.ts';
-import { sayProtocolNumbers } from './protocol-numbers.ts';
-
-/** Larger than any body of ours: an enrolment with its record and endpoint has about 3 KB. */
-const BODY_LIMIT = 64 * 1024;
-/** A request that is not complete by then is cut off, ms; looked at this often. */
-const REQUEST_TIMEOUT = 10_000;
-const REQUEST_CHECK = 2000;
-/** Longer than nodes pause between two reports, so that they keep their connections, ms. */
-const KEEP_ALIVE_TIMEOUT = 15_000;
-/** Streams and requests together; more are turned away, so that memory and descriptors last. */
-const MAX_CONNECTIONS = 4096;
+} from '../../contract/problems.ts';
+import { type EmitControllerEvent, thrown } from '../events.ts';
+import { ProblemError } from '../problem-error.ts';
 
 /** What Fastify says of a request that never reached a route. */
 const FRAMEWORK_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
@@ -48,68 +26,20 @@ const PARSER_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
 };
 
-export interface ServerOptions {
-  readonly logger: FastifyBaseLogger;
-  readonly problems: Map<string, number>;
+export interface ProblemAnswersOptions {
+  readonly emit: EmitControllerEvent;
   /** Controller's clock, ms. */
   readonly now: () => number;
-  /** PEM. Without it the server speaks plain HTTP. */
-  readonly tls?: { readonly key: string; readonly cert: string };
 }
 
-/** A Fastify instance that answers every failure with a problem document. */
-export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
-  const problems = new ProblemAnswers(options);
-  // Node would answer a missing Host by itself, and not with a problem document.
-  const server = {
-    connectionsCheckingInterval: REQUEST_CHECK,
-    requireHostHeader: false,
-    requestTimeout: REQUEST_TIMEOUT,
-    headersTimeout: REQUEST_TIMEOUT,
-  };
-  const app = fastify({
-    loggerInstance: options.logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-    forceCloseConnections: true,
-    exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: 128 },
-    frameworkErrors: (error: FailedWith, request: FastifyRequest, reply: FastifyReply) =>
-      void problems.answer(error, request, reply),
-    clientErrorHandler: (error: FailedWith, socket: Socket) => problems.answerRaw(error, socket),
-    ...(options.tls === undefined ? { http: server } : { https: { ...server, ...options.tls } }),
-  } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
-  guardConnections(app, MAX_CONNECTIONS);
-  app.removeContentTypeParser('text/plain');
-  useContractSchemas(app);
-  sayProtocolNumbers(app);
-  problems.register(app);
-  await describeCalls(app);
-  return app;
-}
+export type FailedWith = Error & { readonly code?: string; readonly statusCode?: number };
 
-/** The contract's schemas are checked by the contract's checker, so that both sides agree. */
-function useContractSchemas(app: FastifyInstance): void {
-  // Envelopes are read by the services, which name what is wrong inside them, too.
-  const readByServices: readonly unknown[] = [envelopeSchema, enrolmentRequestSchema];
-  app.setValidatorCompiler(({ schema, httpPart }) => (data: unknown) => {
-    if (httpPart === 'body' && readByServices.includes(schema)) return { value: data };
-    const found = violation(schema as Schema, data);
-    return found ? { error: new ProblemError(problem('invalid_field', found)) } : { value: data };
-  });
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
-}
-
-type FailedWith = Error & { readonly code?: string; readonly statusCode?: number };
-
-/** Turns whatever goes wrong into a problem document, and counts it. */
-class ProblemAnswers {
-  private readonly options: ServerOptions;
+/** Turns whatever goes wrong into a problem document, and says so. */
+export class ProblemAnswers {
+  private readonly options: ProblemAnswersOptions;
   private readonly routes: { readonly pattern: RegExp; readonly method: string }[] = [];
 
-  constructor(options: ServerOptions) {
+  constructor(options: ProblemAnswersOptions) {
     this.options = options;
   }
 
@@ -149,7 +79,8 @@ class ProblemAnswers {
     const known = FRAMEWORK_PROBLEMS[error.code ?? ''];
     if (known !== undefined) return this.send(reply, problem(known));
     if (error.statusCode === 400) return this.send(reply, problem('malformed_json'));
-    request.log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
+    const route = `${request.method} ${request.routeOptions.url ?? ''}`;
+    this.options.emit({ event: 'request_failed', route, ...thrown(error) });
     return this.send(reply, problem('internal_error'));
   }
 
@@ -174,8 +105,8 @@ class ProblemAnswers {
 
   /** Every 401 tells the time: the caller's clock may be all that is wrong. */
   private completed(answer: Problem): Problem {
-    const { problems, now } = this.options;
-    problems.set(answer.code, (problems.get(answer.code) ?? 0) + 1);
+    const { emit, now } = this.options;
+    emit({ event: 'refused', code: answer.code, status: answer.status });
     return answer.status === 401 ? { ...answer, server_time: now() } : answer;
   }
 }

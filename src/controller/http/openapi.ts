@@ -1,8 +1,8 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { PROBLEM_MEDIA_TYPE, problemSchema } from '../contract/problems.ts';
-import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
-import { PROTOCOL_PARAMETER, protocolParameterField } from '../contract/protocol.ts';
+import { PROBLEM_MEDIA_TYPE, problemSchema } from '../../contract/problems.ts';
+import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
+import { PROTOCOL_PARAMETER, protocolParameterField } from '../../contract/protocol.ts';
 
 /**
  * The description of the calls at `/openapi.json` (OpenAPI 3.1), made from the schemas that check them,
@@ -80,11 +80,11 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   'GET /healthz': { id: 'getHealth', caller: 'anybody' },
   'GET /readyz': { id: 'getReadiness', caller: 'anybody' },
-  'POST /v1/rotate': { id: 'rotate', caller: 'admin' },
+  'POST /v1/rotate': { id: 'rotate', caller: 'admin', refusals: [409] },
   'POST /v1/tokens': { id: 'createToken', caller: 'admin' },
   'GET /v1/tokens': { id: 'listTokens', caller: 'admin' },
   'DELETE /v1/tokens/:id': { id: 'withdrawToken', caller: 'admin', refusals: [404], empty: 204 },
-  'DELETE /v1/nodes/:node_id': { id: 'removeNode', caller: 'admin', refusals: [404] },
+  'DELETE /v1/nodes/:node_id': { id: 'removeNode', caller: 'admin', refusals: [404, 409] },
   'POST /v1/nodes/:node_id/reset-sequence': {
     id: 'resetSequences',
     caller: 'admin',

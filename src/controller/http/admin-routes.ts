@@ -1,0 +1,73 @@
+import type { FastifyInstance } from 'fastify';
+import {
+  rotateAnswerSchema,
+  type TokenRequest,
+  tokenAnswerSchema,
+  tokenListSchema,
+  tokenRequestSchema,
+} from '../../contract/admin.ts';
+import { TOKEN_ID_PATTERN } from '../../contract/join-token.ts';
+import type { Caller } from '../operations/caller.ts';
+import { removeNode } from '../operations/remove-node.ts';
+import { resetSequences } from '../operations/reset-sequences.ts';
+import { rotate } from '../operations/rotate.ts';
+import { issueToken, listTokens, withdrawToken } from '../operations/tokens.ts';
+import { orRefuse } from '../problem-error.ts';
+import type { Services } from '../services.ts';
+import { type NodeParams, nodeParams } from './node-params.ts';
+
+const tokenParams = {
+  type: 'object',
+  required: ['id'],
+  properties: { id: { type: 'string', pattern: TOKEN_ID_PATTERN, description: 'a token id' } },
+} as const;
+
+/** Served over the 0600 socket only: whoever can open it is the admin. */
+export const ADMIN: Caller = { kind: 'admin' };
+
+export function adminRoutes(app: FastifyInstance, services: Services): void {
+  app.post('/v1/rotate', {
+    schema: { summary: 'Start a new epoch at once', response: { 200: rotateAnswerSchema } },
+    handler: async () => orRefuse(await rotate(services, ADMIN)),
+  });
+
+  app.post<{ Body: TokenRequest }>('/v1/tokens', {
+    schema: {
+      summary: 'Create a join token',
+      body: tokenRequestSchema,
+      response: { 201: tokenAnswerSchema },
+    },
+    handler: async ({ body }, reply) =>
+      reply.code(201).send(orRefuse(await issueToken(services, ADMIN, body))),
+  });
+
+  app.get('/v1/tokens', {
+    schema: { summary: 'Tokens that are not used yet', response: { 200: tokenListSchema } },
+    handler: async () => orRefuse(await listTokens(services, ADMIN)),
+  });
+
+  app.delete<{ Params: { id: string } }>('/v1/tokens/:id', {
+    schema: { summary: 'Withdraw a token', params: tokenParams },
+    handler: async ({ params }, reply) => {
+      orRefuse(await withdrawToken(services, ADMIN, params.id));
+      return reply.code(204).send();
+    },
+  });
+
+  app.delete<NodeParams>('/v1/nodes/:node_id', {
+    schema: {
+      summary: 'Remove a node: a new epoch at once',
+      params: nodeParams,
+      response: { 200: rotateAnswerSchema },
+    },
+    handler: async ({ params }) => orRefuse(await removeNode(services, ADMIN, params.node_id)),
+  });
+
+  app.post<NodeParams>('/v1/nodes/:node_id/reset-sequence', {
+    schema: { summary: "Let a node's sequences start anew", params: nodeParams },
+    handler: async ({ params }, reply) => {
+      orRefuse(await resetSequences(services, ADMIN, params.node_id));
+      return reply.code(204).send();
+    },
+  });
+}

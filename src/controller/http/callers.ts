@@ -1,0 +1,33 @@
+import type { FastifyRequest } from 'fastify';
+import { splitTarget } from '../../contract/http-signature.ts';
+import type { Arrival, Caller, NetworkRequest } from '../operations/caller.ts';
+
+const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
+const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
+
+export function arrivalOf({ socket }: FastifyRequest): Arrival {
+  const { remoteAddress = '', localAddress = '', localPort = 0 } = socket;
+  return { from: remoteAddress, to: { address: localAddress, port: localPort } };
+}
+
+export function networkRequest(request: FastifyRequest): NetworkRequest {
+  return {
+    method: request.method,
+    authority: (request.headers.host ?? '').toLowerCase(),
+    ...splitTarget(request.url),
+    headers: request.headers,
+    arrival: arrivalOf(request),
+  };
+}
+
+export function networkCaller(request: FastifyRequest): Caller {
+  return { kind: 'network', isLocal: isFromHere(request), request: networkRequest(request) };
+}
+
+/** A caller on this machine that asks for itself: no proxy, no page of some other site. */
+function isFromHere({ socket, headers }: FastifyRequest): boolean {
+  const address = socket.remoteAddress ?? '';
+  if (address !== '::1' && !/^(?:::ffff:)?127\./.test(address)) return false;
+  if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
+  return LOOPBACK_HOST.test(headers.host ?? '');
+}

@@ -1,0 +1,113 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { benchmarkAnswerSchema } from '../../contract/benchmark.ts';
+import { endpointAnswerSchema, endpointQuerySchema } from '../../contract/endpoint.ts';
+import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
+import { envelopeSchema } from '../../contract/envelope.ts';
+import { PROTOCOL, PROTOCOL_HEADER } from '../../contract/protocol.ts';
+import { announceEndpoint } from '../operations/announce-endpoint.ts';
+import { enrol } from '../operations/enrol.ts';
+import { openStream } from '../operations/open-stream.ts';
+import { readConfig } from '../operations/read-config.ts';
+import { reportScore } from '../operations/report-score.ts';
+import { orRefuse } from '../problem-error.ts';
+import type { Services } from '../services.ts';
+import type { StreamSink } from '../stream-hub.ts';
+import { arrivalOf, networkRequest } from './callers.ts';
+import { type NodeParams, nodeParams } from './node-params.ts';
+
+/** What nodes call over the network. */
+export function nodeRoutes(app: FastifyInstance, services: Services): void {
+  app.post('/v1/nodes', {
+    schema: {
+      summary: 'Enrol with a join token',
+      body: enrolmentRequestSchema,
+      response: { 201: envelopeSchema },
+    },
+    handler: async (request, reply) => {
+      const call = { body: request.body, arrival: arrivalOf(request) };
+      return reply.code(201).send(orRefuse(await enrol(services, call)));
+    },
+  });
+
+  app.put<NodeParams & { Querystring: { endpoint?: string } }>('/v1/nodes/:node_id/endpoint', {
+    schema: {
+      summary: 'Where members reach the node that signs the request, from the next epoch on',
+      params: nodeParams,
+      querystring: endpointQuerySchema,
+      response: { 200: endpointAnswerSchema },
+    },
+    handler: async (request) => {
+      const endpoint = request.query.endpoint ?? null;
+      const call = { nodeId: request.params.node_id, request: networkRequest(request), endpoint };
+      return orRefuse(await announceEndpoint(services, call));
+    },
+  });
+
+  app.post<NodeParams>('/v1/benchmarks/:node_id', {
+    schema: {
+      summary: 'Report a signed score',
+      params: nodeParams,
+      body: envelopeSchema,
+      response: { 202: benchmarkAnswerSchema },
+    },
+    handler: async (request, reply) => {
+      const { from } = arrivalOf(request);
+      const call = { nodeId: request.params.node_id, body: request.body, from };
+      return reply.code(202).send(orRefuse(await reportScore(services, call)));
+    },
+  });
+
+  app.get<NodeParams>('/v1/config/:node_id', {
+    schema: {
+      summary: 'The config of the node that signs the request',
+      params: nodeParams,
+      response: { 200: envelopeSchema, 304: { type: 'null', description: 'Nothing new' } },
+    },
+    handler: async (request, reply) => {
+      reply.header('cache-control', 'no-store');
+      const answer = await readConfig(services, {
+        nodeId: request.params.node_id,
+        request: networkRequest(request),
+        knownEtag: request.headers['if-none-match'],
+        isWanted: () => !request.raw.socket.destroyed,
+      });
+      const { etag, config } = orRefuse(answer);
+      reply.header('etag', etag);
+      return config === undefined ? reply.code(304).send() : reply.send(config);
+    },
+  });
+
+  app.get<NodeParams>('/v1/stream/:node_id', {
+    schema: { summary: 'Server-sent events: one for every epoch', params: nodeParams },
+    handler: (request, reply) => {
+      const { raw } = reply;
+      const open = () => {
+        reply.hijack();
+        return eventStream(raw);
+      };
+      const call = { nodeId: request.params.node_id, request: networkRequest(request), open };
+      const ended = orRefuse(openStream(services, call));
+      raw.on('close', ended);
+      raw.on('error', ended);
+    },
+  });
+}
+
+/** Begins to answer with server-sent events. */
+function eventStream(raw: ServerResponse): StreamSink {
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    [PROTOCOL_HEADER]: PROTOCOL,
+    'x-accel-buffering': 'no',
+  });
+  raw.flushHeaders();
+  return {
+    get backlog() {
+      return raw.writableLength;
+    },
+    write: (text) => void raw.write(text),
+    end: () => void raw.destroy(),
+  };
+}

@@ -1,0 +1,47 @@
+import { rmSync } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+import type { Services } from '../services.ts';
+import { ADMIN, adminRoutes } from './admin-routes.ts';
+import { networkCaller } from './callers.ts';
+import { headerRoutes } from './header-routes.ts';
+import { logRoutes } from './log-routes.ts';
+import { nodeRoutes } from './node-routes.ts';
+import { createServer } from './server.ts';
+import { stateRoutes } from './state-routes.ts';
+
+/** What nodes, evaluators and members reach. Does not listen yet. */
+export async function networkServer(
+  services: Services,
+  tls: { readonly key: string; readonly cert: string } | undefined,
+): Promise<FastifyInstance> {
+  const app = await createServer({ ...answering(services), ...(tls === undefined ? {} : { tls }) });
+  nodeRoutes(app, services);
+  stateRoutes(app, services, networkCaller);
+  logRoutes(app, services, networkCaller);
+  headerRoutes(app, services);
+  return app;
+}
+
+/** What admins reach, by way of the socket alone. Does not listen yet. */
+export async function adminServer(services: Services): Promise<FastifyInstance> {
+  const app = await createServer(answering(services));
+  adminRoutes(app, services);
+  stateRoutes(app, services, () => ADMIN);
+  logRoutes(app, services, () => ADMIN);
+  return app;
+}
+
+/** Listens on a Unix socket that only this user may open. */
+export async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
+  rmSync(path, { force: true }); // the database is locked: whoever listened here is gone
+  const umask = process.umask(0o177); // the socket must never be open to others, not for an instant
+  try {
+    await app.listen({ path });
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function answering({ emit, clock }: Services) {
+  return { emit, now: () => clock.now() };
+}

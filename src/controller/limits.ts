@@ -1,0 +1,19 @@
+import type { AllowanceOptions } from './allowances.ts';
+import type { Settings } from './settings.ts';
+
+/** Each move has every member send handshakes elsewhere: so many at once, and again at this interval. */
+export const MOVES = { burst: 6, intervalMs: 60_000, maxKeys: 100_000 };
+
+/**
+ * Each accepted score costs a sync of the disk: a signer gets this many at once and as many again
+ * in a report interval, so that a member run wild cannot keep the others' scores out.
+ */
+export const SCORE_BURST = 10;
+/** Above this many (signer, node, suite), the one that reported longest ago is forgotten. */
+const MAX_SERIES = 100_000;
+
+/** What each signer may report about each node in each suite. */
+export function scoreLimit({ reportIntervalS }: Settings): AllowanceOptions {
+  const intervalMs = (reportIntervalS * 1000) / SCORE_BURST;
+  return { burst: SCORE_BURST, intervalMs, maxKeys: MAX_SERIES };
+}

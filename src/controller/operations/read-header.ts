@@ -1,0 +1,28 @@
+import type { Envelope } from '../../contract/envelope.ts';
+import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
+import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import type { Services } from '../services.ts';
+import { type Caller, signerOf } from './caller.ts';
+
+/**
+ * The signed header of an epoch that is still kept; without `epoch` of the present one. For every
+ * enrolled node, members and denied ones alike.
+ */
+export async function readHeader(
+  services: Services,
+  caller: Caller,
+  epoch: number | undefined,
+): Promise<Checked<Envelope>> {
+  const { governor, store, settings } = services;
+  if (caller.kind === 'network' && !(settings.epochOnLoopback && caller.isLocal)) {
+    const signer = signerOf(services, caller.request, SIGNATURE_TAGS.header);
+    if (!signer.ok) return signer;
+  }
+  if (epoch === undefined) {
+    const present = governor.current?.header?.envelope;
+    const detail = 'No epoch with a header has been committed yet.';
+    return present ? accepted(present) : rejected('not_ready', { detail });
+  }
+  const earlier = await store.header(epoch);
+  return earlier ? accepted(earlier) : rejected('header_unknown', { field: 'epoch' });
+}

@@ -1,0 +1,27 @@
+import type { EpochDocument } from '../../contract/epoch.ts';
+import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import { controllerMetrics } from '../metrics.ts';
+import type { Services } from '../services.ts';
+import { type Caller, readersOnly } from './caller.ts';
+
+/** Who is in, who is out, and why. */
+export async function readEpoch(
+  services: Services,
+  caller: Caller,
+): Promise<Checked<EpochDocument>> {
+  const allowed = readersOnly(services, caller);
+  return allowed.ok ? accepted(await services.documents.present()) : allowed;
+}
+
+/** Text for Prometheus. */
+export async function readMetrics(services: Services, caller: Caller): Promise<Checked<string>> {
+  const allowed = readersOnly(services, caller);
+  return allowed.ok ? accepted(await controllerMetrics(services)) : allowed;
+}
+
+/** The epoch in force, if epochs are being decided. For everybody. */
+export function readReadiness({ governor }: Services): Checked<{ readonly epoch: number }> {
+  const { notReady: detail, current } = governor;
+  if (detail !== undefined) return rejected('not_ready', { detail });
+  return accepted({ epoch: current?.epoch ?? 0 });
+}
