@@ -3,12 +3,18 @@ import { once } from 'node:events';
 import { pino } from 'pino';
 import { systemClock } from '../agent/clock.ts';
 import { KeyFileError } from '../contract/key-file.ts';
-import { ControllerStartError, startController } from '../controller/controller.ts';
+import {
+  type Controller,
+  ControllerStartError,
+  openState,
+  startController,
+} from '../controller/controller.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
 import { announceRestoredIn } from '../controller/restored.ts';
-import type { GivenSettings } from '../controller/settings.ts';
+import { completeSettings, type GivenSettings } from '../controller/settings.ts';
 import { SettingsError } from '../controller/settings-error.ts';
 import type { Subscriber } from '../controller/spine.ts';
+import { historyLimits } from '../controller/store/history-limits.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
@@ -37,19 +43,7 @@ export async function runController(options: ControllerCommand): Promise<void> {
     standardError().write(`meshnet controller: ${message}\n`),
   );
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
-  const controller = await startController({
-    state: options.state,
-    listen: options.listen,
-    settings: settingsOf(options),
-    history: { days: options.historyDays, megabytes: options.historyMegabytes },
-    crypto: defaultProvider(),
-    random: (length) => new Uint8Array(randomBytes(length)),
-    logger: pino(
-      { base: null, timestamp: pino.stdTimeFunctions.isoTime },
-      standardOutput({ notice }),
-    ),
-    subscribers: [statusLine(manager)],
-  }).catch((error: unknown) => {
+  const controller = await start(options, manager).catch((error: unknown) => {
     throw explain(error, options);
   });
   manager.ready(() => controller.services.governor.settled());
@@ -69,6 +63,25 @@ function statusLine(manager: ServiceManager): Subscriber {
       manager.status(`epoch ${event.epoch}, ${event.members.length} members`);
     },
   };
+}
+
+async function start(options: ControllerCommand, manager: ServiceManager): Promise<Controller> {
+  const settings = settingsOf(options);
+  const { historyDays: days, historyMegabytes: megabytes } = options;
+  const { epochS } = completeSettings(settings); // before anything is opened
+  const history = historyLimits(epochS, { days, megabytes });
+  return startController({
+    state: openState(options.state, history),
+    listen: options.listen,
+    settings,
+    crypto: defaultProvider(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+    logger: pino(
+      { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      standardOutput({ notice }),
+    ),
+    subscribers: [statusLine(manager)],
+  });
 }
 
 function notice(dropped: number): string {

@@ -13,14 +13,14 @@ import { FIRST_PROTOCOL, PROTOCOL } from '../contract/protocol.ts';
 import { sealPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
+import type { NodeDirectory } from './directory.ts';
 import { type Decision, type Epoch, membersOf, undecided } from './epoch.ts';
-import type { Governor } from './governor.ts';
 import type { EpochKeys } from './psk.ts';
 import type { Settings } from './settings.ts';
 import type { NodeRecord } from './store/store.ts';
 
 export interface ConfigBuilderOptions {
-  readonly governor: Governor;
+  readonly directory: NodeDirectory;
   readonly settings: Settings;
   readonly clock: ControllerClock;
   readonly crypto: CryptoProvider;
@@ -38,7 +38,8 @@ interface Member {
 /** What all configs of an epoch say, serialised once: in a mesh of 1,000 that is most of each. */
 interface Shared {
   readonly epoch: Epoch;
-  readonly revision: number;
+  /** Of the directory. */
+  readonly changes: number;
   readonly decisions: ReadonlyMap<string, Decision>;
   /** Ids in byte order. */
   readonly members: readonly Member[];
@@ -104,14 +105,14 @@ export class ConfigBuilder {
   }
 
   private shared(epoch: Epoch): Shared {
-    const { governor } = this.options;
-    const { revision, nodes } = governor;
-    if (this.cached?.epoch === epoch && this.cached.revision === revision) return this.cached;
+    const { directory } = this.options;
+    const { changes, nodes } = directory;
+    if (this.cached?.epoch === epoch && this.cached.changes === changes) return this.cached;
     const since = membersOf(epoch);
     const sorted = [...nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
     this.cached = {
       epoch,
-      revision,
+      changes,
       decisions: new Map(epoch.decisions.map((one) => [one.nodeId, one])),
       members: sorted.flatMap((node) => {
         const sinceEpoch = since.get(node.nodeId);

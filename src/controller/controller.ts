@@ -12,24 +12,20 @@ import { createServices, type Services } from './services.ts';
 
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import type { Subscriber } from './spine.ts';
-import { openStore, signingKey, takeStateDirectory } from './state-directory.ts';
-import { type HistoryOptions, historyLimits } from './store/history-limits.ts';
-import type { Store } from './store/store.ts';
+import { type ControllerState, signingKey } from './state-directory.ts';
 import { logSubscriber } from './subscribers/log.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
 
-export { ControllerStartError } from './state-directory.ts';
+export { ControllerStartError, openState } from './state-directory.ts';
 
 /** Longest that subscribers are waited for at the end, ms. */
 const DRAIN = 2000;
 
 export interface ControllerOptions {
-  /** Directory of the database, the signing key, the admin socket and status.json. */
-  readonly state: string;
+  /** Its store, and the directory of the signing key, the admin socket and status.json. */
+  readonly state: ControllerState;
   readonly listen: { readonly host: string; readonly port: number };
   readonly settings?: GivenSettings;
-  /** How much of the past is kept. */
-  readonly history?: HistoryOptions;
   /** PEM. */
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly crypto: CryptoProvider;
@@ -52,22 +48,21 @@ export interface Controller {
   close(): Promise<void>;
 }
 
-/** Opens (or creates) the state, decides the first epoch or waits for its members, and serves. */
+/**
+ * Decides the first epoch or waits for the members of the last, and serves. The state is closed with the
+ * controller, and when it cannot start.
+ */
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const { state, crypto, random } = options;
-  const settings = completeSettings(options.settings);
-  const lock = takeStateDirectory(state);
-  let store: Store | undefined;
+  const { store, directory } = state;
   try {
-    const history = historyLimits(settings.epochS, options.history);
-    store = openStore(join(state, 'mesh.db'), history);
-    const seed = await signingKey(store, join(state, 'controller.key'), crypto, random);
-    const controller = await serve(options, settings, store, seed);
-    const close = () => controller.close().finally(() => lock.release());
+    const settings = completeSettings(options.settings);
+    const seed = await signingKey(store, join(directory, 'controller.key'), crypto, random);
+    const controller = await serve(options, settings, seed);
+    const close = () => controller.close().finally(() => state.close());
     return { ...controller, close };
   } catch (error) {
-    await store?.close();
-    lock.release();
+    await state.close();
     throw error;
   }
 }
@@ -75,12 +70,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
 async function serve(
   options: ControllerOptions,
   settings: Settings,
-  store: Store,
   signingSeed: Uint8Array,
 ): Promise<Controller> {
-  const { state, crypto, random, onEvent } = options;
+  const { crypto, random, onEvent } = options;
+  const { store, directory: place } = options.state;
   const clock = options.clock ?? steadyClock(await store.latestTime());
-  const adminSocket = join(state, 'admin.sock');
+  const adminSocket = join(place, 'admin.sock');
   const overload = new Overload();
   const services = createServices({
     store,
@@ -95,7 +90,7 @@ async function serve(
   });
   const { spine, emit, governor, streams, documents, meshId } = services;
   if (options.logger) spine.subscribe(logSubscriber(options.logger));
-  spine.subscribe(statusFileSubscriber(join(state, 'status.json'), () => documents.present()));
+  spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
   const servers: FastifyInstance[] = [];
   const stop = async (): Promise<void> => {
@@ -119,7 +114,6 @@ async function serve(
     const close = async () => {
       emit({ event: 'stopping' });
       await stop();
-      await store.close();
     };
     return { url, port: Number(new URL(url).port), adminSocket, meshId, services, close };
   } catch (error) {

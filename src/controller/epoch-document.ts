@@ -3,6 +3,7 @@ import type { EpochDocument } from '../contract/epoch.ts';
 import { compareNodeIds } from '../contract/ids.ts';
 import { brakeStatus } from './brake-status.ts';
 import type { ControllerClock } from './clock.ts';
+import type { NodeDirectory } from './directory.ts';
 import { undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
 import { backIn, ruleText } from './policy/explain.ts';
@@ -10,6 +11,7 @@ import type { Settings } from './settings.ts';
 import type { EventCounters } from './subscribers/counters.ts';
 
 export interface EpochDocumentOptions {
+  readonly directory: NodeDirectory;
   readonly governor: Governor;
   readonly settings: Settings;
   readonly clock: ControllerClock;
@@ -19,13 +21,13 @@ export interface EpochDocumentOptions {
 
 /** Who is in, who is out, and why: what is in force, with scores and ages as they are now. */
 async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocument> {
-  const { governor, settings, clock, meshId, counters } = options;
+  const { directory, governor, settings, clock, meshId, counters } = options;
   const verdicts = await governor.verdicts();
   const epoch = governor.current;
   const now = clock.now();
   const decisions = new Map(epoch?.decisions.map((one) => [one.nodeId, one]));
   const rule = settings.policy.suites[0]!;
-  const nodes = [...governor.nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
+  const nodes = [...directory.nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
   return {
     mesh_id: toBase64(meshId),
     epoch: epoch?.epoch ?? 0,
@@ -72,11 +74,11 @@ export class EpochDocuments {
 
   /** At most a second old. */
   present(): Promise<EpochDocument> {
-    const { governor, clock, counters } = this.options;
+    const { directory, governor, clock, counters } = this.options;
     const { epoch = 0, version = 0 } = governor.current ?? {};
     const second = Math.floor(clock.now() / 1000);
     const scores = counters.count('score_accepted');
-    const of = [epoch, version, governor.revision, scores, second].join('.');
+    const of = [epoch, version, directory.changes, scores, second].join('.');
     if (this.cached?.of !== of) this.cached = { of, document: epochDocument(this.options) };
     return this.cached.document;
   }

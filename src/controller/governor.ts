@@ -3,6 +3,7 @@ import { signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { brakeStatus } from './brake-status.ts';
 import type { ControllerClock } from './clock.ts';
+import type { NodeDirectory } from './directory.ts';
 import {
   type Epoch,
   membersOf,
@@ -23,7 +24,7 @@ import { EpochKeys } from './psk.ts';
 import { EpochRecorder } from './record/epoch-recorder.ts';
 import { policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs, type Settings } from './settings.ts';
-import type { NodeRecord, Removal, Store } from './store/store.ts';
+import type { EpochStep, Removal, Store } from './store/store.ts';
 
 /** After a start or an outage, an epoch waits this many report intervals for its members. */
 const INTERVALS_AWAY = 3;
@@ -34,6 +35,7 @@ const COMMIT_ATTEMPTS = 5;
 
 export interface GovernorOptions {
   readonly store: Store;
+  readonly directory: NodeDirectory;
   readonly settings: Settings;
   readonly clock: ControllerClock;
   readonly crypto: CryptoProvider;
@@ -49,9 +51,6 @@ export interface GovernorOptions {
 
 /** Decides epochs: when, who, with which keys. */
 export class Governor {
-  /** Grows whenever a node comes or goes. */
-  revision = 0;
-
   private readonly options: GovernorOptions;
   private readonly periodMs: number;
   private readonly intervalMs: number;
@@ -59,10 +58,6 @@ export class Governor {
   private readonly recorder: EpochRecorder;
   private epoch: Epoch | undefined;
   private keys: EpochKeys | undefined;
-  private directory = new Map<string, NodeRecord>();
-  private byKeyId = new Map<string, NodeRecord>();
-  private keyIds = new Map<string, string>();
-  private readonly removedKeys = new Set<string>();
   /** Members whose reports are missing because the controller was away, until when. */
   private waiting: { since: number; until: number; members: Set<string> } | undefined;
   /** Epoch boundaries are whole periods from here on. All times: the controller's clock. */
@@ -86,11 +81,11 @@ export class Governor {
 
   /** Commits the first epoch ever, or waits for the members of the last one to report again. */
   async start(): Promise<void> {
-    const { store, emit, clock, crypto, settings } = this.options;
+    const { store, directory, emit, clock, crypto, settings } = this.options;
     const policy = policyText(settings);
     await store.recordStart(clock.now(), policy, policyHash(crypto, policy));
     this.setEpoch(await store.currentEpoch());
-    await this.reloadNodes();
+    await directory.refresh();
     const { epoch } = this;
     if (epoch && epoch.secret === undefined) {
       emit({ event: 'restored', epoch: epoch.epoch, version: epoch.version });
@@ -125,21 +120,6 @@ export class Governor {
     return this.options.clock.now() > this.overdueAt;
   }
 
-  /** Enrolled nodes by id. */
-  get nodes(): ReadonlyMap<string, NodeRecord> {
-    return this.directory;
-  }
-
-  /** Whether a key was that of a node which was removed since the start. */
-  wasRemoved(keyid: string): boolean {
-    return this.removedKeys.has(keyid);
-  }
-
-  /** The node whose signing key has this `keyid`. */
-  nodeOfKey(keyid: string): NodeRecord | undefined {
-    return this.byKeyId.get(keyid);
-  }
-
   /** Controller's clock of the next scheduled decision, ms. */
   get nextRotationAt(): number {
     return Math.round(this.due);
@@ -153,8 +133,9 @@ export class Governor {
   /** Takes a node out of the mesh for good, with a new epoch. Undefined: no such node. */
   remove(nodeId: string): Promise<Epoch | undefined> {
     return this.exclusively(async () => {
-      if (!this.directory.has(nodeId)) return undefined;
-      const { clock, settings } = this.options;
+      const { clock, directory, settings } = this.options;
+      await directory.refresh();
+      if (!directory.nodes.has(nodeId)) return undefined;
       return this.decide({ nodeId, reservedUntil: clock.now() + reservationMs(settings) });
     });
   }
@@ -162,16 +143,6 @@ export class Governor {
   /** Settles once everything that is being decided or stored now is: never where that hangs. */
   async settled(): Promise<void> {
     await this.busy;
-  }
-
-  /** A node was enrolled. */
-  enrolled(node: NodeRecord): void {
-    const keyId = signingKeyId(this.options.crypto, node.signing);
-    this.revision++;
-    this.removedKeys.delete(keyId);
-    this.directory.set(node.nodeId, node);
-    this.byKeyId.set(keyId, node);
-    this.keyIds.set(node.nodeId, keyId);
   }
 
   /** A score of this node was accepted. */
@@ -182,13 +153,13 @@ export class Governor {
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
   async verdicts(now = this.options.clock.now()): Promise<Map<string, NodeVerdict>> {
-    const { settings, presence } = this.options;
+    const { directory, settings, presence } = this.options;
     const { policy, observeOnly } = settings;
     const scores = await this.scores();
     const { waiting, evaluators } = this;
     const members = membersOf(this.epoch);
     const state = {
-      nodeIds: this.directory.keys(),
+      nodeIds: directory.nodes.keys(),
       scores,
       evaluators,
       signersOf: (nodeId: string) => this.signersOf(nodeId),
@@ -226,17 +197,8 @@ export class Governor {
   }
 
   private signersOf(nodeId: string): SignersOf {
-    const own = [this.keyIds.get(nodeId)!];
+    const own = [this.options.directory.keyIdOf(nodeId)!];
     return (rule) => (rule.signers === 'node' ? own : this.evaluators);
-  }
-
-  private async reloadNodes(): Promise<void> {
-    const nodes = await this.options.store.nodes();
-    this.revision++;
-    this.directory = new Map();
-    this.byKeyId = new Map();
-    this.keyIds = new Map();
-    for (const node of nodes) this.enrolled(node);
   }
 
   /** Lets the epoch in force go on until its members have reported again. */
@@ -256,7 +218,8 @@ export class Governor {
 
   private async stopWaitingFor(nodeId: string): Promise<void> {
     const { waiting } = this;
-    if (this.isClosed || !waiting?.members.has(nodeId) || !this.directory.has(nodeId)) return;
+    const isEnrolled = this.options.directory.nodes.has(nodeId);
+    if (this.isClosed || !waiting?.members.has(nodeId) || !isEnrolled) return;
     const { store, settings } = this.options;
     const scores = await store.scoresOf(nodeId);
     const { since } = waiting;
@@ -304,7 +267,11 @@ export class Governor {
       await this.wait();
     } else {
       try {
-        if (!(await this.commit())) this.anchor = now; // with the controller that was first
+        if (!(await this.commit())) {
+          // Another controller was first: at this boundary, or this one has not heard of it before.
+          if (this.epoch!.startedAt < due - this.periodMs / 2) await this.insist();
+          else this.anchor = now;
+        }
         const next = nextBoundary(this.anchor, this.periodMs, Math.max(due, clock.now()));
         this.arm(next, next + this.periodMs);
       } catch (error) {
@@ -336,7 +303,33 @@ export class Governor {
 
   /** Undefined: another controller was first, and its epoch is the one in force. */
   private async commit(removal?: Removal): Promise<Epoch | undefined> {
-    const { store, clock, random, settings, headers } = this.options;
+    const { store, directory } = this.options;
+    for (let attempt = 1; attempt <= COMMIT_ATTEMPTS; attempt++) {
+      const revision = await directory.refresh();
+      const { next, verdicts, record } = await this.proposal(removal);
+      const started = performance.now();
+      const step = { verdicts, record, revision, ...(removal ? { removal } : {}) };
+      if (await store.commitEpoch(this.epoch, next, step)) {
+        if (removal) this.forget(removal.nodeId, revision + 1);
+        await this.adopt(next, performance.now() - started);
+        return next;
+      }
+      next.secret?.fill(0);
+      const current = await store.currentEpoch();
+      if (current && !isSame(current, this.epoch)) {
+        await directory.refresh();
+        await this.adopt(current, performance.now() - started);
+        return undefined;
+      }
+      // Somebody came, went or moved since the directory was read: no epoch leaves that out.
+    }
+    throw new Error('the epoch could not be committed: who is enrolled changed all the time');
+  }
+
+  private async proposal(
+    removal: Removal | undefined,
+  ): Promise<{ next: Epoch } & Required<Pick<EpochStep, 'verdicts' | 'record'>>> {
+    const { directory, clock, random, settings, headers } = this.options;
     const startedAt = clock.now();
     const verdicts = await this.verdicts(startedAt);
     if (removal) verdicts.delete(removal.nodeId);
@@ -347,30 +340,13 @@ export class Governor {
       startedAt,
       secret: random(32),
     });
-    const next = { ...decided, header: headers.sign(this.epoch, decided, this.directory) };
-    const started = performance.now();
-    const record = this.recorder.record(next, verdicts);
-    const step = { verdicts, record, ...(removal ? { removal } : {}) };
-    if (await store.commitEpoch(this.epoch, next, step)) {
-      if (removal) this.forget(removal.nodeId);
-      await this.adopt(next, performance.now() - started);
-      return next;
-    }
-    next.secret?.fill(0);
-    const current = await store.currentEpoch();
-    await this.reloadNodes();
-    if (current) await this.adopt(current, performance.now() - started);
-    return undefined;
+    const next = { ...decided, header: headers.sign(this.epoch, decided, directory.nodes) };
+    return { next, verdicts, record: this.recorder.record(next, verdicts) };
   }
 
-  private forget(nodeId: string): void {
-    this.revision++;
-    this.directory.delete(nodeId);
+  private forget(nodeId: string, revision: number): void {
+    this.options.directory.removed(nodeId, revision);
     this.options.presence.forget(nodeId);
-    const keyId = this.keyIds.get(nodeId)!;
-    this.removedKeys.add(keyId);
-    this.byKeyId.delete(keyId);
-    this.keyIds.delete(nodeId);
   }
 
   /** Members are told first; ridding the disk of the old secret may take its time after that. */
@@ -414,4 +390,8 @@ export class Governor {
     this.busy = result.catch(() => {});
     return result;
   }
+}
+
+function isSame(one: Epoch, other: Epoch | undefined): boolean {
+  return one.epoch === other?.epoch && one.version === other.version;
 }

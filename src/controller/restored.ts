@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Epoch } from './epoch.ts';
-import { ControllerStartError, openStore, takeStateDirectory } from './state-directory.ts';
+import { ControllerStartError, databaseIn, openState } from './state-directory.ts';
 import type { Store } from './store/store.ts';
 
 /** How far a restored mesh jumps ahead of what its backup knew: nodes may have seen what came after. */
@@ -25,18 +24,17 @@ export async function announceRestored(store: Store, now: number): Promise<Epoch
 }
 
 /** The same for a controller's state directory. Throws a `ControllerStartError` while one runs on it. */
-export async function announceRestoredIn(state: string, now: number): Promise<Epoch | undefined> {
-  const path = join(state, 'mesh.db');
+export async function announceRestoredIn(
+  directory: string,
+  now: number,
+): Promise<Epoch | undefined> {
+  const path = databaseIn(directory);
   if (!existsSync(path)) throw new ControllerStartError(`${path}: there is no such database`);
-  const lock = takeStateDirectory(state);
+  const state = openState(directory);
   try {
-    const store = openStore(path);
-    try {
-      return await announceRestored(store, Math.max(now, await store.latestTime()));
-    } finally {
-      await store.close();
-    }
+    const { store } = state;
+    return await announceRestored(store, Math.max(now, await store.latestTime()));
   } finally {
-    lock.release();
+    await state.close();
   }
 }

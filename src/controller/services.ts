@@ -5,6 +5,7 @@ import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
 import { ConfigBuilder } from './config-builder.ts';
 import { ConfigQueue } from './config-queue.ts';
+import { NodeDirectory } from './directory.ts';
 import { EpochDocuments } from './epoch-document.ts';
 import { EpochHeaders } from './epoch-headers.ts';
 import type { EmitControllerEvent, StampedEvent } from './events.ts';
@@ -35,6 +36,7 @@ interface Given {
 /** What operations work with. */
 export interface Services extends Given {
   readonly meshId: Uint8Array;
+  readonly directory: NodeDirectory;
   readonly governor: Governor;
   readonly auth: RequestAuth;
   readonly receipts: Receipts;
@@ -72,7 +74,8 @@ export function createServices(options: ServicesOptions): Services {
   const { emit } = spine;
   const counters = new EventCounters();
   const presence = new Presence();
-  const common = { ...given, meshId, emit };
+  const directory = new NodeDirectory(given.store, crypto);
+  const common = { ...given, directory, meshId, emit };
   const governor = new Governor({
     ...common,
     presence,
@@ -89,7 +92,7 @@ export function createServices(options: ServicesOptions): Services {
     governor,
     auth: new RequestAuth(crypto, clock, receipts),
     receipts,
-    configs: new ConfigBuilder({ ...common, governor }),
+    configs: new ConfigBuilder(common),
     configQueue: new ConfigQueue(),
     log: new PublishedLog(common),
     documents: new EpochDocuments({ ...common, governor, counters }),

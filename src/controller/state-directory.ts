@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { controllerFingerprint } from '../contract/ids.ts';
 import { KeyFileError, readKeyFile, writeKeyFile } from '../contract/key-file.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
@@ -12,28 +13,39 @@ export class ControllerStartError extends Error {
   override readonly name = 'ControllerStartError';
 }
 
+/** A state directory that was taken: nobody else works there until it is closed. */
+export interface ControllerState {
+  readonly directory: string;
+  readonly store: Store;
+  /** Closes the store and lets the directory go. */
+  close(): Promise<void>;
+}
+
 /**
  * Makes the directory of database, key, socket and status, and takes it: nobody else may put files in
- * it, and no other controller works there.
+ * it, and no other controller works there. Without `history` nothing of the past is let go. Throws a
+ * `ControllerStartError`.
  */
-export function takeStateDirectory(path: string): Lock {
+export function openState(directory: string, history?: HistoryLimits): ControllerState {
+  let lock: Lock | undefined;
   try {
-    ensurePrivateDirectory(path);
-    return lockDirectory(path, { program: 'meshnet controller' });
+    ensurePrivateDirectory(directory);
+    lock = lockDirectory(directory, { program: 'meshnet controller' });
+    const store = new SqliteStore(databaseIn(directory), history);
+    const close = () => store.close().finally(() => lock?.release());
+    return { directory, store, close };
   } catch (error) {
-    if (!(error instanceof DirectoryError || error instanceof LockedError)) throw error;
-    throw new ControllerStartError(error.message, { cause: error });
+    lock?.release();
+    const isExpected = [DirectoryError, LockedError, StoreError].some(
+      (one) => error instanceof one,
+    );
+    if (!isExpected) throw error;
+    throw new ControllerStartError((error as Error).message, { cause: error });
   }
 }
 
-/** A second controller on the same file is refused. Without `history` nothing of the past is let go. */
-export function openStore(path: string, history?: HistoryLimits): Store {
-  try {
-    return new SqliteStore(path, history);
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    throw new ControllerStartError(error.message, { cause: error });
-  }
+export function databaseIn(directory: string): string {
+  return join(directory, 'mesh.db');
 }
 
 /** The controller's signing seed. Made for a new mesh only: a mesh is named by its key. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { PROTOCOL } from '../../src/contract/protocol.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
+import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { enrol } from '../../src/controller/operations/enrol.ts';
 import { reportScore } from '../../src/controller/operations/report-score.ts';
 import { issueToken } from '../../src/controller/operations/tokens.ts';
@@ -45,7 +45,7 @@ async function measure(count: number): Promise<Figures> {
   let committedAt = 0;
   let pushedAt = 0;
   const controller = await startController({
-    state,
+    state: openState(state),
     listen: { host: '127.0.0.1', port: 0 },
     settings: { epochS: 3600, tunnelPrefix: '10.10.0.0/16' },
     crypto: defaultProvider(),
@@ -59,7 +59,7 @@ async function measure(count: number): Promise<Figures> {
     await new Promise((resolve) => setTimeout(resolve, 1100));
     const nodes = await enrolled(controller, count);
     const scoresPerSecond = await scores(controller, nodes);
-    const { governor, configs, streams } = controller.services;
+    const { directory, governor, configs, streams } = controller.services;
     for (const { nodeId } of nodes) {
       const write = () => {
         pushedAt = performance.now();
@@ -68,7 +68,7 @@ async function measure(count: number): Promise<Figures> {
     }
     const [epochMs, epochBlocksMs] = await watched(() => governor.rotate());
     const committedToPushedMs = pushedAt - committedAt;
-    const first = governor.nodes.get(nodes[0]!.nodeId)!;
+    const first = directory.nodes.get(nodes[0]!.nodeId)!;
     const { servable } = governor;
     await configs.build(first, servable!, 'AAAAAAAAAAAAAAAAAAAAAA', PROTOCOL);
     const rounds = Math.max(5, Math.min(200, 20_000 / count));
@@ -76,7 +76,7 @@ async function measure(count: number): Promise<Figures> {
     const cpu = process.cpuUsage();
     let bytes = 0;
     for (let i = 0; i < rounds; i++) {
-      const node = governor.nodes.get(nodes[i % count]!.nodeId)!;
+      const node = directory.nodes.get(nodes[i % count]!.nodeId)!;
       bytes = JSON.stringify(
         await configs.build(node, servable!, 'AAAAAAAAAAAAAAAAAAAAAA', PROTOCOL),
       ).length;

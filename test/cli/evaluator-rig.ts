@@ -9,7 +9,7 @@ import { enrol } from '../../src/agent/enrol.ts';
 import { ensureNodeKeys } from '../../src/agent/node-keys.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { readKeyFile, writeKeyFile } from '../../src/contract/key-file.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
+import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { issueToken } from '../../src/controller/operations/tokens.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
@@ -41,7 +41,7 @@ export class EvaluatorRig {
   /** `port`: of the one that was closed before. */
   async startController(port = 0): Promise<void> {
     this.controller = await startController({
-      state: join(this.directory, 'controller'),
+      state: openState(join(this.directory, 'controller')),
       listen: { host: '127.0.0.1', port },
       settings: {
         suites: [{ suite: 'red-team', minSamples: 1, signers: 'evaluators' }],

@@ -14,7 +14,7 @@ import { readEpoch } from '../../src/cli/read-epoch.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { parseJoinToken } from '../../src/contract/join-token.ts';
 import { writeKeyFile } from '../../src/contract/key-file.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
+import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 
 let directory: string;
@@ -24,7 +24,7 @@ let socket: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'meshnet-cli-'));
   controller = await startController({
-    state: join(directory, 'controller'),
+    state: openState(join(directory, 'controller')),
     listen: { host: '127.0.0.1', port: 0 },
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
@@ -169,7 +169,7 @@ test('an evaluator reports a score from the command line, with its own sequence'
   const seed = random(32);
   writeKeyFile(key, seed);
   const judged = await startController({
-    state: join(directory, 'judged'),
+    state: openState(join(directory, 'judged')),
     listen: { host: '127.0.0.1', port: 0 },
     settings: {
       suites: [{ suite: 'red-team', minSamples: 10, signers: 'evaluators' }],
@@ -245,7 +245,7 @@ describe('who asks about the epoch over the network', () => {
     const seed = random(32);
     writeKeyFile(key, seed);
     strict = await startController({
-      state: join(directory, 'strict'),
+      state: openState(join(directory, 'strict')),
       listen: { host: '127.0.0.1', port: 0 },
       settings: {
         epochOnLoopback: false,
@@ -353,9 +353,9 @@ test('a controller that cannot start names the option at fault', async () => {
 
 test('a backup is announced once, before the controller starts', async () => {
   const state = join(directory, 'backup');
-  const options = { state, listen: { host: '127.0.0.1', port: 0 }, crypto: defaultProvider() };
+  const options = { listen: { host: '127.0.0.1', port: 0 }, crypto: defaultProvider() };
   const random = (length: number) => new Uint8Array(randomBytes(length));
-  const original = await startController({ ...options, random });
+  const original = await startController({ ...options, state: openState(state), random });
   const running = await meshnet('controller', 'restored', '--state', state);
   expect(running).toMatchObject({ code: 1 });
   await original.close();

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli/meshnet.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
+import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { temporaryDirectory } from '../agent/support/rig.ts';
 
@@ -16,7 +16,7 @@ beforeEach(async () => {
   directory = temporaryDirectory();
   tokens = join(directory.path, 'tokens');
   controller = await startController({
-    state: join(directory.path, 'controller'),
+    state: openState(join(directory.path, 'controller')),
     listen: { host: '127.0.0.1', port: 0 },
     crypto: defaultProvider(),
     random,

@@ -309,6 +309,7 @@ test('an epoch that another controller committed is adopted, not decided twice',
     ...current,
     epoch: current.epoch + 1,
     version: current.version + 1,
+    startedAt: current.startedAt + MIN - 1,
     decisions: current.decisions.filter((one) => one.nodeId === 'a'),
     removed: ['b'],
     secret: new Uint8Array(32).fill(7),
@@ -384,6 +385,8 @@ test('a removed node is told that it is, and until when its name is not given ag
   expect((await mesh.admin('DELETE', '/v1/nodes/b')).status).toBe(200);
   expect(problemOf(await mesh.configCall(b!))).toMatchObject({ status: 403, code: 'node_removed' });
   expect(problemOf(await mesh.configCall(b!)).detail).toContain('needs a join token');
+  await mesh.restart(); // nor is that forgotten
+  expect(problemOf(await mesh.configCall(b!))).toMatchObject({ code: 'node_removed' });
   const score = b!.score(mesh.meshId, 0.9, mesh.clock.now());
   expect(problemOf(await mesh.post('b', score)).detail).toContain('It was removed');
   expect((await mesh.configCall(a!)).status).toBe(200);

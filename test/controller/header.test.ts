@@ -68,12 +68,12 @@ test('each header names the one before it, the membership, and what has changed'
 
 test('the root is that of the members as they are enrolled', async () => {
   const { members_root, epoch } = (await header()).document;
-  const entries = [...mesh.controller.services.governor.nodes.values()].map((node) => ({
+  const entries = [...mesh.controller.services.directory.nodes.values()].map((node) => ({
     ...node,
     recordSignature: recordSignatureIn(crypto, node.record, node.signing),
     sinceEpoch: epoch,
   }));
-  for (const node of mesh.controller.services.governor.nodes.values()) {
+  for (const node of mesh.controller.services.directory.nodes.values()) {
     expect(openKeyRecord(crypto, node.record).ok).toBe(true);
   }
   expect(toBase64(MembershipTree.empty(crypto).replacedBy(entries).root)).toBe(members_root);

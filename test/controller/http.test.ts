@@ -447,12 +447,12 @@ describe('a signed request', () => {
   });
 
   test('a node that signs a thousand requests is told to stop, and the others are not', async () => {
-    const { auth, governor } = mesh.controller.services;
+    const { auth, directory } = mesh.controller.services;
     await mesh.clock.advance(5 * MIN);
     await mesh.report(0.9, a, b);
     const { host } = new URL(path('b'));
     const parts = { method: 'GET', authority: host, path: '/v1/config/b', query: '?' };
-    const nodeOfKey = (keyid: string) => governor.nodeOfKey(keyid);
+    const nodeOfKey = (keyid: string) => directory.nodeOfKey(keyid);
     for (let i = 0; i < 1024; i++) {
       const headers = b.signed(path('b'), SIGNATURE_TAGS.config, mesh.clock.now());
       expect(auth.verify(nodeOfKey, parts, headers, SIGNATURE_TAGS.config).ok).toBe(true);

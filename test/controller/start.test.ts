@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeKeyFile } from '../../src/contract/key-file.ts';
-import { ControllerStartError } from '../../src/controller/controller.ts';
+import { ControllerStartError, openState } from '../../src/controller/controller.ts';
 import { readPolicyFile } from '../../src/controller/policy-file.ts';
 import {
   completeSettings,
@@ -20,7 +20,6 @@ import {
   reservationMs,
 } from '../../src/controller/settings.ts';
 import { SettingsError } from '../../src/controller/settings-error.ts';
-import { openStore } from '../../src/controller/state-directory.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { TestMesh } from './support/test-mesh.ts';
 
@@ -33,12 +32,12 @@ afterEach(async () => {
   rmSync(mesh.state, { recursive: true, force: true });
 });
 async function committedEpoch() {
-  const store = openStore(inState('mesh.db'));
+  const state = openState(mesh.state);
   try {
-    const { epoch, version } = (await store.currentEpoch())!;
+    const { epoch, version } = (await state.store.currentEpoch())!;
     return { epoch, version };
   } finally {
-    await store.close();
+    await state.close();
   }
 }
 const inState = (name: string) => join(mesh.state, name);

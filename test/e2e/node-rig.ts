@@ -4,7 +4,7 @@ import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
-import { type Controller, startController } from '../../src/controller/controller.ts';
+import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { issueToken } from '../../src/controller/operations/tokens.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
@@ -31,7 +31,7 @@ export class NodeRig {
 
   static async open(settings: GivenSettings): Promise<NodeRig> {
     const directory = temporaryDirectory();
-    const state = join(directory.path, 'controller');
+    const state = openState(join(directory.path, 'controller'));
     const listen = { host: '127.0.0.1', port: 0 };
     const controller = await startController({ state, listen, settings, crypto, random });
     return new NodeRig(controller, directory);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Controller, startController } from '../../src/controller/controller.ts';
+import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { requires, SCHEMATHESIS } from '../lab/requirements.ts';
 
@@ -19,7 +19,7 @@ let description: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meshnet-openapi-'));
   controller = await startController({
-    state: join(folder, 'state'),
+    state: openState(join(folder, 'state')),
     listen: { host: '127.0.0.1', port: 0 },
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
-import { startController } from '../../src/controller/controller.ts';
+import { openState, startController } from '../../src/controller/controller.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { monotonicMs } from '../lab/clock.ts';
@@ -25,7 +25,7 @@ DatabaseSync.prototype.exec = function timed(this: DatabaseSync, sql: string): v
 
 const options = partOptions<ControllerPart>();
 const controller = await startController({
-  state: options.state,
+  state: openState(options.state),
   listen: { host: options.host, port: options.port },
   settings: options.settings,
   crypto: defaultProvider(),

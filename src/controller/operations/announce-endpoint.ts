@@ -18,7 +18,7 @@ export async function announceEndpoint(
   services: Services,
   { nodeId, request, endpoint }: EndpointCall,
 ): Promise<Checked<EndpointAnswer>> {
-  const { store, governor, clock, emit, moves } = services;
+  const { store, directory, clock, emit, moves } = services;
   const signer = nodeItself(services, nodeId, request, SIGNATURE_TAGS.endpoint);
   if (!signer.ok) return signer;
   const { node } = signer.value;
@@ -32,10 +32,11 @@ export async function announceEndpoint(
     return rejected('too_many_requests', { detail });
   }
   moves.take(nodeId, now);
-  if (!(await store.setEndpoint(nodeId, endpoint, now))) {
+  const revision = await store.setEndpoint(nodeId, endpoint, now);
+  if (revision === undefined) {
     return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
   }
-  governor.enrolled({ ...node, endpoint });
+  directory.changed({ ...node, endpoint }, revision);
   emit({ event: 'endpoint_changed', node: nodeId, endpoint, before: node.endpoint });
   return answer;
 }

@@ -73,8 +73,8 @@ export function signerOf(
   request: NetworkRequest,
   tag: SignatureTag,
 ): Checked<Signer> {
-  const { auth, governor, streams, presence } = services;
-  const nodeOfKey = (keyid: string) => governor.nodeOfKey(keyid);
+  const { auth, directory, streams, presence } = services;
+  const nodeOfKey = (keyid: string) => directory.nodeOfKey(keyid);
   const keyid = /keyid="([^"]*)"/.exec(String(request.headers['signature-input']))?.[1] ?? '';
   const account = { from: request.arrival.from, keyid };
   const budget = withinBudget(services, account);
@@ -82,7 +82,7 @@ export function signerOf(
   const verified = auth.verify(nodeOfKey, request, request.headers, tag);
   const signer = settle(services, account, verified);
   if (!signer.ok) {
-    if (!governor.wasRemoved(keyid)) return signer;
+    if (!directory.wasRemoved(keyid)) return signer;
     return rejected('node_removed', { detail: 'To come back it needs a join token, as at first.' });
   }
   const { nodeId } = signer.value.node;

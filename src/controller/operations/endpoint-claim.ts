@@ -5,13 +5,13 @@ import type { Arrival } from './caller.ts';
 
 /** The endpoint, if members may be told to send handshakes to `nodeId` there. */
 export function acceptableClaim(
-  { settings, governor }: Services,
+  { settings, directory }: Services,
   nodeId: string,
   endpoint: string | null,
   arrival: Arrival,
 ): Checked<string | null> {
   if (endpoint === null) return accepted(null);
-  const others = [...governor.nodes.values()].filter((other) => other.nodeId !== nodeId);
+  const others = [...directory.nodes.values()].filter((other) => other.nodeId !== nodeId);
   const fault = claimFault(endpoint, {
     ...arrival,
     tunnelPrefix: settings.tunnelPrefix,

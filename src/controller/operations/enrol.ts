@@ -31,7 +31,7 @@ export async function enrol(services: Services, call: EnrolCall): Promise<Checke
 }
 
 async function admit(services: Services, { body, arrival }: EnrolCall): Promise<Checked<Envelope>> {
-  const { store, settings, clock, crypto, meshId, governor, emit } = services;
+  const { store, directory, settings, clock, crypto, meshId, emit } = services;
   const opened = openEnrolment(crypto, meshId, body);
   if (!opened.ok) return opened;
   const { document, record } = opened.value;
@@ -44,7 +44,7 @@ async function admit(services: Services, { body, arrival }: EnrolCall): Promise<
   if (!usable.ok) return usable;
   const claim = acceptableClaim(services, document.node_id, document.endpoint, arrival);
   if (!claim.ok) return claim;
-  const { outcome, node, reservedUntil } = await store.enrol(
+  const result = await store.enrol(
     {
       nodeId: document.node_id,
       record: document.record,
@@ -57,14 +57,17 @@ async function admit(services: Services, { body, arrival }: EnrolCall): Promise<
     document.token_id,
     hostAddresses(settings.tunnelPrefix),
   );
-  if (node === undefined) {
-    const free = reservedUntil && new Date(reservedUntil).toISOString();
-    return rejected(outcome === 'enrolled' ? 'internal_error' : outcome, {
+  const { outcome } = result;
+  if (outcome === 'node_id_reserved') {
+    const free = new Date(result.reservedUntil).toISOString();
+    return rejected(outcome, {
       ...EXPECTED[outcome],
-      ...(free ? { detail: `It is free again from ${free} on` } : {}),
+      detail: `It is free again from ${free} on`,
     });
   }
-  governor.enrolled(node);
+  if (outcome !== 'enrolled') return rejected(outcome, EXPECTED[outcome]);
+  const { node, revision } = result;
+  directory.changed(node, revision);
   const { nodeId, tunnelAddress, endpoint } = node;
   const key = signingKeyId(crypto, node.signing);
   emit({ event: 'token_used', token: document.token_id, node: nodeId });
@@ -138,7 +141,6 @@ function answerTo(
 }
 
 const EXPECTED = {
-  enrolled: {},
   token_used: { field: 'token_id', expected: 'a token that was not used' },
   node_exists: { field: 'node_id', expected: 'a name that is free; an admin can remove the node' },
   node_id_reserved: { field: 'node_id', expected: 'a name that was not used lately' },

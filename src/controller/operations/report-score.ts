@@ -49,7 +49,7 @@ interface SignedScore {
 
 /** A score of this mesh about an enrolled node, signed by whom the policy accepts. */
 function verified(
-  { governor, settings, crypto, meshId }: Services,
+  { directory, settings, crypto, meshId }: Services,
   { nodeId, body }: ScoreCall,
 ): Checked<SignedScore> {
   const read = readEnvelope(body, PAYLOAD_TYPES.benchmark, benchmarkSchema);
@@ -67,7 +67,7 @@ function verified(
     const expected = 'the node of the path';
     return rejected('wrong_node', { field: 'node_id', expected });
   }
-  const node = governor.nodes.get(nodeId);
+  const node = directory.nodes.get(nodeId);
   if (node === undefined) {
     const detail = 'It was removed from the mesh, or never enrolled.';
     return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node', detail });

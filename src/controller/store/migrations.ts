@@ -156,4 +156,18 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE scores ADD COLUMN hash TEXT;
   ALTER TABLE score_history ADD COLUMN hash TEXT;
   `,
+  // 5: who is enrolled has a number that grows with every change, and who was removed is remembered.
+  `
+  CREATE TABLE roster (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    revision INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO roster VALUES (1, 0);
+  CREATE TABLE removed_keys (
+    id INTEGER PRIMARY KEY,
+    signing BLOB NOT NULL UNIQUE
+  ) STRICT;
+  -- All three keys of a node: it signs with one of them only.
+  INSERT INTO removed_keys SELECT NULL, public_key FROM node_keys JOIN reserved USING (node_id);
+  `,
 ];

@@ -1,6 +1,13 @@
 import type { Envelope } from '../../contract/envelope.ts';
 import type { Row, SqliteDatabase } from './sqlite-database.ts';
-import type { AddressPool, EnrolResult, NodeRecord, Removal } from './store.ts';
+import {
+  type AddressPool,
+  type EnrolResult,
+  MAX_REMOVED_KEYS,
+  type NodeRecord,
+  type Removal,
+  type Roster,
+} from './store.ts';
 
 /** Who is enrolled, and what is reserved for those who were. */
 export class SqliteNodes {
@@ -12,8 +19,19 @@ export class SqliteNodes {
     this.database = database;
   }
 
-  all(): NodeRecord[] {
-    return this.database.all('SELECT * FROM nodes ORDER BY node_id').map(nodeOf);
+  roster(): Roster {
+    const { database } = this;
+    return {
+      revision: this.revision(),
+      nodes: database.all('SELECT * FROM nodes ORDER BY node_id').map(nodeOf),
+      removedKeys: database
+        .all('SELECT signing FROM removed_keys')
+        .map((row) => row.signing as Uint8Array),
+    };
+  }
+
+  revision(): number {
+    return this.database.get('SELECT revision FROM roster')!.revision as number;
   }
 
   find(nodeId: string): NodeRecord | undefined {
@@ -21,9 +39,10 @@ export class SqliteNodes {
     return row && nodeOf(row);
   }
 
-  /** Within a write. */
-  setEndpoint(nodeId: string, endpoint: string | null): void {
+  /** Within a write. The roster's revision with that. */
+  setEndpoint(nodeId: string, endpoint: string | null): number {
     this.database.run('UPDATE nodes SET endpoint = ? WHERE node_id = ?', endpoint, nodeId);
+    return this.nextRevision();
   }
 
   /** Within a write. */
@@ -43,11 +62,14 @@ export class SqliteNodes {
       node.nodeId,
       tokenId,
     );
-    return { outcome: 'enrolled', node: { ...node, tunnelAddress } };
+    const revision = this.nextRevision();
+    return { outcome: 'enrolled', node: { ...node, tunnelAddress }, revision };
   }
 
   /** Within a write. */
   remove({ nodeId, reservedUntil }: Removal): void {
+    this.nextRevision();
+    this.rememberRemoved(nodeId);
     this.database.run(
       'INSERT INTO reserved SELECT node_id, tunnel_address, ? FROM nodes WHERE node_id = ?',
       reservedUntil,
@@ -69,7 +91,25 @@ export class SqliteNodes {
     }
   }
 
+  private nextRevision(): number {
+    const sql = 'UPDATE roster SET revision = revision + 1 RETURNING revision';
+    return this.database.get(sql)!.revision as number;
+  }
+
+  private rememberRemoved(nodeId: string): void {
+    this.database.run(
+      'INSERT OR REPLACE INTO removed_keys SELECT NULL, signing FROM nodes WHERE node_id = ?',
+      nodeId,
+    );
+    this.database.run(
+      `DELETE FROM removed_keys WHERE id IN
+         (SELECT id FROM removed_keys ORDER BY id DESC LIMIT -1 OFFSET ?)`,
+      MAX_REMOVED_KEYS,
+    );
+  }
+
   private insert(node: NodeRecord): void {
+    this.database.run('DELETE FROM removed_keys WHERE signing = ?', node.signing);
     this.database.run(
       'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       node.nodeId,

@@ -20,6 +20,7 @@ import type {
   EnrolResult,
   EpochStep,
   NodeRecord,
+  Roster,
   Store,
   TokenRecord,
   VerdictRecord,
@@ -76,12 +77,12 @@ export class SqliteStore implements Store {
   async commitEpoch(
     expected: EpochVersion | undefined,
     next: Epoch,
-    { removal, verdicts, record }: EpochStep = {},
+    { removal, revision, verdicts, record }: EpochStep = {},
   ): Promise<boolean> {
     return this.database.writeNow(() => {
+      if (revision !== undefined && revision !== this.enrolled.revision()) return false;
       if (!this.epochs.replace(expected, next, verdicts)) return false;
       this.headers.keep(next);
-      if (removal) this.enrolled.remove(removal);
       const { startedAt, epoch, version, secret } = next;
       if (removal) {
         this.enrolled.remove(removal);
@@ -89,8 +90,8 @@ export class SqliteStore implements Store {
       }
       if (record) this.log.recordEpoch(startedAt, record);
       if (secret === undefined) this.log.recordRestored(startedAt, epoch, version);
-      this.enrolled.forgetReservations(next.startedAt);
-      this.tokens.eraseExpired(next.startedAt);
+      this.enrolled.forgetReservations(startedAt);
+      this.tokens.eraseExpired(startedAt);
       return true;
     });
   }
@@ -109,22 +110,29 @@ export class SqliteStore implements Store {
     return this.database.checkpoint();
   }
 
-  async nodes(): Promise<NodeRecord[]> {
-    return this.enrolled.all();
+  async roster(): Promise<Roster> {
+    return this.enrolled.roster();
+  }
+
+  async rosterRevision(): Promise<number> {
+    return this.enrolled.revision();
   }
 
   async node(nodeId: string): Promise<NodeRecord | undefined> {
     return this.enrolled.find(nodeId);
   }
 
-  async setEndpoint(nodeId: string, endpoint: string | null, at: number): Promise<boolean> {
+  async setEndpoint(
+    nodeId: string,
+    endpoint: string | null,
+    at: number,
+  ): Promise<number | undefined> {
     return this.database.write(() => {
       const before = this.enrolled.find(nodeId);
-      if (before === undefined) return false;
-      if (before.endpoint === endpoint) return true;
-      this.enrolled.setEndpoint(nodeId, endpoint);
+      if (before === undefined) return undefined;
+      if (before.endpoint === endpoint) return this.enrolled.revision();
       this.log.append(at, { event: 'endpoint_changed', node: nodeId });
-      return true;
+      return this.enrolled.setEndpoint(nodeId, endpoint);
     });
   }
 
@@ -135,7 +143,9 @@ export class SqliteStore implements Store {
   ): Promise<EnrolResult> {
     return this.database.write(() => {
       const result = this.enrolled.enrol(node, tokenId, addresses);
-      if (result.node) this.log.append(node.enrolledAt, enrolledEvent(result.node));
+      if (result.outcome === 'enrolled') {
+        this.log.append(node.enrolledAt, enrolledEvent(result.node));
+      }
       return result;
     });
   }
@@ -200,7 +210,7 @@ export class SqliteStore implements Store {
   async recordStart(at: number, policy: PolicyText, hash: string): Promise<void> {
     await this.database.write(() => {
       // A mesh that is older than its log begins it with those who are enrolled.
-      const nodes = this.log.state.size === 0 ? this.enrolled.all() : [];
+      const nodes = this.log.state.size === 0 ? this.enrolled.roster().nodes : [];
       for (const node of nodes) this.log.append(at, enrolledEvent(node));
       this.log.recordStart(at, policy, hash);
     });

@@ -47,20 +47,14 @@ export type BenchmarkOutcome =
       readonly last: number;
     };
 
-export type EnrolOutcome =
-  | 'enrolled'
-  | 'token_used'
-  | 'node_exists'
-  | 'key_in_use'
-  | 'node_id_reserved'
-  | 'addresses_exhausted';
-
-export interface EnrolResult {
-  readonly outcome: EnrolOutcome;
-  readonly node?: NodeRecord;
-  /** With `node_id_reserved`: controller's clock, ms, until when the name is not given again. */
-  readonly reservedUntil?: number;
-}
+export type EnrolResult =
+  /** `revision`: of the roster with this node. */
+  | { readonly outcome: 'enrolled'; readonly node: NodeRecord; readonly revision: number }
+  /** Controller's clock, ms, until when the name is not given again. */
+  | { readonly outcome: 'node_id_reserved'; readonly reservedUntil: number }
+  | {
+      readonly outcome: 'token_used' | 'node_exists' | 'key_in_use' | 'addresses_exhausted';
+    };
 
 /** Addresses to give out, in order. An array is one. */
 export interface AddressPool {
@@ -75,9 +69,21 @@ export interface Removal {
   readonly reservedUntil: number;
 }
 
+/** Who is enrolled. */
+export interface Roster {
+  /** Grows with every enrolment, removal and change of an endpoint, by whatever controller. */
+  readonly revision: number;
+  /** By id, ascending. */
+  readonly nodes: readonly NodeRecord[];
+  /** Signing keys, 32 bytes each, of the nodes that were removed last and did not enrol again. */
+  readonly removedKeys: readonly Uint8Array[];
+}
+
 /** What goes into the step that commits an epoch, besides the epoch. */
 export interface EpochStep {
   readonly removal?: Removal;
+  /** Revision of the roster that was judged: the step is only taken if it still is the one. */
+  readonly revision?: number;
   /** What the policy said of each node, for the history. */
   readonly verdicts?: ReadonlyMap<string, NodeVerdict>;
   /** For the log. */
@@ -97,6 +103,9 @@ export interface VerdictRecord extends EpochVersion, Decision {
   /** Null where the policy was not asked. */
   readonly inputs: VerdictInputs | null;
 }
+
+/** So many removed nodes are told that they were; those who were removed earlier are strangers. */
+export const MAX_REMOVED_KEYS = 10_000;
 
 /** How far a sequence may jump: a node that skips to the end would shut itself out for good. */
 export const MAX_SEQUENCE_STEP = 1_000_000;
@@ -119,8 +128,9 @@ export interface Store extends LogStore {
    * Compare-and-set: makes `next` the current epoch if `expected` is the current one (undefined:
    * there is none). In the same transaction the secret of the epoch before is erased, what was
    * decided about each node goes into the history, and the node of `removal` is forgotten with its
-   * newest scores, but not its history; the header of `next` is kept with it. False if somebody else
-   * was first.
+   * newest scores, but not its history; the header of `next` is kept with it. A removal makes the
+   * roster's revision one more. False if somebody else was first: there is another epoch, or another
+   * roster than the one that was judged.
    */
   commitEpoch(expected: EpochVersion | undefined, next: Epoch, step?: EpochStep): Promise<boolean>;
   /** The signed header of an epoch. Those of the last day of epochs of a minute are kept, at least. */
@@ -131,7 +141,8 @@ export interface Store extends LogStore {
    */
   scrub(): Promise<boolean>;
 
-  nodes(): Promise<NodeRecord[]>;
+  roster(): Promise<Roster>;
+  rosterRevision(): Promise<number>;
   node(nodeId: string): Promise<NodeRecord | undefined>;
   /** Uses up the token and enrols the node, or does neither. `addresses` are tried in order. */
   enrol(
@@ -140,8 +151,11 @@ export interface Store extends LogStore {
     addresses: AddressPool,
   ): Promise<EnrolResult>;
 
-  /** Where the node can be reached from now (`at`) on. False if there is no such node. */
-  setEndpoint(nodeId: string, endpoint: string | null, at: number): Promise<boolean>;
+  /**
+   * Where the node can be reached from now (`at`) on. The roster's revision with that; undefined:
+   * there is no such node.
+   */
+  setEndpoint(nodeId: string, endpoint: string | null, at: number): Promise<number | undefined>;
 
   /** Also forgets the tokens that expired before `forgetBefore`. */
   addToken(token: TokenRecord, forgetBefore: number): Promise<void>;

@@ -125,10 +125,11 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
       test('uses the token and gives the first address that is free', async () => {
         const first = await store.enrol(nodeOf('a', 10), await addToken(), addresses);
         const second = await store.enrol(nodeOf('b', 20), await addToken(), addresses);
-        expect(first.node).toEqual({ ...nodeOf('a', 10), tunnelAddress: '10.0.0.2' });
-        expect(second.node?.tunnelAddress).toBe('10.0.0.3');
-        expect(await store.node('a')).toEqual(first.node);
-        expect((await store.nodes()).map((node) => node.nodeId)).toEqual(['a', 'b']);
+        const node = { ...nodeOf('a', 10), tunnelAddress: '10.0.0.2' };
+        expect(first).toMatchObject({ outcome: 'enrolled', node });
+        expect(second).toMatchObject({ node: { tunnelAddress: '10.0.0.3' } });
+        expect(await store.node('a')).toEqual(node);
+        expect((await store.roster()).nodes.map((node) => node.nodeId)).toEqual(['a', 'b']);
       });
 
       test('a token is good for one node, however many ask at once', async () => {
@@ -152,7 +153,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
           }
         }
         expect(await store.openTokens(0)).toHaveLength(10);
-        expect(await store.nodes()).toHaveLength(1);
+        expect((await store.roster()).nodes).toHaveLength(1);
       });
 
       test('ends when no address is left', async () => {
@@ -180,10 +181,63 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
       expect(await enrol(nodeOf('a', 20, 8999))).toBe('node_id_reserved');
       expect(await enrol(nodeOf('b', 10, 8999))).toBe('key_in_use');
       const other = await store.enrol(nodeOf('b', 20, 8999), await addToken(), addresses);
-      expect(other.node?.tunnelAddress).toBe('10.0.0.3');
+      expect(other).toMatchObject({ node: { tunnelAddress: '10.0.0.3' } });
       const again = await store.enrol(nodeOf('a', 10, 9000), await addToken(), addresses);
-      expect(again.node?.tunnelAddress).toBe('10.0.0.2');
+      expect(again).toMatchObject({ node: { tunnelAddress: '10.0.0.2' } });
       expect(await store.recordBenchmark(benchmark({ sequence: 1 }))).toEqual({ ok: true });
+    });
+
+    describe('the roster', () => {
+      test('has a number that grows with whatever changes who is enrolled, or where', async () => {
+        const revisions = [await store.rosterRevision()];
+        const next = async (revision: number | undefined) => {
+          expect(await store.rosterRevision()).toBe(revision);
+          expect((await store.roster()).revision).toBe(revision);
+          revisions.push(revision!);
+        };
+        const enrolled = await store.enrol(nodeOf('a', 10), await addToken(), addresses);
+        await next('revision' in enrolled ? enrolled.revision : undefined);
+        await next(await store.setEndpoint('a', '192.0.2.1:5', 6));
+        expect((await store.node('a'))?.endpoint).toBe('192.0.2.1:5');
+        await store.commitEpoch(undefined, epochOf(1));
+        await next(revisions.at(-1)); // an epoch is no change
+        revisions.pop();
+        const removal = { nodeId: 'a', reservedUntil: 9000 };
+        await store.commitEpoch(epochOf(1), epochOf(2), { removal });
+        await next(revisions.at(-1)! + 1);
+        expect(revisions).toEqual(revisions.map((_, i) => revisions[0]! + i));
+        expect(await store.setEndpoint('a', null, 6)).toBeUndefined();
+        expect(await enrol(nodeOf('a', 40))).toBe('node_id_reserved');
+        await next(revisions.at(-1));
+      });
+
+      test('must be the one that was judged when an epoch is committed', async () => {
+        const seen = await store.rosterRevision();
+        await enrol(nodeOf('a', 10)); // by another controller
+        expect(await store.commitEpoch(undefined, epochOf(1), { revision: seen })).toBe(false);
+        expect(await store.currentEpoch()).toBeUndefined();
+        const removal = { nodeId: 'a', reservedUntil: 9000 };
+        const stale = { revision: seen, removal };
+        expect(await store.commitEpoch(undefined, epochOf(1), stale)).toBe(false);
+        expect(await store.node('a')).toBeDefined();
+        const revision = await store.rosterRevision();
+        expect(await store.commitEpoch(undefined, epochOf(1), { revision })).toBe(true);
+        expect(await store.rosterRevision()).toBe(revision);
+      });
+
+      test('remembers the signing keys of removed nodes beyond their reservation', async () => {
+        await enrol(nodeOf('a', 10));
+        await store.commitEpoch(undefined, epochOf(1), {
+          removal: { nodeId: 'a', reservedUntil: 1000 },
+        });
+        const signing = nodeOf('a', 10).signing;
+        expect((await store.roster()).removedKeys).toEqual([signing]);
+        await enrol(nodeOf('b', 20, 5000));
+        await store.commitEpoch(epochOf(1), epochOf(7));
+        expect((await store.roster()).removedKeys).toEqual([signing]);
+        expect(await enrol({ ...nodeOf('c', 30, 8000), signing })).toBe('enrolled');
+        expect((await store.roster()).removedKeys).toEqual([]);
+      });
     });
 
     describe('tokens', () => {

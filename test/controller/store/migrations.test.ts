@@ -44,7 +44,9 @@ describe.each(Array.from({ length: MIGRATIONS.length - 1 }, (_, i) => i + 1))(
 
     test('still has its mesh, nodes, tokens and reservations', async () => {
       expect(await store.mesh()).toEqual(new Uint8Array(32).fill(7));
-      const [anna, bert, ...more] = await store.nodes();
+      const { nodes, removedKeys } = await store.roster();
+      const [anna, bert, ...more] = nodes;
+      expect(removedKeys).toContainEqual(new Uint8Array(32).fill(31));
       expect(more).toEqual([]);
       expect(anna).toMatchObject({
         nodeId: 'anna',

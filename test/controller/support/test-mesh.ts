@@ -13,6 +13,7 @@ import type { Problem } from '../../../src/contract/problems.ts';
 import {
   type Controller,
   type ControllerOptions,
+  openState,
   startController,
 } from '../../../src/controller/controller.ts';
 import type { GivenSettings } from '../../../src/controller/settings.ts';
@@ -85,7 +86,7 @@ export class TestMesh {
 
   async open(options: Partial<ControllerOptions> = {}): Promise<void> {
     this.controller = await startController({
-      state: this.state,
+      state: openState(this.state),
       listen: { host: '127.0.0.1', port: 0 },
       settings: this.settings,
       crypto: defaultProvider(),
