@@ -1,3 +1,4 @@
+import type { Json } from '../record/canonical-json.ts';
 import type { JsonType, Schema } from './schema.ts';
 
 type Properties = Readonly<Record<string, Schema>>;
@@ -45,7 +46,7 @@ type OfType<S, Type> = Type extends JsonType
   : never;
 
 interface Simple {
-  readonly object: object;
+  readonly object: { readonly [name: string]: Json };
   readonly array: readonly unknown[];
   readonly string: string;
   readonly number: number;
@@ -56,7 +57,7 @@ interface Simple {
 
 type OfObject<S> = S extends { readonly properties: infer P extends Properties }
   ? Fields<P, S extends { readonly required: readonly (infer Name)[] } ? Name : never>
-  : object;
+  : Simple['object'];
 
 /** Written out, so that editors show fields and not how they came about. */
 type Fields<P extends Properties, Needed> = {

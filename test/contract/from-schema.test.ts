@@ -1,6 +1,7 @@
 import { expect, expectTypeOf, test } from 'vitest';
 import { atLeast, exactly, type FromSchema } from '../../src/contract/from-schema.ts';
 import { violation } from '../../src/contract/schema.ts';
+import type { Json } from '../../src/record/canonical-json.ts';
 
 const schema = exactly(
   {
@@ -30,7 +31,7 @@ test('the type says what the schema takes', () => {
     readonly level: 'low' | 'high';
     readonly size: number | null;
     readonly list: readonly { readonly on: boolean }[];
-    readonly some: object;
+    readonly some: { readonly [name: string]: Json };
     readonly score?: number;
   }>();
   expect(violation(schema, example)).toBeUndefined();

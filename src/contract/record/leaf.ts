@@ -7,92 +7,75 @@ import {
   timeField,
   tunnelAddressField,
 } from '../fields.ts';
-import { exactly } from '../from-schema.ts';
+import { exactly, type FromSchema } from '../from-schema.ts';
 import { type Schema, violation } from '../schema.ts';
+
+/** More names than this a leaf does not list: an entry has at most 65,535 bytes. */
+export const MAX_NAMED = 800;
+
+function leaf<const Event extends string, const P extends Readonly<Record<string, Schema>>>(
+  event: Event,
+  properties: P,
+) {
+  const version = { type: 'integer', const: 1 } as const;
+  return exactly({
+    v: version,
+    at: timeField,
+    event: { type: 'string', const: event },
+    ...properties,
+  });
+}
+
+const SCHEMAS = {
+  /** The controller started, under this policy. */
+  started: leaf('started', { policy: bytes32Field }),
+  /** From here on verdicts follow from this policy; `hash`: SHA-256 of its canonical JSON. */
+  policy: leaf('policy', { hash: bytes32Field, policy: { type: 'object' } }),
+  enrolled: leaf('enrolled', {
+    node: nodeIdField,
+    tunnel_address: tunnelAddressField,
+    keys: exactly({ wireguard: bytes32Field, signing: bytes32Field, sealing: bytes32Field }),
+  }),
+  /** The epoch's header says what it is from then on. */
+  endpoint_changed: leaf('endpoint_changed', { node: nodeIdField }),
+  sequences_reset: leaf('sequences_reset', { node: nodeIdField }),
+  /** Taken out for good by an admin; the epoch without it is the next leaf. */
+  removed: leaf('removed', { node: nodeIdField }),
+  /** A backup was restored: what came after it is lost, and the numbers jump ahead to these. */
+  restored: leaf('restored', { epoch: counterField, version: counterField }),
+  epoch: leaf('epoch', {
+    epoch: counterField,
+    version: counterField,
+    /** Hash of the signed header; null where there is none. */
+    header: { ...bytes32Field, type: ['string', 'null'] },
+    /** Hash of the policy that judged. */
+    policy: bytes32Field,
+    members: counterField,
+    denied: counterField,
+    /** Members of the epoch before that are none now. `nodes` is null if they are too many to name. */
+    removed: exactly({
+      count: counterField,
+      nodes: { type: ['array', 'null'], maxItems: MAX_NAMED, items: nodeIdField },
+    }),
+    /** Rows of the verdicts' bundle, and the root of their tree. */
+    verdicts: exactly({ count: counterField, root: bytes32Field }),
+  }),
+} as const;
 
 /**
  * The leaves of a mesh's log, one for each event of consequence: canonical JSON (RFC 8785). Times are
  * the controller's clock, ms since 1970; hashes and keys are base64 of 32 bytes.
  */
-export type Leaf = { readonly v: 1; readonly at: number } & LeafEvent;
+export type Leaf = FromSchema<(typeof SCHEMAS)[keyof typeof SCHEMAS]>;
 
-export type LeafEvent =
-  /** The controller started, under this policy. */
-  | { readonly event: 'started'; readonly policy: string }
-  /** From here on verdicts follow from this policy; `hash`: SHA-256 of its canonical JSON. */
-  | { readonly event: 'policy'; readonly hash: string; readonly policy: PolicyText }
-  | {
-      readonly event: 'enrolled';
-      readonly node: string;
-      readonly tunnel_address: string;
-      readonly keys: {
-        readonly wireguard: string;
-        readonly signing: string;
-        readonly sealing: string;
-      };
-    }
-  /** The epoch's header says what it is from then on. */
-  | { readonly event: 'endpoint_changed'; readonly node: string }
-  | { readonly event: 'sequences_reset'; readonly node: string }
-  /** Taken out for good by an admin; the epoch without it is the next leaf. */
-  | { readonly event: 'removed'; readonly node: string }
-  /** A backup was restored: what came after it is lost, and the numbers jump ahead to these. */
-  | { readonly event: 'restored'; readonly epoch: number; readonly version: number }
-  | EpochEvent;
+type EventOf<One> = One extends Leaf ? Omit<One, 'v' | 'at'> : never;
 
-export interface EpochEvent {
-  readonly event: 'epoch';
-  readonly epoch: number;
-  readonly version: number;
-  /** Hash of the signed header; null where there is none. */
-  readonly header: string | null;
-  /** Hash of the policy that judged. */
-  readonly policy: string;
-  readonly members: number;
-  readonly denied: number;
-  /** Members of the epoch before that are none now. `nodes` is null if they are too many to name. */
-  readonly removed: { readonly count: number; readonly nodes: readonly string[] | null };
-  /** Rows of the verdicts' bundle, and the root of their tree. */
-  readonly verdicts: { readonly count: number; readonly root: string };
-}
+export type LeafEvent = EventOf<Leaf>;
+
+export type EpochEvent = EventOf<FromSchema<typeof SCHEMAS.epoch>>;
 
 /** A policy as JSON; what is in it is the controller's to know. */
-export type PolicyText = { readonly [name: string]: Json };
-
-/** More names than this a leaf does not list: an entry has at most 65,535 bytes. */
-export const MAX_NAMED = 800;
-
-function leafSchema(event: LeafEvent['event'], properties: Record<string, Schema>): Schema {
-  const what = { type: 'string', const: event } as const;
-  return exactly({ v: { type: 'integer', const: 1 }, at: timeField, event: what, ...properties });
-}
-
-const SCHEMAS: Readonly<Record<LeafEvent['event'], Schema>> = {
-  started: leafSchema('started', { policy: bytes32Field }),
-  policy: leafSchema('policy', { hash: bytes32Field, policy: { type: 'object' } }),
-  enrolled: leafSchema('enrolled', {
-    node: nodeIdField,
-    tunnel_address: tunnelAddressField,
-    keys: exactly({ wireguard: bytes32Field, signing: bytes32Field, sealing: bytes32Field }),
-  }),
-  endpoint_changed: leafSchema('endpoint_changed', { node: nodeIdField }),
-  sequences_reset: leafSchema('sequences_reset', { node: nodeIdField }),
-  removed: leafSchema('removed', { node: nodeIdField }),
-  restored: leafSchema('restored', { epoch: counterField, version: counterField }),
-  epoch: leafSchema('epoch', {
-    epoch: counterField,
-    version: counterField,
-    header: { ...bytes32Field, type: ['string', 'null'] },
-    policy: bytes32Field,
-    members: counterField,
-    denied: counterField,
-    removed: exactly({
-      count: counterField,
-      nodes: { type: ['array', 'null'], maxItems: MAX_NAMED, items: nodeIdField },
-    }),
-    verdicts: exactly({ count: counterField, root: bytes32Field }),
-  }),
-};
+export type PolicyText = FromSchema<typeof SCHEMAS.policy>['policy'];
 
 /** A leaf's bytes, as the log has them. */
 export function leafBytes(at: number, event: LeafEvent): Uint8Array {

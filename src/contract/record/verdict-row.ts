@@ -1,56 +1,42 @@
 import { canonicalBytes, canonicalJson, type Json } from '../../record/canonical-json.ts';
 import { equalBytes, parseJson } from '../encoding.ts';
-import { type SuiteStatus, suiteStatusSchema } from '../epoch.ts';
+import { suiteStatusSchema } from '../epoch.ts';
 import { bytes32Field, nodeIdField, reasonField, timeField } from '../fields.ts';
-import { exactly } from '../from-schema.ts';
+import { exactly, type FromSchema } from '../from-schema.ts';
 import { violation } from '../schema.ts';
+
+const MAX_EVIDENCE = 4096;
+
+const evidenceEntrySchema = exactly({
+  /** Base64 of the score envelope's hash. */
+  hash: bytes32Field,
+  /** Controller's clock, ms: a score's age counts from the older of this and its own time. */
+  received_at: timeField,
+});
 
 /**
  * What an epoch decided about one node, and from what: a leaf of the tree whose root is in the
  * epoch's leaf of the log. The salt keeps who knows the tree's hashes from guessing a row.
  */
-export interface VerdictRow {
-  readonly node: string;
-  /** In force. */
-  readonly allowed: boolean;
-  readonly reason: string;
-  /** The policy's own word; where it is not what is in force, the reason says why. */
-  readonly passed: boolean;
-  readonly suites: readonly SuiteStatus[];
-  /** What judgement remembered of it from the epochs before; null: nothing. */
-  readonly standing: Json;
-  /** The controller had been away and waited for its report. */
-  readonly awaited: boolean;
-  /** The scores that the policy was given, oldest first. */
-  readonly evidence: readonly EvidenceEntry[];
-  /** Base64 of 16 bytes. */
-  readonly salt: string;
-}
-
-export interface EvidenceEntry {
-  /** Base64 of the score envelope's hash. */
-  readonly hash: string;
-  /** Controller's clock, ms: a score's age counts from the older of this and its own time. */
-  readonly received_at: number;
-}
-
-const MAX_EVIDENCE = 4096;
-
 const rowSchema = exactly({
   node: nodeIdField,
+  /** In force. */
   allowed: { type: 'boolean' },
   reason: reasonField,
+  /** The policy's own word; where it is not what is in force, the reason says why. */
   passed: { type: 'boolean' },
   suites: { type: 'array', maxItems: 64, items: suiteStatusSchema },
+  /** What judgement remembered of it from the epochs before; null: nothing. */
   standing: { type: ['object', 'null'] },
+  /** The controller had been away and waited for its report. */
   awaited: { type: 'boolean' },
-  evidence: {
-    type: 'array',
-    maxItems: MAX_EVIDENCE,
-    items: exactly({ hash: bytes32Field, received_at: timeField }),
-  },
+  /** The scores that the policy was given, oldest first. */
+  evidence: { type: 'array', maxItems: MAX_EVIDENCE, items: evidenceEntrySchema },
+  /** Base64 of 16 bytes. */
   salt: { type: 'string', pattern: '^[A-Za-z0-9+/]{21}[AQgw]==$', description: '16 bytes' },
 });
+
+export type VerdictRow = FromSchema<typeof rowSchema>;
 
 const encoder = new TextEncoder();
 

@@ -1,9 +1,8 @@
 import { fromBase64, toBase64 } from '../../contract/encoding.ts';
 import { headerHash } from '../../contract/epoch/header.ts';
 import { type EpochEvent, MAX_NAMED } from '../../contract/record/leaf.ts';
-import { verdictRowBytes } from '../../contract/record/verdict-row.ts';
+import { type VerdictRow, verdictRowBytes } from '../../contract/record/verdict-row.ts';
 import type { CryptoProvider, RandomBytes } from '../../crypto/provider.ts';
-import type { Json } from '../../record/canonical-json.ts';
 import { leafHash, MerkleTree } from '../../record/merkle.ts';
 import type { Decision, Epoch, NodeVerdict } from '../epoch.ts';
 import type { RecordedEpoch } from '../store/log-store.ts';
@@ -69,7 +68,7 @@ function rowOf(
     reason,
     passed,
     suites,
-    standing: (judged?.standing ?? null) as Json,
+    standing: (judged?.standing ?? null) as VerdictRow['standing'],
     awaited: allowedIfFresh !== undefined,
     evidence,
     salt: toBase64(salt),
