@@ -16,7 +16,12 @@ import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { AgentClock } from './clock.ts';
 import { CallError, limitedText, parse, problemOf, reason } from './controller-answer.ts';
 
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+/** `meshId`: of the mesh whose controller it is, once that is known. */
+export type Fetch = (
+  url: string,
+  init: RequestInit,
+  meshId: Uint8Array | undefined,
+) => Promise<Response>;
 
 /** What the answer to a signed request must fit. */
 interface Sent {
@@ -308,7 +313,7 @@ export class ControllerClient {
   private async send(url: URL, init: RequestInit): Promise<Response> {
     let response: Response;
     try {
-      response = await this.options.fetch(url.href, { ...init, redirect: 'error' });
+      response = await this.options.fetch(url.href, { ...init, redirect: 'error' }, this.meshId);
     } catch (error) {
       throw new CallError(0, 'unreachable', `the controller cannot be reached: ${reason(error)}`);
     }

@@ -1,4 +1,4 @@
-import { toBase64 } from '../contract/encoding.ts';
+import { fromBase64, toBase64 } from '../contract/encoding.ts';
 import { parseJoinToken } from '../contract/join-token.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
@@ -38,6 +38,10 @@ export async function enrolled(
   signal: AbortSignal,
 ): Promise<Enrolment> {
   const known = state.readEnrolment();
+  const named = known
+    ? fromBase64(known.mesh_id, 32)
+    : parseJoinToken(options.token ?? '')?.fingerprint;
+  if (named !== undefined) client.belongTo(named);
   if (known) {
     if (options.nodeId !== undefined && options.nodeId !== known.node_id) {
       const where = options.stateDirectory;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { systemClock } from '../agent/clock.ts';
 import { ControllerClient } from '../agent/controller-client.ts';
+import { controllerFetch } from '../agent/controller-fetch.ts';
 import { Counters } from '../agent/counters.ts';
 import { Emitter } from '../agent/emitter.ts';
 import type { AgentEvent } from '../agent/events.ts';
@@ -53,7 +54,7 @@ export class Evaluator {
     this.key = readKeyFile(options.key);
     this.memory = new Memory(`${options.key}.sequences`);
     this.client = new ControllerClient({
-      fetch,
+      fetch: controllerFetch(this.crypto),
       clock: systemClock,
       crypto: this.crypto,
       random,

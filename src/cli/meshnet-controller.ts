@@ -17,13 +17,14 @@ import type { Subscriber } from '../controller/spine.ts';
 import { historyLimits } from '../controller/store/history-limits.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { print } from './answer.ts';
+import { type Transport, type TransportOptions, transportOf } from './controller-transport.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
 import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** Options of `meshnet controller`. */
-export interface ControllerCommand {
+export interface ControllerCommand extends TransportOptions {
   readonly state: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly policy?: string;
@@ -39,13 +40,14 @@ export interface ControllerCommand {
 
 /** Runs a controller until it is told to stop. Its log, one JSON object per line, is its output. */
 export async function runController(options: ControllerCommand): Promise<void> {
-  const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, (message) =>
-    standardError().write(`meshnet controller: ${message}\n`),
-  );
+  const warn = (message: string) => standardError().write(`meshnet controller: ${message}\n`);
+  const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, warn);
+  const { files, ...transport } = transportOf(options);
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
-  const controller = await start(options, manager).catch((error: unknown) => {
+  const controller = await start(options, transport, manager).catch((error: unknown) => {
     throw explain(error, options);
   });
+  void files?.follow((one) => controller.useCertificate(one), warn, systemClock, signal);
   manager.ready(() => controller.services.governor.settled());
   if (!signal.aborted) await once(signal, 'abort');
   manager.stopping();
@@ -65,7 +67,11 @@ function statusLine(manager: ServiceManager): Subscriber {
   };
 }
 
-async function start(options: ControllerCommand, manager: ServiceManager): Promise<Controller> {
+async function start(
+  options: ControllerCommand,
+  transport: Omit<Transport, 'files'>,
+  manager: ServiceManager,
+): Promise<Controller> {
   const settings = settingsOf(options);
   const { historyDays: days, historyMegabytes: megabytes } = options;
   const { epochS } = completeSettings(settings); // before anything is opened
@@ -73,6 +79,7 @@ async function start(options: ControllerCommand, manager: ServiceManager): Promi
   return startController({
     state: openState(options.state, history),
     listen: options.listen,
+    ...transport,
     settings,
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),

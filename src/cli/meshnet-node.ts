@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Backend, type BackendOptions, openBackend } from '../agent/backend.ts';
 import { systemClock } from '../agent/clock.ts';
+import { controllerFetch } from '../agent/controller-fetch.ts';
 import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
 import { readKnownController } from '../agent/known-controller.ts';
@@ -73,7 +74,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     const node = await startNode(
       nodeOptions(options),
       {
-        fetch,
+        fetch: controllerFetch(crypto),
         clock: systemClock,
         crypto,
         randomBytes: (length) => new Uint8Array(randomBytes(length)),

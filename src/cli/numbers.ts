@@ -34,7 +34,7 @@ export function durationSeconds(text: string): number {
 /** The URL of a controller, as it was written. */
 export function httpUrl(text: string): string {
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
-    throw new InvalidArgumentError('Expected a URL such as http://192.0.2.1:8440.');
+    throw new InvalidArgumentError('Expected a URL such as https://192.0.2.1:8440.');
   }
   return text;
 }

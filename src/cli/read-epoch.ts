@@ -3,8 +3,11 @@ import { existsSync } from 'node:fs';
 import { systemClock } from '../agent/clock.ts';
 import { CallError } from '../agent/controller-answer.ts';
 import { ControllerClient } from '../agent/controller-client.ts';
+import { controllerFetch } from '../agent/controller-fetch.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { readNodeKeys } from '../agent/node-keys.ts';
+import { openNodeState } from '../agent/node-state.ts';
+import { fromBase64 } from '../contract/encoding.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { adminCall } from './admin-client.ts';
@@ -44,14 +47,18 @@ function urlElsewhere(source: EpochSource): string | undefined {
 async function overNetwork(url: string, state: string): Promise<EpochDocument> {
   const known = readKnownController(state) !== undefined;
   const random = (length: number) => new Uint8Array(randomBytes(length));
+  const crypto = defaultProvider();
   const client = new ControllerClient({
-    fetch,
+    fetch: controllerFetch(crypto),
     clock: systemClock,
-    crypto: defaultProvider(),
+    crypto,
     random,
     url,
     timeoutMs: TIMEOUT_MS,
   });
+  const enrolment = known ? openNodeState(state).readEnrolment() : undefined;
+  const meshId = fromBase64(enrolment?.mesh_id ?? '', 32);
+  if (meshId !== undefined) client.belongTo(meshId);
   try {
     // Nobody's signature is refused, except on the controller's own machine, which needs none.
     const seed = known ? readNodeKeys(state).signing : random(32);

@@ -1,4 +1,6 @@
+import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import type { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { toBase64 } from '../contract/encoding.ts';
@@ -7,9 +9,8 @@ import { type ControllerClock, steadyClock } from './clock.ts';
 import type { StampedEvent } from './events.ts';
 import { adminServer, listenOnSocket, networkServer } from './http/servers.ts';
 import { Overload } from './overload.ts';
-
+import { ownCertificate, type ServerCertificate } from './own-certificate.ts';
 import { createServices, type Services } from './services.ts';
-
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import type { Subscriber } from './spine.ts';
 import { type ControllerState, signingKey } from './state-directory.ts';
@@ -26,8 +27,10 @@ export interface ControllerOptions {
   readonly state: ControllerState;
   readonly listen: { readonly host: string; readonly port: number };
   readonly settings?: GivenSettings;
-  /** PEM. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** `own`: a certificate that the mesh's key signs. Without it the network side speaks plain HTTP. */
+  readonly tls?: ServerCertificate | 'own';
+  /** Address of the reverse proxy that all calls come by, and that tells who made them. */
+  readonly proxy?: string;
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
   readonly clock?: ControllerClock;
@@ -45,6 +48,8 @@ export interface Controller {
   /** 32 bytes: the fingerprint of the controller's key. */
   readonly meshId: Uint8Array;
   readonly services: Services;
+  /** For connections from now on, in place of the one before. Only where it speaks TLS. */
+  useCertificate(certificate: ServerCertificate): void;
   close(): Promise<void>;
 }
 
@@ -102,7 +107,14 @@ async function serve(
     signingSeed.fill(0);
   };
   try {
-    const network = await networkServer(services, options.tls);
+    const tls =
+      options.tls === 'own'
+        ? ownCertificate(crypto, signingSeed, namesOf(options.listen.host), clock.now())
+        : options.tls;
+    const network = await networkServer(services, {
+      ...(tls === undefined ? {} : { tls }),
+      ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+    });
     servers.push(network);
     // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
     const url = await network.listen({ host: options.listen.host, port: options.listen.port });
@@ -115,9 +127,20 @@ async function serve(
       emit({ event: 'stopping' });
       await stop();
     };
-    return { url, port: Number(new URL(url).port), adminSocket, meshId, services, close };
+    const useCertificate = (certificate: ServerCertificate) =>
+      (network.server as unknown as TlsServer).setSecureContext(certificate);
+    const port = Number(new URL(url).port);
+    return { url, port, adminSocket, meshId, services, useCertificate, close };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Names and addresses that callers may know this machine by. */
+function namesOf(host: string): string[] {
+  const isAny = host === '0.0.0.0' || host === '::';
+  const addresses = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
+  const own = isAny ? addresses.map(({ address }) => address) : [host];
+  return [...new Set([...own, hostname(), 'localhost', '127.0.0.1'])];
 }

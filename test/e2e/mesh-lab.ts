@@ -58,6 +58,7 @@ export class MeshLab {
     const parameters = ['controller', '--state', join(this.directory, 'controller')];
     parameters.push('--listen', this.place.controllerListen, '--epoch', String(this.epochS));
     parameters.push('--stop-with-stdin');
+    if (this.place.mode === 'linux') parameters.push('--insecure-http');
     this.controller = this.child('controller', root, parameters, () => {}, {});
     await this.until(async () => {
       await this.epoch();

@@ -18,6 +18,10 @@ export function declareController(program: Command): void {
         .argParser(hostAndPort)
         .default({ host: '127.0.0.1', port: 8440 }, '127.0.0.1:8440'),
     )
+    .option('--tls-cert <file>', 'certificate (PEM) to serve with; read again when it changes')
+    .option('--tls-key <file>', 'and its private key')
+    .option('--insecure-http', 'plain HTTP, beyond this machine, too')
+    .option('--behind-proxy <address>', 'plain HTTP for the reverse proxy at this address alone')
     .option('--policy <file>', 'JSON file with thresholds, suites, signers and times')
     .option('--epoch <seconds>', 'length of an epoch', seconds)
     .option('--threshold <score>', 'lowest score of a member', share)
@@ -40,7 +44,13 @@ export function declareController(program: Command): void {
     .action(async (options) => {
       const { runController } = await import('../meshnet-controller.ts');
       await runController(options);
-    });
+    })
+    .addHelpText(
+      'after',
+      `
+Beyond loopback it speaks TLS: with the certificate that is given, or with one of its own, which
+nodes know by their join token.`,
+    );
   controller
     .command('restored')
     .description(

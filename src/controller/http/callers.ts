@@ -5,9 +5,10 @@ import type { Arrival, Caller, NetworkRequest } from '../operations/caller.ts';
 const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
 const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
 
-export function arrivalOf({ socket }: FastifyRequest): Arrival {
-  const { remoteAddress = '', localAddress = '', localPort = 0 } = socket;
-  return { from: remoteAddress, to: { address: localAddress, port: localPort } };
+/** `from`: behind a proxy, who called there. */
+export function arrivalOf({ ip, socket }: FastifyRequest): Arrival {
+  const { localAddress = '', localPort = 0 } = socket;
+  return { from: ip ?? '', to: { address: localAddress, port: localPort } };
 }
 
 export function networkRequest(request: FastifyRequest): NetworkRequest {
@@ -25,8 +26,8 @@ export function networkCaller(request: FastifyRequest): Caller {
 }
 
 /** A caller on this machine that asks for itself: no proxy, no page of some other site. */
-function isFromHere({ socket, headers }: FastifyRequest): boolean {
-  const address = socket.remoteAddress ?? '';
+function isFromHere({ ip, headers }: FastifyRequest): boolean {
+  const address = ip ?? '';
   if (address !== '::1' && !/^(?:::ffff:)?127\./.test(address)) return false;
   if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
   return LOOPBACK_HOST.test(headers.host ?? '');

@@ -4,8 +4,9 @@ import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { problem } from '../../contract/problems.ts';
 import { type Schema, violation } from '../../contract/schema.ts';
+import type { ServerCertificate } from '../own-certificate.ts';
 import { ProblemError } from '../problem-error.ts';
-import { guardConnections } from './connection-guard.ts';
+import { guardConnections, isProxy } from './connection-guard.ts';
 import { describeCalls } from './openapi.ts';
 import { type FailedWith, ProblemAnswers, type ProblemAnswersOptions } from './problem-answers.ts';
 import { sayProtocolNumbers } from './protocol-numbers.ts';
@@ -22,7 +23,9 @@ const MAX_CONNECTIONS = 4096;
 
 export interface ServerOptions extends ProblemAnswersOptions {
   /** PEM. Without it the server speaks plain HTTP. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: ServerCertificate;
+  /** All connections come from this address, and X-Forwarded-For tells who called there. */
+  readonly proxy?: string;
 }
 
 /** A Fastify instance that answers every failure with a problem document. */
@@ -35,6 +38,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     requestTimeout: REQUEST_TIMEOUT,
     headersTimeout: REQUEST_TIMEOUT,
   };
+  const tls = { ...options.tls, handshakeTimeout: REQUEST_TIMEOUT };
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
@@ -45,9 +49,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     frameworkErrors: (error: FailedWith, request: FastifyRequest, reply: FastifyReply) =>
       void problems.answer(error, request, reply),
     clientErrorHandler: (error: FailedWith, socket: Socket) => problems.answerRaw(error, socket),
-    ...(options.tls === undefined ? { http: server } : { https: { ...server, ...options.tls } }),
+    trustProxy: options.proxy === undefined ? false : isProxy(options.proxy),
+    ...(options.tls === undefined ? { http: server } : { https: { ...server, ...tls } }),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
-  guardConnections(app, MAX_CONNECTIONS);
+  guardConnections(app, MAX_CONNECTIONS, options.proxy);
   app.removeContentTypeParser('text/plain');
   useContractSchemas(app);
   sayProtocolNumbers(app);

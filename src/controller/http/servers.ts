@@ -6,15 +6,15 @@ import { networkCaller } from './callers.ts';
 import { headerRoutes } from './header-routes.ts';
 import { logRoutes } from './log-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
-import { createServer } from './server.ts';
+import { createServer, type ServerOptions } from './server.ts';
 import { stateRoutes } from './state-routes.ts';
 
 /** What nodes, evaluators and members reach. Does not listen yet. */
 export async function networkServer(
   services: Services,
-  tls: { readonly key: string; readonly cert: string } | undefined,
+  transport: Pick<ServerOptions, 'tls' | 'proxy'>,
 ): Promise<FastifyInstance> {
-  const app = await createServer({ ...answering(services), ...(tls === undefined ? {} : { tls }) });
+  const app = await createServer({ ...answering(services), ...transport });
   nodeRoutes(app, services);
   stateRoutes(app, services, networkCaller);
   logRoutes(app, services, networkCaller);

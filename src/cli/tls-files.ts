@@ -1,0 +1,91 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { AgentClock } from '../agent/clock.ts';
+import type { ServerCertificate } from '../controller/own-certificate.ts';
+
+/** How often the files are looked at, ms. */
+const INTERVAL = 5000;
+
+/** A file that holds no certificate or key, or two that do not belong together. */
+export class TlsFileError extends Error {
+  override readonly name = 'TlsFileError';
+}
+
+/** The certificate (PEM, its own first) and the private key that an operator keeps in two files. */
+export class TlsFiles {
+  private readonly certPath: string;
+  private readonly keyPath: string;
+  private last: ServerCertificate;
+
+  /** Reads them. Throws a `TlsFileError` that names the option and what is wrong. */
+  constructor(certPath: string, keyPath: string) {
+    this.certPath = certPath;
+    this.keyPath = keyPath;
+    this.last = this.read();
+  }
+
+  get certificate(): ServerCertificate {
+    return this.last;
+  }
+
+  /** The new ones if they have changed; throws, and stays with the old, while they are not right. */
+  changed(): ServerCertificate | undefined {
+    const found = this.read();
+    if (found.cert === this.last.cert && found.key === this.last.key) return undefined;
+    this.last = found;
+    return found;
+  }
+
+  /** Calls `apply` with each new certificate and `warn` once for each fault, until `signal` aborts. */
+  async follow(
+    apply: (certificate: ServerCertificate) => void,
+    warn: (message: string) => void,
+    clock: Pick<AgentClock, 'sleep'>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let said: string | undefined;
+    while (!signal.aborted) {
+      await clock.sleep(INTERVAL, signal);
+      try {
+        const found = this.changed();
+        if (found !== undefined) apply(found);
+        said = undefined;
+      } catch (error) {
+        const message = (error as Error).message;
+        if (message !== said) warn(`${message}; the certificate before it stays in use`);
+        said = message;
+      }
+    }
+  }
+
+  private read(): ServerCertificate {
+    const cert = textOf('--tls-cert', this.certPath);
+    const key = textOf('--tls-key', this.keyPath);
+    const parsed = attempt(`--tls-cert ${this.certPath}: not a certificate in PEM`, () => {
+      return new X509Certificate(cert);
+    });
+    const privateKey = attempt(`--tls-key ${this.keyPath}: not a private key in PEM`, () => {
+      return createPrivateKey(key);
+    });
+    if (!parsed.checkPrivateKey(privateKey)) {
+      throw new TlsFileError(`--tls-key ${this.keyPath}: not the key of ${this.certPath}`);
+    }
+    return { cert, key };
+  }
+}
+
+function textOf(option: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new TlsFileError(`${option} ${path}: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+function attempt<T>(otherwise: string, make: () => T): T {
+  try {
+    return make();
+  } catch {
+    throw new TlsFileError(otherwise); // what OpenSSL says may quote the key
+  }
+}
