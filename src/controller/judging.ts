@@ -1,0 +1,88 @@
+import { signingKeyId } from '../contract/ids.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { NodeDirectory } from './directory.ts';
+import { type Epoch, membersOf, type NodeVerdict, standingsOf } from './epoch.ts';
+import { decideMesh } from './policy/decide-mesh.ts';
+import { hasReportedSince } from './policy/reading.ts';
+import { everySuite, type Score, type SignersOf, suitesOf } from './policy.ts';
+import type { Presence } from './presence.ts';
+import type { Settings } from './settings.ts';
+import type { Store } from './store/store.ts';
+
+/** A mean that is taken over the epoch also needs what was in force when it began. */
+const EPOCHS_OF_A_MEAN = 2;
+
+export interface JudgingOptions {
+  readonly store: Store;
+  readonly directory: NodeDirectory;
+  readonly settings: Settings;
+  readonly crypto: CryptoProvider;
+  readonly presence: Presence;
+  /** Whether a member's report is missing because the controller was away. Time: controller's clock, ms. */
+  readonly isAwaited: (nodeId: string, now: number) => boolean;
+}
+
+/** Gathers what the policy judges by, and asks it. */
+export class Judging {
+  private readonly options: JudgingOptions;
+  private readonly evaluators: readonly string[];
+
+  constructor(options: JudgingOptions) {
+    const { settings, crypto } = options;
+    this.options = options;
+    this.evaluators = settings.evaluators.map((key) => signingKeyId(crypto, key));
+  }
+
+  /** What the policy says of each node at `now`, after `epoch`. */
+  async verdicts(epoch: Epoch | undefined, now: number): Promise<Map<string, NodeVerdict>> {
+    const { directory, settings, presence, isAwaited } = this.options;
+    const scores = await this.scores(now);
+    const members = membersOf(epoch);
+    const state = {
+      nodeIds: directory.nodes.keys(),
+      scores,
+      evaluators: this.evaluators,
+      signersOf: (nodeId: string) => this.signersOf(nodeId),
+      standings: standingsOf(epoch),
+      isAwaited: (nodeId: string) => isAwaited(nodeId, now),
+      isReachable: (nodeId: string) => presence.has(nodeId) || members.has(nodeId),
+      isReleased: false,
+      observeOnly: settings.observeOnly,
+    };
+    const { verdicts } = decideMesh(settings.policy, state, { now, epochMs: this.epochMs });
+    return new Map(
+      [...verdicts].map(([id, one]) => [id, { ...one, scores: scores.get(id) ?? [] }]),
+    );
+  }
+
+  /** Whether a node has reported all that it must since `since`, observed since `observedSince`. */
+  async hasReported(nodeId: string, since: number, observedSince: number): Promise<boolean> {
+    const { store, settings } = this.options;
+    const scores = await store.scoresOf(nodeId);
+    const suites = suitesOf(settings.policy, nodeId);
+    return hasReportedSince(suites, scores, this.signersOf(nodeId), since, observedSince);
+  }
+
+  private get epochMs(): number {
+    return this.options.settings.epochS * 1000;
+  }
+
+  /** The newest of each signer, and where a mean is asked for, all of the epoch and of the one before. */
+  private async scores(now: number): Promise<ReadonlyMap<string, readonly Score[]>> {
+    const { store, settings } = this.options;
+    const newest = await store.scores();
+    if (everySuite(settings.policy).every((rule) => rule.score === 'newest')) return newest;
+    const since = now - EPOCHS_OF_A_MEAN * this.epochMs;
+    const recent = await store.scoresSince(since);
+    for (const [nodeId, scores] of newest) {
+      const older = scores.filter((one) => one.receivedAt < since);
+      newest.set(nodeId, [...older, ...(recent.get(nodeId) ?? [])]);
+    }
+    return newest;
+  }
+
+  private signersOf(nodeId: string): SignersOf {
+    const own = [this.options.directory.keyIdOf(nodeId)!];
+    return (rule) => (rule.signers === 'node' ? own : this.evaluators);
+  }
+}
