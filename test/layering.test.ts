@@ -33,7 +33,7 @@ const IMPORT =
 
 /** Paths, from the root of the repository, of every source file and of what it imports of ours. */
 const imports = new Map<string, readonly string[]>(
-  ['src', 'test', 'native-bench']
+  ['src', 'test', 'examples', 'native-bench']
     .flatMap((tree) =>
       readdirSync(join(root, tree), { recursive: true, encoding: 'utf8' })
         .filter((name) => name.endsWith('.ts'))
@@ -117,11 +117,13 @@ test('no room of sources, tests, labs and benches imports itself by way of other
   expect(circleOf(rooms)).toEqual([]);
 });
 
-test('the lab knows only what it is a lab for, and benches only the lab', () => {
+test('the lab knows only what it is a lab for, benches only the lab, examples only the sources', () => {
   const violations = forbidden((from, to) => {
     if (from === to || to.startsWith('src/')) return true;
     if (from === 'test/lab') return false;
     if (from === 'native-bench') return to === 'test/lab';
+    if (to.startsWith('examples')) return from.startsWith('examples');
+    if (from.startsWith('examples')) return false;
     return to !== 'native-bench' || from === 'test/native-bench';
   });
   expect(violations).toEqual([]);

@@ -1,4 +1,4 @@
-import { isPerNode, NODE_MARK } from '../agent/harness/node-places.ts';
+import { isPerNode, NAME_MARK } from '../agent/harness/node-places.ts';
 import {
   findsNodes,
   type NodeMeasurement,
@@ -132,7 +132,7 @@ function checkedOrigins(options: EvaluatorCommandOptions): SuiteOrigin[] {
     if (seen.has(suite)) throw usage(`--score-from: two sources for the suite ${suite}`);
     seen.add(suite);
     if (!isPerNode(origin)) {
-      throw usage(`--score-from (${suite}): expected ${NODE_MARK} where the node's name stands`);
+      throw usage(`--score-from (${suite}): expected ${NAME_MARK} where the node's name stands`);
     }
     if (options.node === undefined && !findsNodes(origin)) {
       throw usage(`--score-from (${suite}): nodes cannot be found there, so --node must name them`);

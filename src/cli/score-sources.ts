@@ -3,7 +3,7 @@ import { systemClock } from '../agent/clock.ts';
 import { HARNESSES } from '../agent/harness/adapters.ts';
 import { commandSource } from '../agent/harness/command.ts';
 import { KeptRuns } from '../agent/harness/kept-runs.ts';
-import { isPerNode, NODE_MARK, originOf } from '../agent/harness/node-places.ts';
+import { isPerNode, NAME_MARK, originOf } from '../agent/harness/node-places.ts';
 import {
   parseScoreOrigin,
   type ScoreFromOptions,
@@ -136,7 +136,7 @@ function msOf(
 export function scoreFromSources(options: ScoreFromCommandOptions): SuiteSource[] {
   return suiteOrigins(options).map(({ suite, origin, from }) => {
     if (isPerNode(origin)) {
-      throw usage(`--score-from (${suite}): ${NODE_MARK} is for \`meshnet evaluator\``);
+      throw usage(`--score-from (${suite}): ${NAME_MARK} is for \`meshnet evaluator\``);
     }
     return { suite, source: scoreFrom(origin, from) };
   });

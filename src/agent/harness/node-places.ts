@@ -4,16 +4,16 @@ import { isNodeId } from '../../contract/ids.ts';
 import type { ScoreOrigin } from './score-from.ts';
 
 /** Stands for the name of a node in a place or in what is asked there. */
-export const NODE_MARK = '{node}';
+export const NAME_MARK = '{node}';
 
 /** Whether results of many nodes can be told apart there. */
 export function isPerNode({ location, selector }: ScoreOrigin): boolean {
-  return location.includes(NODE_MARK) || (selector?.includes(NODE_MARK) ?? false);
+  return location.includes(NAME_MARK) || (selector?.includes(NAME_MARK) ?? false);
 }
 
 /** Where the results of one node are. */
 export function originOf({ kind, location, selector }: ScoreOrigin, node: string): ScoreOrigin {
-  const filled = (text: string) => text.replaceAll(NODE_MARK, node);
+  const filled = (text: string) => text.replaceAll(NAME_MARK, node);
   return {
     kind,
     location: filled(location),
@@ -27,10 +27,10 @@ export function originOf({ kind, location, selector }: ScoreOrigin, node: string
  */
 export async function nodesAt(location: string, limit: number): Promise<string[]> {
   const parts = location.split(sep);
-  const marked = parts.findIndex((part) => part.includes(NODE_MARK));
+  const marked = parts.findIndex((part) => part.includes(NAME_MARK));
   const before = parts.slice(0, marked).join(sep);
   const folder = before === '' && marked > 0 ? sep : before || '.';
-  const [head = '', ...tail] = parts[marked]!.split(NODE_MARK).map(RegExp.escape);
+  const [head = '', ...tail] = parts[marked]!.split(NAME_MARK).map(RegExp.escape);
   const name = new RegExp(`^${head}([a-z0-9-]+)${tail.join('\\1')}$`);
   const found: string[] = [];
   for await (const entry of await opendir(folder)) {

@@ -1,7 +1,7 @@
 import type { AgentClock } from '../clock.ts';
 import { type Measurement, ScoreError, type ScoreSource } from '../score-source.ts';
 import { HARNESSES } from './adapters.ts';
-import { NODE_MARK, nodesAt, originOf } from './node-places.ts';
+import { NAME_MARK, nodesAt, originOf } from './node-places.ts';
 import { type ScoreFromOptions, type ScoreOrigin, scoreFrom } from './score-from.ts';
 
 export interface NodeMeasurement {
@@ -23,7 +23,7 @@ export type WatchEvent =
 
 export interface WatchOptions {
   readonly suite: string;
-  /** With {@link NODE_MARK} where the name of a node stands. */
+  /** With {@link NAME_MARK} where the name of a node stands. */
   readonly origin: ScoreOrigin;
   readonly from: ScoreFromOptions;
   /** Of whom; null: of all that are found there. */
@@ -141,5 +141,5 @@ export class Watch {
 
 /** Whether the nodes can be found by looking at the place itself. */
 export function findsNodes({ kind, location }: ScoreOrigin): boolean {
-  return HARNESSES[kind]!.files !== null && location.includes(NODE_MARK);
+  return HARNESSES[kind]!.files !== null && location.includes(NAME_MARK);
 }

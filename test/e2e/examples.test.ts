@@ -1,0 +1,36 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { requires } from '../lab/requirements.ts';
+
+const run = promisify(execFile);
+const EXAMPLE = join(import.meta.dirname, '../../examples/example.ts');
+
+let out: string;
+beforeEach(() => {
+  out = mkdtempSync(join(tmpdir(), 'examples-'));
+});
+afterEach(() => rmSync(out, { recursive: true }));
+
+/** Runs the short form of a kit: what it printed, and its picture. */
+async function kit(name: string): Promise<{ stdout: string; picture: string }> {
+  const parameters = ['--disable-warning=ExperimentalWarning', EXAMPLE, name, '--short'];
+  const { stdout } = await run(process.execPath, [...parameters, '--out', out]);
+  return { stdout, picture: readFileSync(join(out, 'picture.svg'), 'utf8') };
+}
+
+requires('prometheus')('the kit with validators', () => {
+  test('cuts who is slow, down or poor, nobody else, and lets back in who has mended', async () => {
+    const { stdout, picture } = await kit('validators');
+    expect(stdout).toMatch(/^validator-1 .* s +latency$/m);
+    expect(stdout).toMatch(/^validator-2 .* s +(availability|latency)$/m);
+    expect(stdout).toMatch(/^validator-3 .* no +- +stake$/m);
+    expect(stdout).toMatch(/^0 of \d members reached validator-1 while it was out/m);
+    expect(stdout).toMatch(/^0 of 1 others were cut/m);
+    expect(stdout).toContain('validator-1 is denied');
+    expect(picture).toContain('validator-1');
+  });
+});
