@@ -28,6 +28,41 @@ interface Answer {
   readonly text: string;
 }
 
+/**
+ * Reads an answer of lines as they come, until it is whole or `signal` is aborted. Rejects with a
+ * `CommandError` if the controller cannot be asked, refuses, or stops meanwhile.
+ */
+export function adminLines(
+  { socket: socketPath }: AdminTarget,
+  path: string,
+  onLine: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const call = httpRequest({ socketPath, path, signal });
+    const failed = (error: NodeJS.ErrnoException) => {
+      if (signal.aborted) return resolve();
+      reject(new CommandError(EXIT.unreachable, 'unreachable', socketTrouble(socketPath, error)));
+    };
+    call.on('error', failed);
+    call.on('response', (response) => {
+      const { statusCode = 0 } = response;
+      let rest = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => {
+        const lines = (rest + text).split('\n');
+        rest = lines.pop()!;
+        if (statusCode === 200) for (const line of lines) onLine(line);
+      });
+      response.on('error', () => (signal.aborted ? resolve() : reject(stopped())));
+      response.on('end', () =>
+        statusCode === 200 ? resolve() : reject(refusal(statusCode, rest)),
+      );
+    });
+    call.end();
+  });
+}
+
 function overSocket(
   socketPath: string,
   method: string,
@@ -52,6 +87,10 @@ function overSocket(
     });
     call.end(text);
   });
+}
+
+function stopped(): CommandError {
+  return new CommandError(EXIT.unreachable, 'unreachable', 'the controller has stopped');
 }
 
 function socketTrouble(path: string, error: NodeJS.ErrnoException): string {

@@ -4,6 +4,7 @@ import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareEpoch } from './commands/epoch.ts';
 import { declareEvaluator } from './commands/evaluator.ts';
+import { declareEvents } from './commands/events.ts';
 import { declareHealth } from './commands/health.ts';
 import { declareKeygen } from './commands/keygen.ts';
 import { declareNode } from './commands/node.ts';
@@ -34,6 +35,7 @@ export function meshnetCommand(): Command {
   declareNode(program);
   declareDemo(program);
   declareEpoch(program);
+  declareEvents(program);
   declareTokens(program);
   declareScore(program);
   declareEvaluator(program);

@@ -1,5 +1,6 @@
 import { counterField, nodeIdField, timeField, tokenIdField } from './fields.ts';
 import { exactly, type FromSchema } from './from-schema.ts';
+import { PROTOCOL_PARAMETER, protocolParameterField } from './protocol.ts';
 import type { Schema } from './schema.ts';
 
 /**
@@ -12,6 +13,7 @@ import type { Schema } from './schema.ts';
  *   DELETE /v1/tokens/{id}                     -> 204
  *   DELETE /v1/nodes/{node_id}                 -> RotateAnswer (removal is a new epoch)
  *   POST   /v1/nodes/{node_id}/reset-sequence  -> 204
+ *   GET    /v1/events           EventsQuery    -> controller's events, one JSON object a line
  *   GET    /v1/epoch, /metrics, /healthz, /readyz as on the network
  */
 export const rotateAnswerSchema = exactly({ epoch: counterField, version: counterField });
@@ -50,3 +52,19 @@ export type TokenAnswer = FromSchema<typeof tokenAnswerSchema>;
 export const tokenListSchema = exactly({ tokens: { type: 'array', items: tokenSchema } });
 
 export type TokenList = FromSchema<typeof tokenListSchema>;
+
+const yes = { type: 'string', const: 'true', description: 'true, or nothing at all' } as const;
+
+export const eventsQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    /** Goes on with what happens from now on. */
+    follow: yes,
+    /** Also each score and each refused request. */
+    routine: yes,
+    [PROTOCOL_PARAMETER]: protocolParameterField,
+  },
+} as const satisfies Schema;
+
+export type EventsQuery = FromSchema<typeof eventsQuerySchema>;

@@ -123,6 +123,7 @@ async function serve(
     const admin = await adminServer(services);
     servers.push(admin);
     await listenOnSocket(admin, adminSocket);
+    emit({ event: 'admins_served', socket: adminSocket });
     const close = async () => {
       emit({ event: 'stopping' });
       await stop();

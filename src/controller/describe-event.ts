@@ -4,7 +4,9 @@ import type { ControllerEvent } from './events.ts';
 export function describeControllerEvent(event: ControllerEvent): string {
   switch (event.event) {
     case 'started':
-      return `controller of mesh ${event.mesh_id} is up at ${event.url}`;
+      return `controller of mesh ${event.mesh_id} listening at ${event.url}`;
+    case 'admins_served':
+      return `listening for admins at ${event.socket}`;
     case 'stopping':
       return 'controller stops';
     case 'restored':

@@ -15,6 +15,7 @@ export interface VerdictChange {
  */
 export type ControllerEvent =
   | { readonly event: 'started'; readonly mesh_id: string; readonly url: string }
+  | { readonly event: 'admins_served'; readonly socket: string }
   | { readonly event: 'stopping' }
   /** The state is a backup: numbers jumped ahead, and nothing of its epoch is given out. */
   | { readonly event: 'restored'; readonly epoch: number; readonly version: number }

@@ -21,6 +21,7 @@ import type { Store } from './store/store.ts';
 import { StreamHub } from './stream-hub.ts';
 import { EventCounters } from './subscribers/counters.ts';
 import { pushSubscriber } from './subscribers/push.ts';
+import { RecentEvents } from './subscribers/recent-events.ts';
 
 /** What a controller is made for, and what it is given. */
 interface Given {
@@ -49,6 +50,7 @@ export interface Services extends Given {
   readonly spine: EventSpine;
   readonly emit: EmitControllerEvent;
   readonly counters: EventCounters;
+  readonly recent: RecentEvents;
   readonly budget: AddressBudget;
   /** Scores by (keyid, node, suite). */
   readonly scoreAllowances: Allowances;
@@ -73,6 +75,7 @@ export function createServices(options: ServicesOptions): Services {
   const spine = new EventSpine(() => clock.now());
   const { emit } = spine;
   const counters = new EventCounters();
+  const recent = new RecentEvents();
   const presence = new Presence();
   const directory = new NodeDirectory(given.store, crypto);
   const common = { ...given, directory, meshId, emit };
@@ -87,6 +90,7 @@ export function createServices(options: ServicesOptions): Services {
   if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
   spine.subscribeImmediately(pushSubscriber(streams, () => governor.current?.header?.envelope));
   spine.subscribeImmediately(counters);
+  spine.subscribeImmediately(recent);
   return {
     ...common,
     governor,
@@ -100,6 +104,7 @@ export function createServices(options: ServicesOptions): Services {
     presence,
     spine,
     counters,
+    recent,
     budget: new AddressBudget(monotonic),
     scoreAllowances: new Allowances(scoreLimit(settings)),
     moves: new Allowances(MOVES),

@@ -18,13 +18,15 @@ export interface Subscriber {
   readonly name: string;
   /** Which events it gets; default: all. */
   readonly events?: readonly ControllerEventName[];
+  /** And which it does not get. */
+  readonly except?: ReadonlySet<ControllerEventName>;
   /** Most events that wait for it; what comes beyond is dropped and counted. */
   readonly capacity?: number;
   readonly handle: (event: StampedEvent) => void | Promise<void>;
 }
 
 /** A subscriber that is called before `emit` returns: quick, and never waits. */
-export type ImmediateSubscriber = Pick<Subscriber, 'name' | 'events'> & {
+export type ImmediateSubscriber = Pick<Subscriber, 'name' | 'events' | 'except'> & {
   readonly handle: (event: StampedEvent) => void;
 };
 
@@ -104,8 +106,11 @@ export class EventSpine {
   }
 }
 
-function isWanted({ events }: Pick<Subscriber, 'events'>, { event }: ControllerEvent): boolean {
-  return events === undefined || events.includes(event);
+function isWanted(
+  { events, except }: Pick<Subscriber, 'events' | 'except'>,
+  { event }: ControllerEvent,
+): boolean {
+  return (events === undefined || events.includes(event)) && !except?.has(event);
 }
 
 /** Counts what became of events, and says when they begin to fail, and when they no longer do. */

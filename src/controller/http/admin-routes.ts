@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import {
+  type EventsQuery,
+  eventsQuerySchema,
   rotateAnswerSchema,
   type TokenRequest,
   tokenAnswerSchema,
@@ -8,12 +10,15 @@ import {
 } from '../../contract/admin.ts';
 import { TOKEN_ID_PATTERN } from '../../contract/join-token.ts';
 import type { Caller } from '../operations/caller.ts';
+import { followEvents, readEvents } from '../operations/read-events.ts';
 import { removeNode } from '../operations/remove-node.ts';
 import { resetSequences } from '../operations/reset-sequences.ts';
 import { rotate } from '../operations/rotate.ts';
 import { issueToken, listTokens, withdrawToken } from '../operations/tokens.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
+import { lineStream } from './line-stream.ts';
+import { LINES_MEDIA_TYPE } from './media-types.ts';
 import { type NodeParams, nodeParams } from './node-params.ts';
 
 const tokenParams = {
@@ -68,6 +73,27 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
     handler: async ({ params }, reply) => {
       orRefuse(await resetSequences(services, ADMIN, params.node_id));
       return reply.code(204).send();
+    },
+  });
+
+  app.get<{ Querystring: EventsQuery }>('/v1/events', {
+    schema: {
+      summary: 'What has happened since the start, and with `follow` what happens',
+      querystring: eventsQuerySchema,
+    },
+    handler: (request, reply) => {
+      const { follow, routine } = request.query;
+      if (follow === undefined) {
+        return reply.type(LINES_MEDIA_TYPE).send(orRefuse(readEvents(services, ADMIN)));
+      }
+      const open = () => {
+        reply.hijack();
+        return lineStream(reply.raw);
+      };
+      const call = { routine: routine !== undefined, open };
+      const gone = orRefuse(followEvents(services, ADMIN, call));
+      reply.raw.on('close', gone);
+      return reply;
     },
   });
 }

@@ -4,9 +4,9 @@ import type { Caller } from '../operations/caller.ts';
 import { readCheckpoint, readEvidence, readTile, readVerdictRows } from '../operations/read-log.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
+import { LINES_MEDIA_TYPE } from './media-types.ts';
 
 const CHECKPOINT_MEDIA_TYPE = 'text/plain; charset=utf-8';
-const LINES_MEDIA_TYPE = 'application/jsonl';
 
 /** What is full, or of an epoch that is over, never changes. */
 const FOREVER = 'max-age=31536000, immutable';

@@ -85,6 +85,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /v1/tokens': { id: 'listTokens', caller: 'admin' },
   'DELETE /v1/tokens/:id': { id: 'withdrawToken', caller: 'admin', refusals: [404], empty: 204 },
   'DELETE /v1/nodes/:node_id': { id: 'removeNode', caller: 'admin', refusals: [404, 409] },
+  'GET /v1/events': { id: 'readEvents', caller: 'admin', media: 'application/jsonl' },
   'POST /v1/nodes/:node_id/reset-sequence': {
     id: 'resetSequences',
     caller: 'admin',

@@ -1,0 +1,64 @@
+import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import type { StampedEvent } from '../events.ts';
+import type { Services } from '../services.ts';
+import { ROUTINE } from '../subscribers/recent-events.ts';
+import { adminOnly, type Caller } from './caller.ts';
+
+/** Each has a queue of its own. */
+const MAX_READERS = 32;
+const READER = 'reader';
+
+/** Where events go that somebody follows. */
+export interface EventSink {
+  /** Resolves once there is room for more. */
+  write(text: string): Promise<void>;
+}
+
+export interface EventsCall {
+  /** Also each score and each refused request, from now on. */
+  readonly routine: boolean;
+  /** Called once it is allowed; what it gives is written to from then on. */
+  readonly open: () => EventSink;
+}
+
+/** What has happened lately, oldest first, one JSON object a line. */
+export function readEvents({ recent }: Services, caller: Caller): Checked<string> {
+  const allowed = adminOnly(caller);
+  return allowed.ok ? accepted(recent.all.map(lineOf).join('')) : allowed;
+}
+
+/**
+ * The same, and what happens from now on. A reader that does not read in time misses events, and a
+ * line says how many: `{"event":"missed","count":N}`. Gives what is to be called when it has gone.
+ */
+export function followEvents(
+  { spine, recent }: Services,
+  caller: Caller,
+  { routine, open }: EventsCall,
+): Checked<() => void> {
+  const allowed = adminOnly(caller);
+  if (!allowed.ok) return allowed;
+  const readers = spine.deliveries.filter((one) => one.name === READER).length;
+  if (readers >= MAX_READERS) {
+    return rejected('overloaded', { detail: `At most ${MAX_READERS} may follow at a time.` });
+  }
+  const sink = open();
+  const past = sink.write(recent.all.map(lineOf).join(''));
+  let told = 0;
+  const { delivery, end } = spine.subscribe({
+    name: READER,
+    ...(routine ? {} : { except: ROUTINE }),
+    handle: async (event) => {
+      await past;
+      const count = delivery.dropped - told;
+      told += count;
+      const missed = count === 0 ? '' : `${JSON.stringify({ event: 'missed', count })}\n`;
+      await sink.write(missed + lineOf(event));
+    },
+  });
+  return accepted(end);
+}
+
+function lineOf(event: StampedEvent): string {
+  return `${JSON.stringify(event)}\n`;
+}
