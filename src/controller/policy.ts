@@ -1,20 +1,14 @@
 import { DEFAULT_SUITE } from '../contract/benchmark.ts';
 import type { SuiteStatus } from '../contract/epoch.ts';
+import type { CutParameters } from './policy/rules/kinds.ts';
+
+export type { CutParameters } from './policy/rules/kinds.ts';
 
 /** Who may sign scores of a suite. */
 export type AcceptedSigners = 'node' | 'evaluators';
 
 /** What one epoch's value of a suite is made of: the last score, or the mean over the epoch. */
 export type ScoreKind = 'newest' | 'mean';
-
-/** When values cut a member. One kind is one file in `policy/rules`. */
-export type CutParameters =
-  /** At least `failed` of the last `of` values are under the threshold. 1 of 1: the last one is. */
-  | { readonly kind: 'k_of_n'; readonly of: number; readonly failed: number }
-  /** What values lack of `ref`, summed and never below zero, is at least `h`. */
-  | { readonly kind: 'cusum'; readonly ref: number; readonly h: number }
-  /** With this confidence (0..1) the quality behind the value is under the threshold. */
-  | { readonly kind: 'confidence'; readonly level: number };
 
 /** One suite that every member must pass. */
 export interface SuiteRule {

@@ -1,6 +1,7 @@
 import { MAX_PEERS } from '../contract/config.ts';
 import { isAcceptableEd25519 } from '../contract/public-keys.ts';
-import { completePolicy, type GivenPolicy, number } from './policy/complete.ts';
+import { number } from './policy/bounds.ts';
+import { completePolicy, type GivenPolicy } from './policy/complete.ts';
 import { everySuite, type Policy } from './policy.ts';
 import { SettingsError } from './settings-error.ts';
 import type { AddressPool } from './store/store.ts';

@@ -1,6 +1,5 @@
 import {
   type BrakeParameters,
-  type CutParameters,
   type NodeGroup,
   PLAIN_CUT,
   PLAIN_RULE,
@@ -8,17 +7,14 @@ import {
   type SuiteRule,
 } from '../policy.ts';
 import { SettingsError } from '../settings-error.ts';
-import { MOST_VALUES } from './track.ts';
+import { integer, number } from './bounds.ts';
+import { MOST_VALUES } from './most-values.ts';
+import { cutRule, type GivenCut } from './rules/kinds.ts';
 
 /** A suite as it is given: what is left out is as in the plain rule. */
 export type GivenSuite = { readonly suite: string; readonly cut?: GivenCut } & Partial<
   Omit<SuiteRule, 'cut'>
 >;
-
-/** The reference of a CUSUM that names none is the threshold. */
-export type GivenCut =
-  | CutParameters
-  | { readonly kind: 'cusum'; readonly ref?: undefined; readonly h: number };
 
 /** A policy as it is given. */
 export interface GivenPolicy {
@@ -90,6 +86,7 @@ function completeSuite(
   { epochS, reportIntervalS }: Lengths,
 ): SuiteRule {
   const threshold = one.threshold ?? given.threshold ?? PLAIN_RULE.threshold;
+  const cut = one.cut ?? PLAIN_CUT;
   const rule: SuiteRule = {
     suite: one.suite,
     threshold,
@@ -98,7 +95,7 @@ function completeSuite(
     minSamples: one.minSamples ?? PLAIN_RULE.minSamples,
     signers: one.signers ?? PLAIN_RULE.signers,
     score: one.score ?? PLAIN_RULE.score,
-    cut: completeCut(one.cut ?? PLAIN_CUT, threshold),
+    cut: { ...cut, ...cutRule(cut.kind).complete(cut, threshold) },
     readmit: one.readmit ?? threshold,
     back: one.back ?? PLAIN_RULE.back,
     whenStale: one.whenStale ?? PLAIN_RULE.whenStale,
@@ -113,27 +110,8 @@ function completeSuite(
   // Below the threshold it would let in who is out at the same time.
   number(`${field}.readmit`, rule.readmit, threshold, 1);
   integer(`${field}.back`, rule.back, 1, MOST_VALUES);
-  checkCut(rule.cut, `${field}.cut`);
+  cutRule(cut.kind).check(rule.cut, `${field}.cut`);
   return rule;
-}
-
-function completeCut(cut: GivenCut, threshold: number): CutParameters {
-  return cut.kind === 'cusum' ? { ...cut, ref: cut.ref ?? threshold } : cut;
-}
-
-function checkCut(cut: CutParameters, field: string): void {
-  switch (cut.kind) {
-    case 'k_of_n':
-      integer(`${field}.of`, cut.of, 1, MOST_VALUES);
-      integer(`${field}.failed`, cut.failed, 1, cut.of);
-      return;
-    case 'cusum':
-      number(`${field}.cusum.ref`, cut.ref, 0, 1);
-      number(`${field}.cusum.h`, cut.h, 0.001, MOST_VALUES);
-      return;
-    case 'confidence':
-      number(`${field}.confidence`, cut.level, 0.5, 0.999999);
-  }
 }
 
 function checkGroups({ groups, exempt }: Policy): void {
@@ -166,16 +144,4 @@ function checkBrake({ maxCut, freezeAbove, freezeEpochs, minMembers }: BrakePara
   share('brake.freeze_above', freezeAbove);
   integer('brake.freeze_epochs', freezeEpochs, 0, 10_000);
   integer('brake.min_members', minMembers, 0, MAX_NAMED_NODES);
-}
-
-export function number(field: string, value: number, min: number, max: number): void {
-  if (!Number.isFinite(value) || value < min || value > max) {
-    throw new SettingsError(field, `a number from ${min} to ${max}`);
-  }
-}
-
-function integer(field: string, value: number, min: number, max: number): void {
-  if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new SettingsError(field, `an integer from ${min} to ${max}`);
-  }
 }

@@ -12,3 +12,21 @@ export function beside(value: number, bound: number, least: number): string {
   }
   return String(value);
 }
+
+/** `0.95` as `95 %`. */
+export function percent(share: number): string {
+  return `${Number((share * 100).toFixed(3))} %`;
+}
+
+/** A sentence names so many values at most; a rule may look at more. */
+const MOST_SHOWN = 8;
+
+/** The last `looked` values, oldest first, such that each is seen to be under `threshold` or not. */
+export function shown(values: readonly number[], looked: number, threshold: number): string {
+  const count = Math.min(looked, MOST_SHOWN);
+  const more = looked > count ? '..., ' : '';
+  return `${more}${values
+    .slice(-count)
+    .map((one) => beside(one, threshold, 2))
+    .join(', ')}`;
+}

@@ -1,9 +1,11 @@
 import { nodeIdField, suiteField } from '../../contract/fields.ts';
 import { exactly, type FromSchema } from '../../contract/from-schema.ts';
 import { type Schema, violation } from '../../contract/schema.ts';
-import type { BrakeParameters } from '../policy.ts';
+import { type BrakeParameters, PLAIN_CUT } from '../policy.ts';
 import { SettingsError } from '../settings-error.ts';
-import type { GivenCut, GivenPolicy, GivenSuite } from './complete.ts';
+import type { GivenPolicy, GivenSuite } from './complete.ts';
+import type { CutDocument } from './rules/cut-rule.ts';
+import { CUT_KINDS, cutRule, type GivenCut } from './rules/kinds.ts';
 
 /** What a brake does not say. */
 export const DEFAULT_BRAKE: BrakeParameters = {
@@ -16,14 +18,10 @@ export const DEFAULT_BRAKE: BrakeParameters = {
 const number = { type: 'number' } as const satisfies Schema;
 const integer = { type: 'integer' } as const satisfies Schema;
 
-const cutSchema = exactly(
+/** Of all rules, by their names in a document. */
+const CUT_FIELDS: Readonly<Record<string, Schema>> = Object.assign(
   {},
-  {
-    of: integer,
-    failed: integer,
-    cusum: exactly({ h: number }, { ref: number }),
-    confidence: number,
-  },
+  ...CUT_KINDS.map((kind) => cutRule(kind).fields),
 );
 
 /** What a policy document says of one suite; what it leaves out is as in the plain rule. */
@@ -37,7 +35,7 @@ const suiteSchema = exactly(
     signers: { type: 'string', enum: ['node', 'evaluators'] },
     score: { type: 'string', enum: ['newest', 'mean'] },
     cut: {
-      ...cutSchema,
+      ...exactly({}, CUT_FIELDS),
       type: ['integer', 'object'],
       minimum: 1,
       maximum: 1,
@@ -114,7 +112,7 @@ function suiteOf(list: string): (one: SuiteDocument, index: number) => GivenSuit
       minSamples: one.min_samples,
       signers: one.signers,
       score: one.score,
-      cut: one.cut && cutOf(one.cut, `${list}[${index}].cut`),
+      cut: one.cut && cutOf(one.cut as 1 | CutDocument, `${list}[${index}].cut`),
       readmit: one.readmit,
       back: one.back,
       whenStale: one.when_stale,
@@ -123,16 +121,19 @@ function suiteOf(list: string): (one: SuiteDocument, index: number) => GivenSuit
   };
 }
 
-function cutOf(cut: NonNullable<SuiteDocument['cut']>, field: string): GivenCut {
-  if (typeof cut === 'number') return { kind: 'k_of_n', of: 1, failed: 1 };
-  const { of, failed, cusum, confidence } = cut;
-  const kinds = [of ?? failed, cusum, confidence].filter((one) => one !== undefined);
-  if (kinds.length !== 1) throw new SettingsError(field, 'one of "of", "cusum", "confidence"');
-  if (cusum !== undefined) return { kind: 'cusum', ...cusum } as GivenCut;
-  if (confidence !== undefined) return { kind: 'confidence', level: confidence };
-  if (of === undefined) throw new SettingsError(`${field}.of`, 'an integer');
-  if (failed === undefined) throw new SettingsError(`${field}.failed`, 'an integer');
-  return { kind: 'k_of_n', of, failed };
+function cutOf(cut: 1 | CutDocument, field: string): GivenCut {
+  if (cut === 1) return PLAIN_CUT;
+  const named = CUT_KINDS.filter((kind) => fieldsOf(kind).some((one) => cut[one] !== undefined));
+  if (named.length !== 1) {
+    const choices = CUT_KINDS.map((kind) => `"${fieldsOf(kind)[0]}"`);
+    throw new SettingsError(field, `one of ${choices.join(', ')}`);
+  }
+  const kind = named[0]!;
+  return { ...cutRule(kind).read(cut, field), kind } as GivenCut;
+}
+
+function fieldsOf(kind: GivenCut['kind']): string[] {
+  return Object.keys(cutRule(kind).fields);
 }
 
 export function withoutUndefined(fields: Record<string, unknown>): Record<string, unknown> {

@@ -3,10 +3,8 @@ import type { SuiteRule, Verdict } from '../policy.ts';
 import { beside, decimals } from './decimals.ts';
 import type { Judgement, SuiteFinding } from './judge.ts';
 import type { Reading } from './reading.ts';
+import { cutRule } from './rules/kinds.ts';
 import type { Standing } from './standing.ts';
-
-/** A sentence names so many values at most; a rule may look at more. */
-const MOST_SHOWN = 8;
 
 /** Sentences go into documents that have room for so many characters. */
 const LONGEST = 1024;
@@ -54,14 +52,8 @@ export function ruleText(rule: SuiteRule): string {
   const what = rule.score === 'mean' ? 'mean of the epoch' : 'score';
   const parts = [`${what} >= ${limit} and age <= ${maxAgeS} s`];
   if (minSamples > 1) parts.push(`of at least ${minSamples} samples`);
-  if (cut.kind === 'k_of_n' && cut.of > 1) {
-    parts.push(`cut after ${cut.failed} of ${cut.of} epochs failed`);
-  } else if (cut.kind === 'cusum') {
-    const { ref, h } = cut;
-    parts.push(`cut when what is missing to ${decimals(ref, 2)} adds up to ${decimals(h, 2)}`);
-  } else if (cut.kind === 'confidence') {
-    parts.push(`cut when under it with ${percent(cut.level)} confidence`);
-  }
+  const line = cutRule(cut.kind).line(cut);
+  if (line !== undefined) parts.push(`cut ${line}`);
   if (back > 1 || readmit !== threshold) {
     parts.push(`back after ${back} of at least ${decimals(readmit, 2)} in a row`);
   }
@@ -87,33 +79,10 @@ function sentenceOf(finding: SuiteFinding): string {
 
 /** What the rule counted, where it looks at more than the last score. */
 function countsOf({ rule, reading, values, amount, reason }: SuiteFinding): string {
-  const { cut } = rule;
   if (reason === 'on_probation' || reading.kind === 'missing') return '';
-  if (cut.kind === 'confidence') {
-    const bound = beside(amount, rule.threshold, 2);
-    return `; with ${percent(cut.level)} confidence it is at most ${bound} (${reading.samples} samples)`;
-  }
-  if (cut.kind === 'cusum') {
-    if (amount === 0) return '';
-    const { ref, h } = cut;
-    const sum = amount >= h ? decimals(h, 2) : beside(amount, h, 2);
-    const list = shown(values, values.length, rule.threshold);
-    return `; ${sum} of ${decimals(h, 2)} missing to ${decimals(ref, 2)} in sum: ${list}`;
-  }
-  if (cut.of === 1) return '';
-  const looked = Math.min(cut.of, values.length);
-  const failed = values.slice(-looked).filter((one) => one < rule.threshold).length;
-  if (failed === 0) return '';
-  return `; failed ${failed} of the last ${looked} epochs: ${shown(values, looked, rule.threshold)}`;
-}
-
-function shown(values: readonly number[], looked: number, threshold: number): string {
-  const count = Math.min(looked, MOST_SHOWN);
-  const more = looked > count ? '..., ' : '';
-  return `${more}${values
-    .slice(-count)
-    .map((one) => beside(one, threshold, 2))
-    .join(', ')}`;
+  const { cut, threshold } = rule;
+  const asked = { values, samples: reading.samples, threshold };
+  return cutRule(cut.kind).counted(asked, amount, cut);
 }
 
 function historyOf(
@@ -169,8 +138,4 @@ function extreme(
 ): number | null {
   const values = suites.map((one) => one[field]);
   return values.length > 0 && values.every((one) => one !== null) ? pick(...values) : null;
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toFixed(3))} %`;
 }

@@ -1,9 +1,7 @@
 import type { Reason, Score, SignersOf, SuiteRule } from '../policy.ts';
 import { type Reading, readScores } from './reading.ts';
-import { confidence } from './rules/confidence.ts';
-import { cusum } from './rules/cusum.ts';
 import type { Finding } from './rules/finding.ts';
-import { kOfN } from './rules/k-of-n.ts';
+import { cutRule } from './rules/kinds.ts';
 import { probation } from './rules/probation.ts';
 import type { Standing } from './standing.ts';
 import { EMPTY_TRACK, type Track, withValue } from './track.ts';
@@ -89,21 +87,13 @@ function find(
   if (isUnder) return found(false, 'score_below_threshold', amount);
   if (standing.cut !== null) {
     const back = probation(values, rule);
-    return found(!back.cuts, back.cuts ? 'on_probation' : 'passed', back.amount);
+    return back.cuts ? found(false, 'on_probation', back.amount) : found(true, 'passed', amount);
   }
   return found(!cuts, cuts ? 'score_below_threshold' : 'passed', amount);
 }
 
-function ask(rule: SuiteRule, track: Track, samples: number): Finding {
-  const { cut, threshold } = rule;
-  switch (cut.kind) {
-    case 'k_of_n':
-      return kOfN(track.values, threshold, cut);
-    case 'cusum':
-      return cusum(track.sum, track.values.at(-1)!, cut);
-    case 'confidence':
-      return confidence(track.values.at(-1)!, samples, threshold, cut);
-  }
+function ask({ cut, threshold }: SuiteRule, { values, sum }: Track, samples: number): Finding {
+  return cutRule(cut.kind).ask({ values, sum, samples, threshold }, cut);
 }
 
 /** From now on a score of this suite is asked for. */

@@ -1,8 +1,6 @@
 import type { SuiteRule } from '../policy.ts';
-import { addToSum, sumOf } from './rules/cusum.ts';
-
-/** Values are remembered for so many epochs; rules and probation look no further back. */
-export const MOST_VALUES = 16;
+import { MOST_VALUES } from './most-values.ts';
+import { nextSum, sumOf } from './rules/cusum.ts';
 
 /**
  * What is carried from epoch to epoch about a node in one suite: values, one an epoch at most. The
@@ -47,7 +45,9 @@ export function withValue(
     return { ...track, values: [...values.slice(0, -1), score] };
   }
   const kept = values.length < MOST_VALUES ? values : values.slice(1);
-  const sum = values.length > 0 ? addToSum(track.sum, values.at(-1)!, rule.cut) : 0;
+  const { cut } = rule;
+  const isSummed = cut.kind === 'cusum' && values.length > 0;
+  const sum = isSummed ? nextSum(track.sum, values.at(-1)!, cut) : 0;
   return { values: [...kept, score], sum, ref: track.ref, openedAt: now, heardAt };
 }
 

@@ -1,5 +1,12 @@
+import { number } from '../bounds.ts';
+import { beside, percent } from '../decimals.ts';
 import { normalQuantile } from '../normal.ts';
-import type { Finding } from './finding.ts';
+import type { CutRule } from './cut-rule.ts';
+
+/** With this confidence (0..1) the quality behind the value is under the threshold. */
+export interface ConfidenceParameters {
+  readonly level: number;
+}
 
 /**
  * Cuts when the quality behind a value is under the threshold with confidence `level`: when the upper
@@ -11,15 +18,21 @@ import type { Finding } from './finding.ts';
  * too (Brown, Cai and DasGupta 2001, Statistical Science 16). Scores between 0 and 1 that are not just
  * right or wrong vary less than p(1-p), so for them it errs towards not cutting.
  */
-export function confidence(
-  value: number,
-  samples: number,
-  threshold: number,
-  { level }: { readonly level: number },
-): Finding {
-  const amount = upperBound(value, samples, level);
-  return { cuts: amount < threshold, amount };
-}
+export const confidence: CutRule<ConfidenceParameters> = {
+  fields: { confidence: { type: 'number' } },
+  read: (cut) => ({ level: cut.confidence as number }),
+  complete: (given) => given,
+  check: ({ level }, field) => number(`${field}.confidence`, level, 0.5, 0.999999),
+  ask({ values, samples, threshold }, { level }) {
+    const amount = upperBound(values.at(-1)!, samples, level);
+    return { cuts: amount < threshold, amount };
+  },
+  line: ({ level }) => `when under it with ${percent(level)} confidence`,
+  counted({ samples, threshold }, amount, { level }) {
+    const bound = beside(amount, threshold, 2);
+    return `; with ${percent(level)} confidence it is at most ${bound} (${samples} samples)`;
+  },
+};
 
 /** Upper end of Wilson's one-sided interval with confidence `level`, 0..1. */
 export function upperBound(p: number, n: number, level: number): number {

@@ -1,10 +1,17 @@
-import type { CutParameters } from '../../policy.ts';
-import type { Finding } from './finding.ts';
+import { exactly } from '../../../contract/from-schema.ts';
+import { number } from '../bounds.ts';
+import { beside, decimals, shown } from '../decimals.ts';
+import { MOST_VALUES } from '../most-values.ts';
+import type { CutRule } from './cut-rule.ts';
 
+/** What values lack of `ref`, summed and never below zero, is at least `h`. */
 export interface CusumParameters {
   readonly ref: number;
   readonly h: number;
 }
+
+/** The reference of one that names none is the threshold. */
+type GivenCusum = Pick<CusumParameters, 'h'> & { readonly ref?: number | undefined };
 
 /** Sums of decimals that reach `h` on paper do so here. */
 const ROUNDING = 1e-9;
@@ -13,24 +20,35 @@ const ROUNDING = 1e-9;
  * Cuts when what the values lack of `ref`, summed and never below zero, reaches `h`, and the last one
  * lacks something. `amount` is that sum; past `h` it does not grow. Page (1954), Continuous inspection
  * schemes, Biometrika 41.
- *
- * @param sum the sum before `value`
  */
-export function cusum(sum: number, value: number, parameters: CusumParameters): Finding {
-  const amount = next(sum, value, parameters);
-  return { cuts: amount >= parameters.h - ROUNDING && value < parameters.ref, amount };
-}
-
-/** The sum after one more value; zero where the rule is another one. */
-export function addToSum(sum: number, value: number, cut: CutParameters): number {
-  return cut.kind === 'cusum' ? next(sum, value, cut) : 0;
-}
+export const cusum: CutRule<CusumParameters, GivenCusum> = {
+  fields: { cusum: exactly({ h: { type: 'number' } }, { ref: { type: 'number' } }) },
+  read: (cut) => cut.cusum as GivenCusum,
+  complete: (given, threshold) => ({ ...given, ref: given.ref ?? threshold }),
+  check({ ref, h }, field) {
+    number(`${field}.cusum.ref`, ref, 0, 1);
+    number(`${field}.cusum.h`, h, 0.001, MOST_VALUES);
+  },
+  ask({ values, sum }, parameters) {
+    const value = values.at(-1)!;
+    const amount = nextSum(sum, value, parameters);
+    return { cuts: amount >= parameters.h - ROUNDING && value < parameters.ref, amount };
+  },
+  line: ({ ref, h }) => `when what is missing to ${decimals(ref, 2)} adds up to ${decimals(h, 2)}`,
+  counted({ values, threshold }, amount, { ref, h }) {
+    if (amount === 0) return '';
+    const sum = amount >= h ? decimals(h, 2) : beside(amount, h, 2);
+    const list = shown(values, values.length, threshold);
+    return `; ${sum} of ${decimals(h, 2)} missing to ${decimals(ref, 2)} in sum: ${list}`;
+  },
+};
 
 /** The sum after all of the values, from nothing. */
 export function sumOf(values: readonly number[], parameters: CusumParameters): number {
-  return values.reduce((sum, value) => next(sum, value, parameters), 0);
+  return values.reduce((sum, value) => nextSum(sum, value, parameters), 0);
 }
 
-function next(sum: number, value: number, { ref, h }: CusumParameters): number {
+/** The sum after one more value. */
+export function nextSum(sum: number, value: number, { ref, h }: CusumParameters): number {
   return Math.min(h, Math.max(0, sum + ref - value));
 }
