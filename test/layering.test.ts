@@ -19,6 +19,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   contract: ['wire', 'crypto', 'ground', 'record'],
   controller: ['contract', 'record', 'wire', 'crypto', 'ground'],
   agent: ['contract', 'record', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
+  dashboard: ['controller', 'contract', 'ground'],
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { systemClock } from '../agent/clock.ts';
 import { KeyFileError } from '../contract/key-file.ts';
 import {
@@ -16,7 +16,9 @@ import { SettingsError } from '../controller/settings-error.ts';
 import type { Subscriber } from '../controller/spine.ts';
 import { historyLimits } from '../controller/store/history-limits.ts';
 import { defaultProvider } from '../crypto/select.ts';
+import type { DashboardAddress } from '../dashboard/dashboard.ts';
 import { print } from './answer.ts';
+import { openDashboard } from './controller-dashboard.ts';
 import { type Transport, type TransportOptions, transportOf } from './controller-transport.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
@@ -35,6 +37,7 @@ export interface ControllerCommand extends TransportOptions {
   readonly observeOnly?: boolean;
   readonly historyDays: number;
   readonly historyMegabytes: number;
+  readonly dashboard?: DashboardAddress;
   readonly stopWithStdin?: boolean;
 }
 
@@ -44,13 +47,23 @@ export async function runController(options: ControllerCommand): Promise<void> {
   const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, warn);
   const { files, ...transport } = transportOf(options);
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
-  const controller = await start(options, transport, manager).catch((error: unknown) => {
-    throw explain(error, options);
-  });
+  const logger = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    standardOutput({ notice }),
+  );
+  const dashboard = options.dashboard && (await openDashboard(options.dashboard, logger));
+  const controller = await start(options, transport, manager, logger).catch(
+    async (error: unknown) => {
+      await dashboard?.close();
+      throw explain(error, options);
+    },
+  );
+  await dashboard?.show(controller.services);
   void files?.follow((one) => controller.useCertificate(one), warn, systemClock, signal);
   manager.ready(() => controller.services.governor.settled());
   if (!signal.aborted) await once(signal, 'abort');
   manager.stopping();
+  await dashboard?.close();
   await controller.close();
   manager.close();
 }
@@ -71,6 +84,7 @@ async function start(
   options: ControllerCommand,
   transport: Omit<Transport, 'files'>,
   manager: ServiceManager,
+  logger: Logger,
 ): Promise<Controller> {
   const settings = settingsOf(options);
   const { historyDays: days, historyMegabytes: megabytes } = options;
@@ -83,10 +97,7 @@ async function start(
     settings,
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
-    logger: pino(
-      { base: null, timestamp: pino.stdTimeFunctions.isoTime },
-      standardOutput({ notice }),
-    ),
+    logger,
     subscribers: [statusLine(manager)],
   });
 }

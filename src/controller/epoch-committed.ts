@@ -37,6 +37,7 @@ function changesSince(previous: Epoch | undefined, { decisions }: Epoch): Verdic
     .map(({ nodeId, allowed, reason, explanation }) => ({
       node: nodeId,
       allowed,
+      before: before.get(nodeId)?.allowed ?? null,
       reason,
       explanation,
     }));

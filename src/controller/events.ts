@@ -4,6 +4,8 @@ import type { ProblemCode } from '../contract/problems.ts';
 export interface VerdictChange {
   readonly node: string;
   readonly allowed: boolean;
+  /** Whether it was allowed before; null: no epoch had decided about it. */
+  readonly before: boolean | null;
   readonly reason: string;
   readonly explanation: string;
 }

@@ -7,6 +7,7 @@ import type { NodeStatusDocument } from '../agent/status.ts';
 import type { TokenAnswer } from '../contract/admin.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { Child } from './child.ts';
+import { bridgeDashboard } from './dashboard-bridge.ts';
 import { type Change, DemoModel, type Summary } from './model.ts';
 import { namespacePlace, namespacesUnavailable } from './namespace-place.ts';
 import type { Place } from './place.ts';
@@ -56,6 +57,8 @@ export interface DemoView {
   readonly note: string;
   readonly scenario: ScenarioName;
   readonly times: DemoTimes;
+  /** Where a browser sees it. */
+  readonly dashboardUrl: string;
   readonly hints: readonly string[];
 }
 
@@ -137,7 +140,17 @@ class Demo {
   async run(signal: AbortSignal): Promise<DemoResult> {
     const { options, place, times, model, note } = this;
     const { scenario, output, duration } = options;
-    output.begin({ model, mode: place.mode, note, scenario, times, hints: place.hints });
+    const dashboard = await bridgeDashboard(this.dashboardSocket);
+    const dashboardUrl = dashboard.url;
+    output.begin({
+      model,
+      mode: place.mode,
+      note,
+      scenario,
+      times,
+      dashboardUrl,
+      hints: place.hints,
+    });
     const over = new AbortController();
     const until = AbortSignal.any([signal, over.signal]);
     const timer = duration && setTimeout(() => over.abort(), duration * 1000);
@@ -156,8 +169,13 @@ class Demo {
       broken(error instanceof Error ? error.message : String(error));
     } finally {
       clearTimeout(timer);
+      dashboard.close();
     }
     return { summary: model.summary(place.mode, scenario, times.epoch), failure };
+  }
+
+  private get dashboardSocket(): string {
+    return join(this.directory, 'dashboard.sock');
   }
 
   /** Nodes first, so that none of them sees its controller go. */
@@ -187,6 +205,7 @@ class Demo {
     parameters.push('--listen', this.place.controllerListen, '--insecure-http');
     parameters.push('--epoch', String(epoch), '--freshness', String(freshness));
     parameters.push('--tunnel-prefix', '10.10.0.0/24', '--stop-with-stdin');
+    parameters.push('--dashboard', this.dashboardSocket);
     this.start('controller', parameters, {}, () => {}, broken);
     await this.eventually(until, 'the controller', async () => {
       await this.options.ask(this.socket, 'GET', '/v1/epoch');

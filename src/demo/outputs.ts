@@ -15,8 +15,16 @@ export interface Terminal {
 export function jsonOutput(terminal: Terminal): DemoOutput {
   const line = (value: object) => terminal.write(`${JSON.stringify(value)}\n`);
   return {
-    begin: ({ mode, note, scenario, times }) =>
-      line({ event: 'begin', pid: process.pid, mode, note, scenario, epoch_s: times.epoch }),
+    begin: ({ mode, note, scenario, times, dashboardUrl }) =>
+      line({
+        event: 'begin',
+        pid: process.pid,
+        mode,
+        note,
+        scenario,
+        epoch_s: times.epoch,
+        dashboard: dashboardUrl,
+      }),
     agent: (from, event) => line({ from, ...event }),
     epoch: (document) => line({ event: 'epoch', ...document }),
     change: (change) => line({ event: 'verdict', ...change }),
@@ -30,10 +38,11 @@ export function plainOutput(terminal: Terminal): DemoOutput {
   return {
     begin(begun) {
       view = begun;
-      const { mode, note, scenario, times, hints } = begun;
+      const { mode, note, scenario, times, dashboardUrl, hints } = begun;
       if (note !== '') terminal.write(`${note}\n`);
       const clock = times.epoch === 60 ? '' : ' (production uses 60 s)';
       terminal.write(`${mode} mode, scenario ${scenario}, epochs of ${times.epoch} s${clock}\n`);
+      terminal.write(`see it in a browser: ${dashboardUrl}\n`);
       for (const hint of hints) terminal.write(`${hint}\n`);
     },
     agent: (from, event) => {
@@ -100,7 +109,8 @@ export function liveOutput(terminal: Terminal, colour: boolean): DemoOutput {
       terminal.write(ALTERNATE_SCREEN);
       const draw = () => {
         const { mode, note, scenario, times, model } = view;
-        const hints = [...view.hints, 'Ctrl-C ends it and leaves nothing behind'];
+        const seen = `see it in a browser: ${view.dashboardUrl}`;
+        const hints = [seen, ...view.hints, 'Ctrl-C ends it and leaves nothing behind'];
         const context = { mode, note, scenario, epochSeconds: times.epoch, colour, hints };
         const lines = renderScreen(model, context, Date.now()).slice(0, terminal.rows);
         const text = lines.map((line) => clip(line, terminal.columns) + CLEAR_TO_END_OF_LINE);

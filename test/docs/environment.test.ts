@@ -15,7 +15,7 @@ const [ofPrograms = [], ofTests = []] = readFileSync(join(ROOT, 'docs/ENVIRONMEN
 const READS = [
   /\b(?:process\.env|environment)\.([A-Z_]+)/g,
   /\.env\('([A-Z_]+)'\)/g,
-  /\$\{?((?:MESHNET|NODE|XDG|LONG|SOAK)_[A-Z_]+|HOME|CACHE)\b/g,
+  /\$\{?((?:MESHNET|XDG|LONG|SOAK)_[A-Z_]+|NODE_COMPILE_CACHE|HOME|CACHE)\b/g,
 ];
 const CONSTANTS = /'((?:MESH|MESHNET|MESHTUN|WG)_[A-Z_]+)'/g;
 

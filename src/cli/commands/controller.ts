@@ -3,7 +3,7 @@ import {
   DEFAULT_HISTORY_DAYS,
   DEFAULT_HISTORY_MEGABYTES,
 } from '../../controller/store/history-limits.ts';
-import { hostAndPort, numberBetween } from '../numbers.ts';
+import { dashboardAddress, hostAndPort, numberBetween } from '../numbers.ts';
 import { controllerState, json, seconds, share } from './options.ts';
 
 /** `meshnet controller`. */
@@ -39,6 +39,11 @@ export function declareController(program: Command): void {
       'the oldest go earlier while the database is larger',
       numberBetween(1, 1e6),
       DEFAULT_HISTORY_MEGABYTES,
+    )
+    .addOption(
+      new Option('--dashboard [address]', 'serve a page that shows the mesh, to this machine alone')
+        .argParser(dashboardAddress)
+        .preset('127.0.0.1:8441'),
     )
     .option('--stop-with-stdin', 'stop when standard input ends')
     .action(async (options) => {

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import { splitTarget } from '../../contract/http-signature.ts';
+import { isLoopbackHost } from '../../contract/loopback-host.ts';
 import type { Arrival, Caller, NetworkRequest } from '../operations/caller.ts';
 
 const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
-const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
 
 /** `from`: behind a proxy, who called there. */
 export function arrivalOf({ ip, socket }: FastifyRequest): Arrival {
@@ -30,5 +30,5 @@ function isFromHere({ ip, headers }: FastifyRequest): boolean {
   const address = ip ?? '';
   if (address !== '::1' && !/^(?:::ffff:)?127\./.test(address)) return false;
   if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
-  return LOOPBACK_HOST.test(headers.host ?? '');
+  return isLoopbackHost(headers.host);
 }

@@ -1,0 +1,36 @@
+import type { Logger } from 'pino';
+import type { Services } from '../controller/services.ts';
+import { controllerSource } from '../dashboard/controller-source.ts';
+import { type DashboardAddress, startDashboard } from '../dashboard/dashboard.ts';
+import { EpochLog } from '../dashboard/epoch-log.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { version } from './version.ts';
+
+/** Verdicts that are read back at the start: fewer epochs where there are more nodes. */
+const MAX_SEEDED = 200_000;
+const MAX_SEEDED_EPOCHS = 1000;
+
+/** Opens the dashboard's port, so that one that is taken is known before anything is decided. */
+export async function openDashboard(listen: DashboardAddress, logger: Logger) {
+  const onError = (error: unknown) => logger.error({ err: error }, 'the dashboard could not read');
+  const dashboard = await startDashboard({ listen, onError }).catch((error: unknown) => {
+    const where = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new CommandError(
+      EXIT.failed,
+      'cannot_listen',
+      `--dashboard ${where}: ${code ?? message}`,
+    );
+  });
+  logger.info({ url: dashboard.url }, `dashboard at ${dashboard.url}`);
+  return {
+    async show(services: Services): Promise<void> {
+      const log = new EpochLog();
+      services.spine.subscribe(log);
+      const epochs = Math.ceil(MAX_SEEDED / Math.max(1, services.directory.nodes.size));
+      log.seed(await services.store.recentVerdicts(Math.min(epochs, MAX_SEEDED_EPOCHS)));
+      dashboard.show(controllerSource(services, log, version()));
+    },
+    close: () => dashboard.close(),
+  };
+}

@@ -1,0 +1,59 @@
+import type { Services } from '../controller/services.ts';
+import type { DashboardSource } from './dashboard.ts';
+import type { NodeHistory } from './documents.ts';
+import type { EpochLog } from './epoch-log.ts';
+import { meshView } from './mesh-view.ts';
+
+/** Points of one node that a page gets. */
+const MAX_SCORES = 2000;
+const MAX_VERDICTS = 2000;
+
+/** The dashboard's view of a controller in this process. */
+export function controllerSource(
+  services: Services,
+  log: EpochLog,
+  version: string,
+): DashboardSource {
+  const { governor, store, streams, counters, documents } = services;
+  const startedAt = performance.now();
+  return {
+    mesh: async () => meshView(await documents.present(), governor.notReady),
+    epochs: (limit) => log.latestEpochs(limit),
+    changes: (limit) => log.latestChanges(limit),
+    node: async (id): Promise<NodeHistory> => {
+      const [scores, verdicts] = await Promise.all([
+        store.evidenceOf(id, MAX_SCORES),
+        store.verdictsOf(id, MAX_VERDICTS),
+      ]);
+      return {
+        id,
+        scores: scores.map(({ suite, signer, score, samples, observedAt }) => ({
+          suite,
+          signer,
+          score,
+          samples,
+          observedAt,
+        })),
+        verdicts: verdicts.map(({ epoch, startedAt, allowed, reason, explanation }) => ({
+          epoch,
+          at: startedAt,
+          allowed,
+          reason,
+          explanation,
+        })),
+      };
+    },
+    health: () => ({
+      version,
+      uptimeS: (performance.now() - startedAt) / 1000,
+      residentBytes: process.memoryUsage.rss(),
+      streams: streams.size,
+      acceptedScores: counters.count('score_accepted'),
+      rotations: counters.count('epoch_committed'),
+      exclusions: counters.exclusions,
+      problems: [...counters.refusedByCode]
+        .map(([code, count]) => ({ code, count }))
+        .sort((a, b) => b.count - a.count),
+    }),
+  };
+}

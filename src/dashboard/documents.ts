@@ -1,0 +1,130 @@
+/**
+ * What the dashboard's page reads: snapshots and what changed since, history of one node, and of the
+ * epochs. Times are of the controller's clock, ms since 1970.
+ */
+
+export interface SuiteView {
+  readonly suite: string;
+  readonly score: number | null;
+  /** Null while there is no score. */
+  readonly observedAt: number | null;
+  readonly samples: number | null;
+  readonly passed: boolean;
+}
+
+export interface NodeView {
+  readonly id: string;
+  readonly address: string;
+  /** In force in this epoch. */
+  readonly allowed: boolean;
+  readonly reason: string;
+  readonly explanation: string;
+  /** Null while denied. */
+  readonly sinceEpoch: number | null;
+  /** The lowest among the required suites; null while one has none. */
+  readonly score: number | null;
+  readonly suites: readonly SuiteView[];
+  /** What each of them asks for, in the same order. */
+  readonly rules: readonly string[];
+  /** Epochs until a denied node may be back at the earliest; null for a member. */
+  readonly backInEpochs: number | null;
+}
+
+/** What limits how many are cut, while it does. */
+export interface BrakeView {
+  /** `frozen`: nobody is cut. `capped`: only the worst are. */
+  readonly phase: 'frozen' | 'capped';
+  readonly until: number | null;
+  /** Members only because of it. */
+  readonly held: number;
+}
+
+/** The mesh without its nodes. */
+export interface EpochView {
+  readonly meshId: string;
+  readonly epoch: number;
+  readonly version: number;
+  readonly startedAt: number;
+  readonly nextRotationAt: number;
+  readonly epochS: number;
+  /** Lowest score that passes. */
+  readonly threshold: number;
+  readonly freshnessS: number;
+  readonly observeOnly: boolean;
+  readonly brake: BrakeView | null;
+  readonly rotations: number;
+  readonly exclusions: number;
+  /** Why no epochs are being decided at the moment; null if they are. */
+  readonly notReady: string | null;
+}
+
+/** First event of `/api/live`, and the answer of `/api/mesh`. */
+export interface MeshView {
+  readonly now: number;
+  readonly epoch: EpochView;
+  readonly nodes: readonly NodeView[];
+}
+
+/** Every other event of `/api/live`. What is absent is as it was. */
+export interface MeshDelta {
+  readonly now: number;
+  readonly epoch?: EpochView;
+  readonly changed: readonly NodeView[];
+  readonly gone: readonly string[];
+}
+
+export interface ScorePoint {
+  readonly suite: string;
+  readonly signer: string;
+  readonly score: number;
+  readonly samples: number;
+  readonly observedAt: number;
+}
+
+export interface VerdictPoint {
+  readonly epoch: number;
+  readonly at: number;
+  readonly allowed: boolean;
+  readonly reason: string;
+  readonly explanation: string;
+}
+
+/** `/api/nodes/{id}`: newest first. */
+export interface NodeHistory {
+  readonly id: string;
+  readonly scores: readonly ScorePoint[];
+  readonly verdicts: readonly VerdictPoint[];
+}
+
+/** Somebody came in, or is out: as a member until then, or as one that never was. */
+export interface ChangeView {
+  readonly epoch: number;
+  readonly at: number;
+  readonly node: string;
+  readonly what: 'let in' | 'shut out' | 'kept out';
+  readonly reason: string;
+  readonly explanation: string;
+}
+
+/** One epoch in numbers. */
+export interface EpochPoint {
+  readonly epoch: number;
+  readonly at: number;
+  readonly members: number;
+  readonly denied: number;
+  /** Members of the epoch before that are none in this one. */
+  readonly shutOut: number;
+}
+
+/** `/api/health`. */
+export interface HealthView {
+  readonly version: string;
+  readonly uptimeS: number;
+  readonly residentBytes: number;
+  readonly streams: number;
+  readonly acceptedScores: number;
+  readonly rotations: number;
+  readonly exclusions: number;
+  /** Refused requests by problem code, most frequent first. */
+  readonly problems: readonly { readonly code: string; readonly count: number }[];
+}

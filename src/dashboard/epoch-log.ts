@@ -1,0 +1,91 @@
+import type { StampedEvent } from '../controller/events.ts';
+import type { Subscriber } from '../controller/spine.ts';
+import type { VerdictRecord } from '../controller/store/store.ts';
+import type { ChangeView, EpochPoint } from './documents.ts';
+
+/** A day and a half of epochs of 60 s. */
+const MAX_EPOCHS = 2000;
+const MAX_CHANGES = 5000;
+/** Reasons of a node that has not shown yet what it is. */
+const UNDECIDED: ReadonlySet<string> = new Set([
+  'not_yet_decided',
+  'no_score',
+  'no_config_fetched',
+]);
+
+/** The latest epochs in numbers, and who came and went. */
+export class EpochLog implements Subscriber {
+  readonly name = 'dashboard';
+  readonly events = ['epoch_committed'] as const;
+  /** Oldest first, as are the changes. */
+  private epochs: EpochPoint[] = [];
+  private changes: ChangeView[] = [];
+  /** Who is out, and was said to be. */
+  private readonly kept = new Set<string>();
+
+  readonly handle = (event: StampedEvent): void => {
+    if (event.event !== 'epoch_committed') return;
+    const { epoch, started_at: at, members, denied, removed } = event;
+    const point = { epoch, at, members: members.length, denied: denied.length };
+    this.epochs.push({ ...point, shutOut: removed.length });
+    for (const { node, allowed, before, reason, explanation } of event.changes) {
+      this.note({ epoch, at, node, reason, explanation }, before ?? false, allowed);
+    }
+    this.trim();
+  };
+
+  /** Takes what is remembered of the epochs before the first event. By node, oldest first. */
+  seed(verdicts: ReadonlyMap<string, readonly VerdictRecord[]>): void {
+    const later = { epochs: this.epochs, changes: this.changes };
+    const first = later.epochs[0]?.epoch ?? Number.POSITIVE_INFINITY;
+    const points = new Map<number, { -readonly [K in keyof EpochPoint]: EpochPoint[K] }>();
+    this.changes = [];
+    for (const [node, records] of verdicts) {
+      let was = records[0] !== undefined && records[0].sinceEpoch !== records[0].epoch;
+      for (const { epoch, startedAt: at, allowed, reason, explanation } of records) {
+        if (epoch >= first) break;
+        const point = points.get(epoch) ?? { epoch, at, members: 0, denied: 0, shutOut: 0 };
+        points.set(epoch, point);
+        if (allowed) point.members++;
+        else point.denied++;
+        if (was && !allowed && at !== records[0]!.startedAt) point.shutOut++;
+        if (at !== records[0]!.startedAt || !was) {
+          this.note({ epoch, at, node, reason, explanation }, was, allowed);
+        }
+        was = allowed;
+      }
+    }
+    const byEpoch = (a: { epoch: number }, b: { epoch: number }) => a.epoch - b.epoch;
+    this.epochs = [...[...points.values()].sort(byEpoch), ...later.epochs];
+    this.changes = [...this.changes.sort(byEpoch), ...later.changes];
+    this.trim();
+  }
+
+  private note(change: Omit<ChangeView, 'what'>, before: boolean, allowed: boolean): void {
+    const { node, reason } = change;
+    if (before !== allowed) {
+      this.changes.push({ ...change, what: allowed ? 'let in' : 'shut out' });
+    } else if (!allowed && !UNDECIDED.has(reason) && !this.kept.has(node)) {
+      this.changes.push({ ...change, what: 'kept out' });
+    } else {
+      return;
+    }
+    if (allowed) this.kept.delete(node);
+    else this.kept.add(node);
+  }
+
+  /** Newest first. */
+  latestEpochs(limit: number): EpochPoint[] {
+    return this.epochs.slice(-limit).reverse();
+  }
+
+  /** Newest first. */
+  latestChanges(limit: number): ChangeView[] {
+    return this.changes.slice(-limit).reverse();
+  }
+
+  private trim(): void {
+    this.epochs.splice(0, this.epochs.length - MAX_EPOCHS);
+    this.changes.splice(0, this.changes.length - MAX_CHANGES);
+  }
+}

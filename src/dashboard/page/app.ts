@@ -1,0 +1,112 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { EpochView } from '../documents.ts';
+import { EpochsPage } from './epochs-page.ts';
+import { count, duration } from './format.ts';
+import { HealthPage } from './health-page.ts';
+import { html } from './html.ts';
+import { MeshPage } from './mesh-page.ts';
+import { NodePage } from './node-page.ts';
+import { type PageState, useNow, usePageState } from './state.ts';
+
+const PAGES = [
+  ['mesh', 'Mesh', MeshPage],
+  ['epochs', 'Epochs', EpochsPage],
+  ['health', 'Health', HealthPage],
+] as const;
+
+/** `#/node/node-a` is `['node', 'node-a']`. */
+function useRoute(): string[] {
+  const read = () => location.hash.replace(/^#\/?/, '').split('/').map(decoded);
+  const [route, setRoute] = useState(read);
+  useEffect(() => {
+    const listener = () => setRoute(read());
+    addEventListener('hashchange', listener);
+    return () => removeEventListener('hashchange', listener);
+  }, []);
+  return route;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Frame of every page: where one is, how the mesh is, and whether the controller speaks. */
+export function App() {
+  const [name = '', ...rest] = useRoute();
+  const state = usePageState();
+  useEffect(() => {
+    const title = name === 'node' ? rest[0] : PAGES.find(([path]) => path === name)?.[1];
+    document.title = title === undefined ? 'Aligned Meshnet' : `${title} · Aligned Meshnet`;
+  });
+  return html`
+    <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
+    <header>
+      <span class="brand">Aligned Meshnet</span>
+      <nav aria-label="Pages">
+        ${PAGES.map(([path, title]) => {
+          const isCurrent = (name === '' ? 'mesh' : name) === path;
+          return html`<a href=${`#/${path}`} aria-current=${isCurrent ? 'page' : undefined}>${title}</a>`;
+        })}
+      </nav>
+      <${Countdown} state=${state} />
+    </header>
+    <${Away} state=${state} />
+    <main id="content" tabindex="-1">
+      ${state.epoch === undefined ? html`<p class="starting">Asking the controller …</p>` : page(name, rest)}
+    </main>
+  `;
+}
+
+function page(name: string, rest: readonly string[]) {
+  if (name === 'node') return html`<${NodePage} id=${rest[0] ?? ''} />`;
+  const found = PAGES.find(([path]) => path === name)?.[2] ?? (name === '' ? MeshPage : undefined);
+  if (found !== undefined) return html`<${found} />`;
+  return html`<h1>No such page</h1>
+    <p>There is nothing at this address. <a href="#/mesh">Back to the mesh</a></p>`;
+}
+
+function skip(event: Event): void {
+  event.preventDefault();
+  document.getElementById('content')?.focus();
+}
+
+function Countdown({ state }: { state: PageState }) {
+  const now = useNow();
+  const { epoch } = state;
+  if (epoch === undefined) return html`<span class="countdown"></span>`;
+  const left = epoch.nextRotationAt - now;
+  return html`<span class="countdown">
+    epoch <b>${epoch.epoch}</b>, ${left > 0 ? `next in ${duration(left)}` : 'deciding the next'}
+  </span>`;
+}
+
+/** Says since when nothing was heard, and what still holds. */
+function Away({ state }: { state: PageState }) {
+  const now = useNow() - state.ahead;
+  if (state.awaySince === undefined) {
+    const why = state.epoch && remark(state.epoch);
+    return html`<p role="status" class=${why === undefined ? 'notice empty' : 'notice'}>${why}</p>`;
+  }
+  const silent = duration(now - state.awaySince);
+  const shown = state.epoch === undefined ? '' : ' What is shown is what it said last.';
+  return html`<p role="status" class="notice away">
+    The controller has not answered for ${silent}.${shown} Members go on until their configs run out.
+  </p>`;
+}
+
+/** What everybody should know of the present epoch. */
+function remark({ notReady, observeOnly, brake }: EpochView): string | undefined {
+  if (notReady !== null) return notReady;
+  if (observeOnly) return 'Observing only: nobody is cut.';
+  if (brake === null) return undefined;
+  const held = `${count(brake.held, 'node')} ${brake.held === 1 ? 'is a member' : 'are members'} only because of the brake`;
+  const what =
+    brake.phase === 'frozen'
+      ? 'more would be cut at once than is believed'
+      : 'only the worst are cut';
+  return `${held}: ${what}. An operator should look.`;
+}

@@ -1,0 +1,73 @@
+import { useMemo } from 'preact/hooks';
+import uPlot, { type AlignedData } from 'uplot';
+import type { ChangeView, EpochPoint } from '../documents.ts';
+import { count, dateTime } from './format.ts';
+import { html } from './html.ts';
+import { Plot, type PlotColours } from './plot.ts';
+import { useAnswer, usePageState } from './state.ts';
+
+/** Nodes are counted in whole ones. */
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+
+/** Epochs over time: how many were in and out, who came and went, and why. */
+export function EpochsPage() {
+  const { epoch } = usePageState();
+  const key = `${epoch!.epoch}.${epoch!.version}`;
+  const epochs = useAnswer<{ epochs: EpochPoint[] }>('/api/epochs?limit=500', key);
+  const changes = useAnswer<{ changes: ChangeView[] }>('/api/changes?limit=200', key);
+  const failure = epochs.failure ?? changes.failure;
+  return html`
+    <h1>Epochs</h1>
+    ${failure && html`<p class="failure">${failure}</p>`}
+    ${epochs.answer && html`<${Timeline} epochs=${epochs.answer.epochs} />`}
+    ${changes.answer && html`<${ChangeTable} changes=${changes.answer.changes} />`}
+  `;
+}
+
+function Timeline({ epochs }: { epochs: readonly EpochPoint[] }) {
+  const oldestFirst = epochs.toReversed();
+  const newest = epochs[0];
+  const data = useMemo(
+    (): AlignedData => [
+      oldestFirst.map((one) => one.at / 1000),
+      oldestFirst.map((one) => one.members),
+      oldestFirst.map((one) => one.denied),
+    ],
+    [newest?.epoch, epochs.length],
+  );
+  if (newest === undefined) return html`<p>No epoch has been decided yet.</p>`;
+  const paths = uPlot.paths.stepped!({ align: 1 });
+  const options = (colours: PlotColours) => ({
+    scales: {
+      y: { range: (_: uPlot, __: number, max: number) => [0, max + 1] as [number, number] },
+    },
+    axes: [
+      { stroke: colours.text, grid: { stroke: colours.grid, width: 1 } },
+      { stroke: colours.text, grid: { stroke: colours.grid, width: 1 }, incrs: WHOLE },
+    ],
+    series: [
+      {},
+      { label: 'members', stroke: colours.member, width: 2, paths },
+      { label: 'denied', stroke: colours.denied, width: 2, dash: [6, 4], paths },
+    ],
+  });
+  const shut = epochs.reduce((sum, one) => sum + one.shutOut, 0);
+  const label =
+    `${count(epochs.length, 'epoch')}, the last with ${count(newest.members, 'member')} and ` +
+    `${newest.denied} denied; ${count(shut, 'exclusion')} among them.`;
+  return html`<${Plot} label=${label} data=${data} options=${options} /><p class="caption">${label}</p>`;
+}
+
+function ChangeTable({ changes }: { changes: readonly ChangeView[] }) {
+  if (changes.length === 0) return html`<h2>Changes</h2><p>Nobody was let in or shut out yet.</p>`;
+  return html`<h2 id="changes">Changes</h2>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="changes"><table>
+      <thead><tr><th scope="col">Node</th><th scope="col">Epoch</th><th scope="col">When</th><th scope="col">What</th><th scope="col">Why</th></tr></thead>
+      <tbody>${changes.map(
+        (change) => html`<tr key=${`${change.epoch} ${change.node}`}>
+        <th scope="row"><a href=${`#/node/${encodeURIComponent(change.node)}`}>${change.node}</a></th><td>${change.epoch}</td>
+        <td>${dateTime(change.at)}</td><td class=${change.what === 'let in' ? 'in' : 'out'}>${change.what}</td><td class="why">${change.explanation}</td>
+      </tr>`,
+      )}</tbody>
+    </table></div>`;
+}

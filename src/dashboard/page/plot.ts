@@ -1,0 +1,61 @@
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot, { type AlignedData, type Options } from 'uplot';
+import { html } from './html.ts';
+
+export interface PlotProps {
+  /** What there is to see, in words: for who does not see it. */
+  readonly label: string;
+  /** x in seconds since 1970 or in epochs, then one array for each series. */
+  readonly data: AlignedData;
+  readonly options: (colours: PlotColours) => Omit<Options, 'width' | 'height'>;
+  readonly height?: number;
+}
+
+/** Of the theme in force. */
+export interface PlotColours {
+  readonly text: string;
+  readonly grid: string;
+  readonly member: string;
+  readonly denied: string;
+  readonly line: string;
+}
+
+/** A plot as wide as its place. */
+export function Plot({ label, data, options, height = 260 }: PlotProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  useEffect(() => {
+    const element = place.current!;
+    const draw = () => {
+      plot.current?.destroy();
+      const size = { width: Math.max(200, element.clientWidth), height };
+      plot.current = new uPlot({ ...options(colours()), ...size }, data, element);
+    };
+    draw();
+    const sized = new ResizeObserver(() => {
+      plot.current?.setSize({ width: Math.max(200, element.clientWidth), height });
+    });
+    sized.observe(element);
+    const scheme = matchMedia('(prefers-color-scheme: dark)');
+    scheme.addEventListener('change', draw);
+    return () => {
+      sized.disconnect();
+      scheme.removeEventListener('change', draw);
+      plot.current?.destroy();
+      plot.current = undefined;
+    };
+  }, [data]);
+  return html`<div class="plot" role="img" aria-label=${label} ref=${place}></div>`;
+}
+
+function colours(): PlotColours {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    text: of('text'),
+    grid: of('edge'),
+    member: of('member'),
+    denied: of('denied'),
+    line: of('line'),
+  };
+}

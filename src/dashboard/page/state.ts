@@ -1,0 +1,102 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { EpochView, MeshDelta, MeshView, NodeView } from '../documents.ts';
+
+/** What the page knows of the mesh. */
+export interface PageState {
+  readonly epoch: EpochView | undefined;
+  /** By id, in the controller's order. */
+  readonly nodes: ReadonlyMap<string, NodeView>;
+  /** Controller's clock minus this browser's, ms. */
+  readonly ahead: number;
+  /** This browser's clock when the controller fell silent; undefined while it speaks. */
+  readonly awaySince: number | undefined;
+}
+
+/** The controller says something every 5 s; after this, ms, it is taken to be away. */
+const SILENCE_MS = 12_000;
+const RETRY_MS = 1000;
+
+let state: PageState = {
+  epoch: undefined,
+  nodes: new Map(),
+  ahead: 0,
+  awaySince: undefined,
+};
+const listeners = new Set<() => void>();
+
+function set(next: Partial<PageState>): void {
+  state = { ...state, ...next };
+  for (const listener of listeners) listener();
+}
+
+/** The state, drawn again when it changes. */
+export function usePageState(): PageState {
+  const [, draw] = useState(0);
+  useEffect(() => {
+    const listener = () => draw((n) => n + 1);
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }, []);
+  return state;
+}
+
+/** The controller's time, each second, ms. */
+export function useNow(): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return Math.max(now, Date.now()) + state.ahead;
+}
+
+/** Keeps the state up to date for as long as the page is open, through outages. */
+export function follow(): void {
+  const source = new EventSource('/api/live');
+  let silence = setTimeout(again, SILENCE_MS);
+  const heard = (now: number) => {
+    clearTimeout(silence);
+    silence = setTimeout(again, SILENCE_MS);
+    return { ahead: now - Date.now(), awaySince: undefined };
+  };
+  source.addEventListener('mesh', ({ data }) => {
+    const view = JSON.parse(data as string) as MeshView;
+    const nodes = new Map(view.nodes.map((node) => [node.id, node]));
+    set({ ...heard(view.now), epoch: view.epoch, nodes });
+  });
+  source.addEventListener('delta', ({ data }) => {
+    const delta = JSON.parse(data as string) as MeshDelta;
+    const nodes = new Map(state.nodes);
+    for (const id of delta.gone) nodes.delete(id);
+    for (const node of delta.changed) nodes.set(node.id, node);
+    set({ ...heard(delta.now), ...(delta.epoch && { epoch: delta.epoch }), nodes });
+  });
+  source.addEventListener('still', ({ data }) => set(heard(Number(data))));
+  source.onerror = again;
+
+  function again(): void {
+    source.close();
+    clearTimeout(silence);
+    set({ awaySince: state.awaySince ?? Date.now() });
+    setTimeout(follow, RETRY_MS);
+  }
+}
+
+/** An answer of the controller, asked for again whenever `key` changes; an error in words. */
+export function useAnswer<T>(path: string, key: unknown): { answer?: T; failure?: string } {
+  const [result, setResult] = useState<{ answer?: T; failure?: string; path?: string }>({});
+  useEffect(() => {
+    const control = new AbortController();
+    fetch(path, { signal: control.signal })
+      .then(async (response) => {
+        const body = (await response.json()) as T & { title?: string; detail?: string };
+        if (response.ok) setResult({ answer: body, path });
+        else setResult({ failure: body.detail ?? body.title ?? `HTTP ${response.status}`, path });
+      })
+      .catch((error: unknown) => {
+        if (!control.signal.aborted) setResult((old) => ({ ...old, failure: String(error), path }));
+      });
+    return () => control.abort();
+  }, [path, key]);
+  return result.path === path ? result : {};
+}

@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { controllerSource } from '../../src/dashboard/controller-source.ts';
+import { type Dashboard, startDashboard } from '../../src/dashboard/dashboard.ts';
+import { EpochLog } from '../../src/dashboard/epoch-log.ts';
+import { call, TestMesh } from '../controller/support/test-mesh.ts';
+
+let mesh: TestMesh;
+let dashboard: Dashboard;
+let errors: unknown[];
+beforeEach(async () => {
+  errors = [];
+  mesh = await TestMesh.start();
+  const listen = { host: '127.0.0.1', port: 0 };
+  dashboard = await startDashboard({ listen, onError: (error) => errors.push(error) });
+});
+afterEach(async () => {
+  await dashboard.close();
+  await mesh.stop();
+});
+
+const show = () => {
+  const { services } = mesh.controller;
+  const log = new EpochLog();
+  services.spine.subscribe(log);
+  dashboard.show(controllerSource(services, log, '1.2.3'));
+};
+const get = async (path: string, headers: Record<string, string> = {}) =>
+  call(`${dashboard.url}${path}`, { headers });
+const read = async (path: string) => JSON.parse((await get(path)).text);
+
+test('until the controller has started it says so', async () => {
+  const answer = await get('api/mesh');
+  expect(answer.status).toBe(503);
+  expect(JSON.parse(answer.text).detail).toBe('The controller is starting.');
+  expect((await get('')).status).toBe(200);
+  expect(errors).toEqual([]);
+});
+
+test('shows the mesh, the history of a node, and what happened', async () => {
+  show();
+  const a = await mesh.enrol('a', 1);
+  await mesh.report(0.9, a);
+  await mesh.rotate();
+  await mesh.clock.advance(1000);
+  await mesh.report(0.5, a);
+  await mesh.rotate();
+  const view = await read('api/mesh');
+  expect(view.nodes).toMatchObject([{ id: 'a', allowed: false, score: 0.5 }]);
+  const history = await read('api/nodes/a');
+  expect(history.scores.map((one: { score: number }) => one.score)).toEqual([0.5, 0.9]);
+  expect(history.verdicts.slice(0, 2)).toMatchObject([{ allowed: false }, { allowed: true }]);
+  const { changes } = await read('api/changes');
+  expect(changes).toMatchObject([
+    { node: 'a', what: 'shut out' },
+    { node: 'a', what: 'let in' },
+  ]);
+  expect((await read('api/epochs?limit=2')).epochs).toHaveLength(2);
+  expect(await read('api/health')).toMatchObject({ version: '1.2.3', acceptedScores: 2 });
+});
+
+test('a node that never was has no history, whatever its name', async () => {
+  show();
+  for (const name of ['b', '..%2f..%2fetc', '<img src=x>', 'x'.repeat(90)]) {
+    expect(await read(`api/nodes/${encodeURIComponent(name)}`)).toMatchObject({
+      scores: [],
+      verdicts: [],
+    });
+  }
+});
+
+test.each(['evil.example', 'localhost.evil.example', '10.0.0.1:80', '127.0.0.1.evil.example'])(
+  'asked as %s it answers nothing: that is a page of somebody else (DNS rebinding)',
+  async (host) => {
+    show();
+    for (const path of ['', 'api/mesh', 'api/live', 'main.ts']) {
+      expect((await get(path, { host })).status).toBe(421);
+    }
+  },
+);
+
+test('cannot be framed, loads nothing from elsewhere, runs no script but its own', async () => {
+  const { headers } = await get('');
+  expect(headers['x-frame-options']).toBe('DENY');
+  const policy = String(headers['content-security-policy']);
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).toContain("frame-ancestors 'none'");
+  expect(policy).not.toContain('unsafe');
+  expect(policy.replaceAll("'self'", '')).not.toMatch(/https?:|\*/);
+  expect(headers['access-control-allow-origin']).toBeUndefined();
+});
+
+test('changes nothing: no method but GET is known', async () => {
+  show();
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+    for (const path of ['', 'api/mesh', 'api/nodes/a', 'api/live', 'v1/rotate']) {
+      expect((await call(`${dashboard.url}${path}`, { method })).status).toBe(404);
+    }
+  }
+});
+
+test('gives out nothing but the files of the page', async () => {
+  for (const path of [
+    'main.ts/../../dashboard.ts',
+    '%2e%2e/dashboard.ts',
+    'tsconfig.json',
+    'lib/',
+  ]) {
+    expect((await get(path)).status).toBe(404);
+  }
+});
+
+test('limits are numbers within bounds', async () => {
+  show();
+  for (const limit of ['0', '-1', 'x', '1e9']) {
+    expect((await get(`api/epochs?limit=${limit}`)).status).toBe(400);
+  }
+  expect(errors).toEqual([]);
+});

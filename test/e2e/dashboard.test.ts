@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { ControllerProcess } from '../controller/support/controller-process.ts';
+import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
+import { requires } from '../lab/requirements.ts';
+import { DemoRun } from './mesh-demo-support.ts';
+
+/** Where pictures of the pages go, for docs/DEMO.md; unset: none are made. */
+const PICTURES = process.env.MESHNET_PICTURES;
+const DESKTOP = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+/** The other two are for pictures only: for axe they are what these are. */
+const LOOKS = [
+  ['desktop', DESKTOP, 'light'],
+  ['phone', PHONE, 'dark'],
+  ...(PICTURES === undefined
+    ? []
+    : ([
+        ['desktop', DESKTOP, 'dark'],
+        ['phone', PHONE, 'light'],
+      ] as const)),
+] as const;
+
+requires('chromium')('the dashboard in a browser', () => {
+  let browser: Browser;
+  let demo: DemoRun;
+  let url: string;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+    demo = new DemoRun(['--userspace', '--epoch', '4', '--scenario', 'decay']);
+    url = (await demo.event(({ event }) => event === 'begin')).dashboard as string;
+    await demo.event(({ event, epoch }) => event === 'epoch' && (epoch as number) >= 2);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    demo.kill('SIGTERM');
+    await demo.ended;
+  });
+
+  const see = (page: Page, text: string | RegExp) =>
+    page.getByText(text).first().waitFor({ timeout: 40_000 });
+
+  test('shows an exclusion as it happens, without being asked again', async () => {
+    const { page, complaints } = await openPage(browser, { viewport: DESKTOP });
+    onTestFinished(() => page.close());
+    await page.goto(url);
+    await card(page, 'node-c', 'denied').waitFor();
+    await card(page, 'node-b', 'denied').waitFor({ timeout: 40_000 });
+    const happened = page.getByRole('listitem').filter({ hasText: 'node-b' });
+    await happened.filter({ hasText: /shut out: .*below the threshold of 0\.70/ }).waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  test.each([
+    ['mesh', /1 member|2 members/],
+    ['node/node-c', /To be back it must pass alignment/],
+    ['epochs', /epochs?, the last with/],
+    ['health', /Epochs are being decided/],
+  ])('%s: nothing for axe to find, nothing cut off on a phone', async (path, text) => {
+    for (const [name, viewport, colorScheme] of LOOKS) {
+      const { page, complaints } = await openPage(browser, { viewport, colorScheme });
+      await page.goto(`${url}#/${path}`);
+      await see(page, text);
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
+      const overhang = 'document.documentElement.scrollWidth - innerWidth';
+      expect(await page.evaluate(overhang)).toBeLessThanOrEqual(0);
+      expect(complaints).toEqual([]);
+      if (PICTURES !== undefined) {
+        mkdirSync(PICTURES, { recursive: true });
+        const file = `${path.replace(/\/.*/, '')}-${name}-${colorScheme}.png`;
+        await page.screenshot({ path: join(PICTURES, file) });
+      }
+      await page.close();
+    }
+  });
+
+  test('can be used with the keyboard alone', async () => {
+    const { page } = await openPage(browser, { viewport: DESKTOP });
+    onTestFinished(() => page.close());
+    await page.goto(url);
+    await see(page, /members?,/);
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter'); // skips to the content
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.url()).toMatch(/#\/node\/node-[abc]$/);
+    await see(page, /Scores: alignment/);
+  });
+
+  test('is light: everything under 200 KB as it is sent', async () => {
+    const { page } = await openPage(browser, { viewport: DESKTOP });
+    onTestFinished(() => page.close());
+    const session = await page.context().newCDPSession(page);
+    await session.send('Network.enable');
+    let bytes = 0;
+    session.on('Network.loadingFinished', (event) => {
+      bytes += event.encodedDataLength;
+    });
+    await page.goto(`${url}#/epochs`);
+    await see(page, /epochs?, the last with/);
+    expect(bytes).toBeGreaterThan(20_000);
+    expect(bytes).toBeLessThan(200_000);
+  });
+});
+
+requires('chromium')('the dashboard of a controller that was killed', () => {
+  test('says that it is away, since when, and goes on when it is back', async () => {
+    const browser = await launchBrowser();
+    const port = await freePort();
+    const controller = new ControllerProcess(['--dashboard', `127.0.0.1:${port}`]);
+    onTestFinished(async () => {
+      await browser.close();
+      await controller.remove();
+    });
+    await controller.start();
+    await controller.enrol('a', 1);
+    const { page } = await openPage(browser, { viewport: DESKTOP });
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await card(page, 'a', 'not yet decided').waitFor();
+    await controller.kill();
+    const away = page.getByText(/The controller has not answered for \d+ s/);
+    await away.waitFor();
+    await card(page, 'a', 'not yet decided').waitFor(); // what it said last
+    await controller.start();
+    await away.waitFor({ state: 'detached' });
+    await card(page, 'a', 'denied').waitFor(); // the start decided an epoch, and it has no score
+  });
+});
+
+function card(page: Page, node: string, words: string) {
+  return page.getByRole('link', { name: new RegExp(`${node} .* ${words}$`) });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
