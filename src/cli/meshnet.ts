@@ -7,6 +7,7 @@ import { declareEvaluator } from './commands/evaluator.ts';
 import { declareEvents } from './commands/events.ts';
 import { declareHealth } from './commands/health.ts';
 import { declareKeygen } from './commands/keygen.ts';
+import { declareLog } from './commands/log.ts';
 import { declareNode } from './commands/node.ts';
 import { declareScore } from './commands/score.ts';
 import { declareTokens } from './commands/token.ts';
@@ -36,6 +37,7 @@ export function meshnetCommand(): Command {
   declareDemo(program);
   declareEpoch(program);
   declareEvents(program);
+  declareLog(program);
   declareTokens(program);
   declareScore(program);
   declareEvaluator(program);

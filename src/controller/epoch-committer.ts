@@ -107,8 +107,7 @@ export class EpochCommitter {
   ): Promise<{ next: Epoch } & Required<Pick<EpochStep, 'verdicts' | 'record'>>> {
     const { directory, clock, random, settings, headers, judging } = this.options;
     const startedAt = clock.now();
-    const verdicts = await judging.verdicts(this.epoch, startedAt);
-    if (removal) verdicts.delete(removal.nodeId);
+    const verdicts = await judging.verdicts(this.epoch, startedAt, removal?.nodeId);
     const decided = nextEpoch({
       previous: this.epoch,
       verdicts,

@@ -33,13 +33,19 @@ export class Judging {
     this.evaluators = settings.evaluators.map((key) => signingKeyId(crypto, key));
   }
 
-  /** What the policy says of each node at `now`, after `epoch`. */
-  async verdicts(epoch: Epoch | undefined, now: number): Promise<Map<string, NodeVerdict>> {
+  /** What the policy says of each node at `now`, after `epoch`; as if `removed` were none. */
+  async verdicts(
+    epoch: Epoch | undefined,
+    now: number,
+    removed?: string,
+  ): Promise<Map<string, NodeVerdict>> {
     const { directory, settings, presence, isAwaited } = this.options;
-    const scores = await this.scores(now);
+    const scores = new Map(await this.scores(now));
+    const nodeIds = new Set(directory.nodes.keys());
+    if (removed !== undefined) for (const all of [scores, nodeIds]) all.delete(removed);
     const members = membersOf(epoch);
     const state = {
-      nodeIds: directory.nodes.keys(),
+      nodeIds,
       scores,
       evaluators: this.evaluators,
       signersOf: (nodeId: string) => this.signersOf(nodeId),

@@ -3,19 +3,19 @@ import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/agent/clock.ts';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { enrol } from '../../src/agent/enrol.ts';
 import { rememberController } from '../../src/agent/known-controller.ts';
 import { ensureNodeKeys } from '../../src/agent/node-keys.ts';
-import { main } from '../../src/cli/meshnet.ts';
 import { readEpoch } from '../../src/cli/read-epoch.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { parseJoinToken } from '../../src/contract/join-token.ts';
 import { writeKeyFile } from '../../src/contract/key-file.ts';
 import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { meshnet } from './support/run-meshnet.ts';
 
 let directory: string;
 let controller: Controller;
@@ -35,27 +35,6 @@ afterAll(async () => {
   await controller.close();
   rmSync(directory, { recursive: true });
 });
-
-/** Runs a command line in this process. */
-async function meshnet(...parameters: string[]) {
-  let out = '';
-  let err = '';
-  const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-  try {
-    const code = await main(parameters);
-    return { code, out, err };
-  } finally {
-    stdout.mockRestore();
-    stderr.mockRestore();
-  }
-}
 
 const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { admin, reader, readerOptions } from './options.ts';
+import { admin, epochNumber, reader, readerOptions } from './options.ts';
 
 /** The present epoch: read it, ask it for reasons, end it. */
 export function declareEpoch(program: Command): void {
@@ -8,8 +8,17 @@ export function declareEpoch(program: Command): void {
     await status(readerOptions(options));
   });
   reader(
-    program.command('why').argument('<node>').description('why a node is in or out, with numbers'),
+    program
+      .command('why')
+      .argument('<node>')
+      .description('why a node is in or out, with numbers')
+      .option('--epoch <n>', 'in that epoch instead, from the log', epochNumber),
   ).action(async (name, options) => {
+    if (options.epoch !== undefined) {
+      const { whyThen } = await import('../meshnet-log-proof.ts');
+      const { socket, defaultSocket } = readerOptions(options);
+      return whyThen(name, options.epoch, { ...options, socket: socket ?? defaultSocket });
+    }
     const { why } = await import('../meshnet-epoch.ts');
     await why(name, readerOptions(options));
   });

@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { CommandError, EXIT } from '../exit-codes.ts';
-import { httpUrl, numberBetween } from '../numbers.ts';
+import { httpUrl, integerBetween, numberBetween } from '../numbers.ts';
 import type { EpochSource } from '../read-epoch.ts';
 
 /** Options that several commands share. */
@@ -24,6 +24,7 @@ export const controllerState =
   process.env.MESHNET_CONTROLLER_STATE ?? join(stateRoot, 'controller');
 export const nodeState = process.env.MESHNET_NODE_STATE ?? join(stateRoot, 'node');
 export const seconds = numberBetween(0.1, 86_400);
+export const epochNumber = integerBetween(1, Number.MAX_SAFE_INTEGER);
 export const share = numberBetween(0, 1);
 
 export const each = (value: string, before: readonly string[] = []) => [...before, value];

@@ -1,7 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { counterField } from '../../contract/fields.ts';
 import type { Caller } from '../operations/caller.ts';
-import { readCheckpoint, readEvidence, readTile, readVerdictRows } from '../operations/read-log.ts';
+import {
+  readCheckpoint,
+  readEvidence,
+  readLogKey,
+  readTile,
+  readVerdictRows,
+} from '../operations/read-log.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import { LINES_MEDIA_TYPE } from './media-types.ts';
@@ -44,6 +50,14 @@ export function logRoutes(
     },
   });
 
+  app.get('/log/key', {
+    schema: { summary: "The verifier key of the log's checkpoints" },
+    handler: async (request, reply) => {
+      const key = orRefuse(await readLogKey(services, callerOf(request)));
+      return reply.type(CHECKPOINT_MEDIA_TYPE).header('cache-control', 'no-cache').send(`${key}\n`);
+    },
+  });
+
   app.get<{ Params: { '*': string } }>('/log/tile/*', {
     schema: { hide: true }, // the path of a tile has any number of parts, which OpenAPI cannot say
     handler: async (request, reply) => {
@@ -64,8 +78,7 @@ export function logRoutes(
 
   app.get<EpochParams>('/log/evidence/:epoch', {
     schema: {
-      summary:
-        'The scores received since the epoch before that one, as they were signed, one a line',
+      summary: 'The scores that its rows name first, as they were signed, one a line',
       params: epochParams,
     },
     handler: async (request, reply) => {

@@ -66,6 +66,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [401, 403],
     media: 'text/plain',
   },
+  'GET /log/key': { id: 'getLogKey', caller: 'reader', refusals: [401, 403], media: 'text/plain' },
   'GET /log/verdicts/:epoch': {
     id: 'getVerdicts',
     caller: 'reader',

@@ -9,6 +9,12 @@ export async function readCheckpoint(services: Services, caller: Caller): Promis
   return allowed.ok ? accepted(await services.log.checkpoint()) : allowed;
 }
 
+/** The verifier key of the log's checkpoints, as tools are told it. */
+export async function readLogKey(services: Services, caller: Caller): Promise<Checked<string>> {
+  const allowed = readersOnly(services, caller);
+  return allowed.ok ? accepted(await services.log.verifierKey()) : allowed;
+}
+
 /** A tile of the log by its path, such as `tile/0/000`. */
 export async function readTile(
   services: Services,
@@ -30,7 +36,7 @@ export function readVerdictRows(
   return readBytes(services, caller, () => services.store.verdictRows(epoch));
 }
 
-/** The scores received since the epoch before that one, as they were signed, one a line. */
+/** The scores that its rows name first, as they were signed, one a line. */
 export function readEvidence(
   services: Services,
   caller: Caller,

@@ -1,6 +1,7 @@
 import { logOrigin } from '../../contract/record/origin.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { signCheckpoint } from '../../record/checkpoint.ts';
+import { logKey, signCheckpoint } from '../../record/checkpoint.ts';
+import { verifierKeyText } from '../../record/note.ts';
 import type { LogStore } from '../store/log-store.ts';
 
 export interface PublishedLogOptions {
@@ -17,6 +18,14 @@ export class PublishedLog {
 
   constructor(options: PublishedLogOptions) {
     this.options = options;
+  }
+
+  /** How tools are told the key that signs its checkpoints. */
+  async verifierKey(): Promise<string> {
+    const { crypto, store, meshId, signingSeed } = this.options;
+    const { series } = await store.logState();
+    const key = logKey(logOrigin(meshId, series), crypto.ed25519Public(signingSeed));
+    return verifierKeyText(crypto, key);
   }
 
   /**

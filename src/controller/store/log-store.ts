@@ -31,8 +31,8 @@ export interface LogStore {
   /** Rows of an epoch's verdicts, one a line. Undefined: there are none (any more). */
   verdictRows(epoch: number): Promise<Uint8Array | undefined>;
   /**
-   * Score envelopes, one a line, received after the epoch before that one and up to it: all evidence
-   * that it is the first to have. Undefined: it is not known (any more).
+   * Score envelopes, one a line: those that the epoch's rows name and the rows before did not, as far
+   * as they are kept. Undefined: its rows are not there (any more).
    */
   newEvidence(epoch: number): Promise<Uint8Array | undefined>;
 }

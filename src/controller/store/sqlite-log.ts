@@ -72,20 +72,24 @@ export class SqliteLog {
   }
 
   newEvidence(epoch: number): Uint8Array | undefined {
-    const until = this.database.get('SELECT at FROM log_bundles WHERE epoch = ?', epoch)?.at;
-    if (until === undefined) return undefined;
-    const before = this.database.get(
-      'SELECT max(at) AS at FROM log_bundles WHERE epoch < ?',
+    const rows = this.verdictRows(epoch);
+    if (rows === undefined) return undefined;
+    const last = this.database.get(
+      'SELECT max(epoch) AS epoch FROM log_bundles WHERE epoch < ?',
       epoch,
-    );
-    const lines = this.database
-      .all(
-        `SELECT evidence FROM score_history WHERE received_at > ? AND received_at <= ?
-           ORDER BY received_at, id`,
-        (before?.at as number | null | undefined) ?? 0,
-        until as number,
-      )
-      .map((row) => Buffer.from(row.evidence as string));
+    )?.epoch as number | null;
+    const before = last === null ? undefined : this.verdictRows(last);
+    const told = new Set((before ? evidenceIn(before) : []).map((one) => one.hash));
+    const lines: Uint8Array[] = [];
+    for (const { hash, receivedAt } of evidenceIn(rows)) {
+      if (told.has(hash)) continue;
+      const row = this.database.get(
+        'SELECT evidence FROM score_history WHERE received_at = ? AND hash = ?',
+        receivedAt,
+        hash,
+      );
+      if (row !== undefined) lines.push(Buffer.from(row.evidence as string));
+    }
     return encodeBundle(lines);
   }
 
@@ -115,6 +119,17 @@ export class SqliteLog {
       ((this.database.get('SELECT max(id) AS last FROM log_entries')?.last ?? -1) as number) + 1
     );
   }
+}
+
+const EVIDENCE = /"hash":"([A-Za-z0-9+/]{43}=)","received_at":(\d+)/g;
+
+/** The evidence that rows name; read from their text, which is canonical, because there are many. */
+function evidenceIn(rows: Uint8Array): { readonly hash: string; readonly receivedAt: number }[] {
+  const text = Buffer.from(rows.buffer, rows.byteOffset, rows.byteLength).toString('latin1');
+  return [...text.matchAll(EVIDENCE)].map((match) => ({
+    hash: match[1]!,
+    receivedAt: Number(match[2]),
+  }));
 }
 
 /** What the log says of a node that was enrolled. */

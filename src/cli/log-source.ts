@@ -1,0 +1,129 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { equalBytes, toBase64 } from '../contract/encoding.ts';
+import type { EpochDocument } from '../contract/epoch.ts';
+import { controllerFingerprint } from '../contract/ids.ts';
+import { logOrigin } from '../contract/record/origin.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import { logKey } from '../record/checkpoint.ts';
+import { type NoteKey, parseVerifierKey } from '../record/note.ts';
+import type { ReadFile } from '../record/read-log.ts';
+import { adminCall } from './admin-client.ts';
+import { meshOf } from './evaluator.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+
+/** Where a log is read: a directory, a URL, or else the controller's admin socket. */
+export interface LogSourceOptions {
+  readonly socket: string;
+  readonly mesh?: string;
+}
+
+export interface LogSource {
+  readonly read: ReadFile;
+  /** 32 bytes: the one mesh whose log this may be. */
+  readonly meshId: Uint8Array;
+}
+
+const TIMEOUT_MS = 10_000;
+
+/** Rejects with a `CommandError`: it cannot be reached, or nobody said of which mesh it is. */
+export async function logSource(
+  where: string | undefined,
+  options: LogSourceOptions,
+): Promise<LogSource> {
+  if (where === undefined) {
+    const { socket } = options;
+    const { mesh_id } = await adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch');
+    return { read: overSocket(socket), meshId: meshOf(options.mesh ?? mesh_id) };
+  }
+  const meshId = meshOf(options.mesh);
+  return { read: URL.canParse(where) ? overNetwork(where) : inDirectory(where), meshId };
+}
+
+/** The key that signs the log's checkpoints, which must be the mesh's. */
+export async function keyOfLog(
+  crypto: CryptoProvider,
+  { read, meshId }: LogSource,
+): Promise<NoteKey> {
+  const text = new TextDecoder().decode(await read('key')).trim();
+  const key = parseVerifierKey(crypto, text);
+  const wrong = (what: string) => new CommandError(EXIT.failed, 'wrong_log', `key: ${what}`);
+  if (key?.algorithm !== 'ed25519') throw wrong('there is no verifier key');
+  if (!equalBytes(controllerFingerprint(crypto, key.publicKey), meshId)) {
+    throw wrong(`it is not the key of mesh ${toBase64(meshId)}`);
+  }
+  const series = /\/([1-9]\d{0,15})$/.exec(key.name);
+  if (key.name !== logOrigin(meshId, Number(series?.[1] ?? 0))) throw wrong('it names another log');
+  return logKey(key.name, key.publicKey);
+}
+
+function inDirectory(directory: string): ReadFile {
+  if (!existsSync(directory)) {
+    throw new CommandError(
+      EXIT.unreachable,
+      'unreachable',
+      `${directory}: there is no such directory`,
+    );
+  }
+  return async (path) => {
+    try {
+      return new Uint8Array(await readFile(join(directory, path)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  };
+}
+
+/** `url`: of a log, or of a controller. */
+function overNetwork(url: string): ReadFile {
+  const base = new URL(url);
+  if (base.pathname === '/') base.pathname = '/log/';
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return async (path) => {
+    const target = new URL(path, base);
+    let response: Response;
+    try {
+      response = await fetch(target, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    } catch (error) {
+      const message = `${target}: ${(error as Error).message}`;
+      throw new CommandError(EXIT.unreachable, 'unreachable', message);
+    }
+    return found(response.status, `${target}`, new Uint8Array(await response.arrayBuffer()));
+  };
+}
+
+function overSocket(socketPath: string): ReadFile {
+  return (path) =>
+    new Promise((resolve, reject) => {
+      const call = request({ socketPath, path: `/log/${path}`, timeout: TIMEOUT_MS });
+      call.on('timeout', () => call.destroy(new Error('no answer in time')));
+      call.on('error', (error) => {
+        const message = `${socketPath}: ${error.message}`;
+        reject(new CommandError(EXIT.unreachable, 'unreachable', message));
+      });
+      call.on('response', (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          try {
+            resolve(found(response.statusCode ?? 0, path, new Uint8Array(Buffer.concat(chunks))));
+          } catch (error) {
+            reject(error);
+          }
+        });
+      });
+      call.end();
+    });
+}
+
+function found(status: number, what: string, bytes: Uint8Array): Uint8Array | undefined {
+  if (status === 200) return bytes;
+  if (status === 404) return undefined;
+  const hint =
+    status === 401 || status === 403 ? ': only members and its own machine may read it' : '';
+  throw new CommandError(EXIT.refused, 'refused', `${what}: answered ${status}${hint}`);
+}

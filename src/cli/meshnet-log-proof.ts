@@ -1,0 +1,181 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseJson, toBase64 } from '../contract/encoding.ts';
+import type { Envelope } from '../contract/envelope.ts';
+import { parseEvidence } from '../contract/record/evidence.ts';
+import type { EpochEvent, Leaf } from '../contract/record/leaf.ts';
+import { type Included, openProof, type ProofDocument } from '../contract/record/proof.ts';
+import { decodeLines, parseVerdictRow, type VerdictRow } from '../contract/record/verdict-row.ts';
+import { checkVerdict } from '../controller/record/check-proof.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { inclusionProof, leafHash, MerkleTree } from '../record/merkle.ts';
+import { formatNote } from '../record/note.ts';
+import { print } from './answer.ts';
+import { meshOf } from './evaluator.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { numbersOf } from './log-sentences.ts';
+import type { LogSourceOptions } from './log-source.ts';
+import { type ReadLog, readLog } from './read-log.ts';
+
+/** Evidence is looked for in so many epochs before: a score that nobody replaced is that old. */
+const MOST_EPOCHS_BACK = 10_000;
+
+interface Found {
+  readonly log: ReadLog;
+  readonly leaf: Leaf & EpochEvent;
+  readonly index: number;
+  /** All rows of the epoch, as they are in the tree. */
+  readonly lines: readonly Uint8Array[];
+  readonly place: number;
+  readonly row: VerdictRow;
+}
+
+/** Rejects with a `CommandError`: no such epoch or node, or the row is not what the log says. */
+async function verdictIn(
+  node: string,
+  epoch: number,
+  where: string | undefined,
+  options: LogSourceOptions,
+): Promise<Found> {
+  const crypto = defaultProvider();
+  const log = await readLog(where, options);
+  const index = log.leaves.findLastIndex((one) => one.event === 'epoch' && one.epoch === epoch);
+  const leaf = log.leaves[index];
+  if (leaf?.event !== 'epoch') {
+    throw new CommandError(EXIT.refused, 'unknown_epoch', `the log has no epoch ${epoch}`);
+  }
+  const bundle = await log.read(`verdicts/${epoch}`);
+  const lines = bundle && decodeLines(bundle);
+  if (lines === undefined) {
+    throw new CommandError(
+      EXIT.refused,
+      'not_kept',
+      `the rows of epoch ${epoch} are not kept any more`,
+    );
+  }
+  const { root } = new MerkleTree(
+    crypto,
+    lines.map((line) => leafHash(crypto, line)),
+  );
+  if (toBase64(root) !== leaf.verdicts.root) {
+    throw new CommandError(
+      EXIT.failed,
+      'wrong_log',
+      `epoch ${epoch} has other rows than its leaf says`,
+    );
+  }
+  const rows = lines.map(parseVerdictRow);
+  const place = rows.findIndex((row) => row?.node === node);
+  const row = rows[place];
+  if (row === undefined) {
+    throw new CommandError(
+      EXIT.refused,
+      'unknown_node',
+      `epoch ${epoch} says nothing about ${node}`,
+    );
+  }
+  return { log, leaf, index, lines, place, row };
+}
+
+/** `meshnet log prove NODE EPOCH [WHERE]`: one file for somebody who has nothing else. */
+export async function prove(
+  node: string,
+  epoch: number,
+  where: string | undefined,
+  options: LogSourceOptions & { readonly out?: string },
+): Promise<void> {
+  const crypto = defaultProvider();
+  const { log, leaf, index, lines, place, row } = await verdictIn(node, epoch, where, options);
+  const { checkpoint, entries, tree, leaves } = log;
+  const included = (at: number): Included => ({
+    index: at,
+    content: toBase64(entries[at]!),
+    proof: inclusionProof(crypto, at, checkpoint.size, tree.hashesAt(checkpoint.size)).map(
+      toBase64,
+    ),
+  });
+  const before = (isIt: (one: Leaf) => boolean): number =>
+    leaves.findLastIndex((one, at) => at < index && isIt(one));
+  const rows = new MerkleTree(
+    crypto,
+    lines.map((line) => leafHash(crypto, line)),
+  );
+  const document: ProofDocument = {
+    format: 'aligned-meshnet-verdict-proof-v1',
+    controller_key: toBase64(log.key.publicKey),
+    checkpoint: formatNote(checkpoint.note),
+    epoch: included(index),
+    policy: included(before((one) => one.event === 'policy' && one.hash === leaf.policy)),
+    enrolment: included(before((one) => one.event === 'enrolled' && one.node === node)),
+    row: {
+      index: place,
+      content: toBase64(lines[place]!),
+      proof: rows.inclusionProof(place).map(toBase64),
+    },
+    evidence: await evidenceOf(log, index, row),
+  };
+  const text = `${JSON.stringify(document)}\n`;
+  if (options.out === undefined) process.stdout.write(text);
+  else writeFileSync(options.out, text);
+}
+
+/** What the row names, from the epochs that had it first. */
+async function evidenceOf(log: ReadLog, index: number, row: VerdictRow): Promise<Envelope[]> {
+  const crypto = defaultProvider();
+  const missing = new Set(row.evidence.map(({ hash }) => hash));
+  const found: Envelope[] = [];
+  for (let at = index; at >= 0 && missing.size > 0 && index - at < MOST_EPOCHS_BACK; at--) {
+    const leaf = log.leaves[at]!;
+    if (leaf.event !== 'epoch') continue;
+    const lines = decodeLines((await log.read(`evidence/${leaf.epoch}`)) ?? new Uint8Array(0));
+    for (const line of lines ?? []) {
+      const one = parseEvidence(crypto, line);
+      if (one !== undefined && missing.delete(one.hash)) found.push(one.read.envelope);
+    }
+  }
+  if (missing.size === 0) return found;
+  const message = `the evidence about ${row.node} in this epoch is not kept any more`;
+  throw new CommandError(EXIT.refused, 'not_kept', message);
+}
+
+/** `meshnet log check FILE --mesh ID`: needs no network, and nothing but the mesh's id. */
+export function check(
+  file: string,
+  options: { readonly mesh: string; readonly json?: boolean },
+): void {
+  const crypto = defaultProvider();
+  const meshId = meshOf(options.mesh);
+  const proof = openProof(crypto, meshId, parseJson(readFileSync(file)));
+  const wrong = (what: string) => new CommandError(EXIT.failed, 'wrong_proof', `${file}: ${what}`);
+  if (typeof proof === 'string') throw wrong(proof);
+  const again = checkVerdict(crypto, meshId, proof);
+  if (typeof again === 'string') throw wrong(`the verdict does not follow: ${again}`);
+  const { row, epoch, checkpoint } = proof;
+  const { node, allowed } = row;
+  const at = new Date(epoch.at).toISOString();
+  const lines = [
+    `${node} ${allowed ? 'was a member' : 'was denied'} in epoch ${epoch.epoch}, at ${at}: ${numbersOf(row)}`,
+    `in the log ${checkpoint.origin} of ${checkpoint.size} leaves, signed by the mesh`,
+    `the verdict follows from ${row.evidence.length} signed scores and the policy then in force`,
+    ...(again.isAsserted
+      ? ['and from what only the controller knew: it was away, or no config was fetched']
+      : []),
+  ];
+  const { standing: _, salt: __, ...told } = row;
+  print(
+    options,
+    { epoch: epoch.epoch, at: epoch.at, ...told, asserted: again.isAsserted },
+    lines.join('\n'),
+  );
+}
+
+/** `meshnet why NODE --epoch N`, of any epoch whose rows are kept. */
+export async function whyThen(
+  node: string,
+  epoch: number,
+  options: LogSourceOptions & { readonly json?: boolean },
+): Promise<void> {
+  const { leaf, row } = await verdictIn(node, epoch, undefined, options);
+  const at = new Date(leaf.at).toISOString();
+  const head = `${node} ${row.allowed ? 'was a member' : 'was denied'} in epoch ${epoch}, from ${at} on`;
+  print(options, { epoch, at: leaf.at, ...row }, `${head}: ${numbersOf(row)}`);
+}

@@ -1,0 +1,196 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { printable, printableJson } from '../contract/printable.ts';
+import type { Leaf } from '../contract/record/leaf.ts';
+import { Replay } from '../controller/record/replay.ts';
+import { constantTimeEqual } from '../crypto/bytes.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { openCheckpoint } from '../record/checkpoint.ts';
+import { formatNote } from '../record/note.ts';
+import { newTiles, tilePath } from '../record/tiles.ts';
+import { print } from './answer.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { leafSentence } from './log-sentences.ts';
+import type { LogSourceOptions } from './log-source.ts';
+import { type ReadLog, readLog, rowsOf } from './read-log.ts';
+
+export interface LogOptions extends LogSourceOptions {
+  readonly json?: boolean;
+}
+
+export interface ShowOptions extends LogOptions {
+  readonly node?: string;
+  readonly event?: string;
+  readonly since?: number;
+  readonly all?: boolean;
+  readonly follow?: boolean;
+}
+
+/** How often a log that is followed is looked at, ms. */
+const FOLLOW_MS = 2000;
+
+/** `meshnet log show [WHERE]`. */
+export async function show(where: string | undefined, options: ShowOptions): Promise<void> {
+  for (let shown = 0; ; await delay(FOLLOW_MS)) {
+    const log = await readLog(where, options);
+    for (const leaf of log.leaves.slice(shown)) {
+      if (!isWanted(leaf, options)) continue;
+      if (options.json) {
+        process.stdout.write(`${printableJson(JSON.stringify(leaf))}\n`);
+      } else {
+        const isCut = leaf.event === 'epoch' && leaf.removed.count > 0;
+        const rows = isCut ? await rowsOf(log.read, leaf.epoch) : [];
+        const at = new Date(leaf.at).toISOString();
+        process.stdout.write(`${at} ${printable(leafSentence(leaf, rows))}\n`);
+      }
+    }
+    shown = log.leaves.length;
+    if (!options.follow) return;
+  }
+}
+
+/** Epochs that cut nobody are shown only to who asks for all. */
+function isWanted(leaf: Leaf, { node, event, since, all }: ShowOptions): boolean {
+  if (event !== undefined && leaf.event !== event) return false;
+  if (since !== undefined && leaf.at < since) return false;
+  if (node !== undefined) {
+    const named =
+      leaf.event === 'epoch' ? (leaf.removed.nodes ?? []) : 'node' in leaf ? [leaf.node] : [];
+    if (!named.includes(node)) return false;
+  }
+  const isQuiet = leaf.event === 'epoch' && leaf.removed.count === 0;
+  return !isQuiet || all === true || event === 'epoch';
+}
+
+/** `meshnet log verify [WHERE]`: fails unless everything is as it must be. */
+export async function verify(
+  where: string | undefined,
+  options: LogOptions & { readonly seen?: string },
+): Promise<void> {
+  const crypto = defaultProvider();
+  const tell = progressOf(options);
+  const log = await readLog(where, options, tell);
+  if (options.seen !== undefined) mustExtend(log, options.seen);
+  const replay = new Replay(crypto, log.meshId);
+  const epochs = log.leaves.filter((leaf) => leaf.event === 'epoch').length;
+  for (const [index, leaf] of log.leaves.entries()) {
+    await replay.leaf(index, leaf, async (epoch) => {
+      tell(`verified ${replay.tally.epochs} of ${epochs} epochs`);
+      const [rows, evidence] = await Promise.all([
+        log.read(`verdicts/${epoch}`),
+        log.read(`evidence/${epoch}`),
+      ]);
+      return { rows, evidence };
+    });
+  }
+  tell('');
+  const { findings, tally } = replay;
+  const { origin, size } = log.checkpoint;
+  const counted = [
+    `${origin}: ${size} leaves, signed by the mesh, with the tiles and the root of their content`,
+    `${tally.epochs} epochs; ${tally.confirmed} verdicts follow from their evidence and the policy then in force`,
+    ...told(
+      tally.asserted,
+      'of them rest on what only the controller knows (it was away; no config was fetched)',
+    ),
+    ...told(tally.withoutRows, 'epochs have no rows any more: only their root is kept'),
+    ...told(tally.withoutEvidence, 'verdicts have evidence that is not kept any more'),
+    ...findings.map(({ leaf, epoch, node, what }) => {
+      const who = [
+        `leaf ${leaf}`,
+        ...(epoch === undefined ? [] : [`epoch ${epoch}`]),
+        ...(node === undefined ? [] : [node]),
+      ];
+      return `WRONG: ${who.join(', ')}: ${what}`;
+    }),
+  ];
+  print(options, { origin, size, ...tally, findings }, counted.join('\n'));
+  if (findings.length > 0) {
+    throw new CommandError(
+      EXIT.failed,
+      'wrong_log',
+      `the log is wrong in ${findings.length} places`,
+    );
+  }
+}
+
+function told(count: number, what: string): string[] {
+  return count === 0 ? [] : [`${count} ${what}`];
+}
+
+/** Fails unless the log begins with all that the checkpoint in the file names. */
+function mustExtend({ checkpoint, tree, key }: ReadLog, file: string): void {
+  const crypto = defaultProvider();
+  const text = readFileSync(file, 'utf8');
+  const seen = openCheckpoint(crypto, key, text);
+  const wrong = (what: string) => new CommandError(EXIT.failed, 'wrong_log', `${file}: ${what}`);
+  if (seen === undefined) throw wrong('is no checkpoint of this log');
+  if (seen.size > checkpoint.size)
+    throw wrong(`was seen with ${seen.size} leaves: the log went back`);
+  if (!constantTimeEqual(tree.root(seen.size), seen.root)) {
+    throw wrong(`was seen with other leaves: there are two logs of ${checkpoint.origin}`);
+  }
+}
+
+/** Says on a terminal how far a command is. */
+function progressOf({ json }: LogOptions): (what: string) => void {
+  if (json || !process.stderr.isTTY) return () => {};
+  return (what) => void process.stderr.write(`\r\u001b[K${what}`);
+}
+
+export interface ExportOptions extends LogOptions {
+  readonly directory?: string;
+  readonly format: 'jsonl' | 'csv';
+}
+
+/** `meshnet log export [WHERE]`: leaves as lines, or the whole log as files for any web server. */
+export async function exportLog(where: string | undefined, options: ExportOptions): Promise<void> {
+  const log = await readLog(where, options, progressOf(options));
+  if (options.directory !== undefined) return copy(log, options.directory);
+  if (options.format === 'jsonl') {
+    for (const leaf of log.leaves) process.stdout.write(`${printableJson(JSON.stringify(leaf))}\n`);
+    return;
+  }
+  process.stdout.write('at,event,epoch,node,members,denied,removed\r\n');
+  for (const leaf of log.leaves) process.stdout.write(`${csvLine(leaf)}\r\n`);
+}
+
+/** Fields are ids, numbers and names of events: none needs quotes (RFC 4180). */
+function csvLine(leaf: Leaf): string {
+  const at = new Date(leaf.at).toISOString();
+  if (leaf.event === 'epoch') {
+    const { epoch, members, denied, removed } = leaf;
+    return [
+      at,
+      leaf.event,
+      epoch,
+      '',
+      members,
+      denied,
+      (removed.nodes ?? [removed.count]).join(' '),
+    ].join();
+  }
+  const epoch = leaf.event === 'restored' ? leaf.epoch : '';
+  return [at, leaf.event, epoch, 'node' in leaf ? leaf.node : '', '', '', ''].join();
+}
+
+/** The checkpoint comes last: what it names is there by then. */
+async function copy({ read, checkpoint, leaves }: ReadLog, directory: string): Promise<void> {
+  const epochs = leaves.filter((leaf) => leaf.event === 'epoch').map(({ epoch }) => epoch);
+  const paths = [
+    'key',
+    ...newTiles(0, checkpoint.size).map(tilePath),
+    ...epochs.flatMap((epoch) => [`verdicts/${epoch}`, `evidence/${epoch}`]),
+  ];
+  const write = (path: string, bytes: Uint8Array | string) => {
+    const file = join(directory, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, bytes);
+  };
+  for (const path of paths) {
+    const bytes = await read(path);
+    if (bytes !== undefined) write(path, bytes);
+  }
+  write('checkpoint', formatNote(checkpoint.note));
+}

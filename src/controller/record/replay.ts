@@ -1,0 +1,300 @@
+import { toBase64 } from '../../contract/encoding.ts';
+import { compareNodeIds, signingKeyId } from '../../contract/ids.ts';
+import { type Evidence, parseEvidence, signerOf } from '../../contract/record/evidence.ts';
+import type { EpochEvent, Leaf } from '../../contract/record/leaf.ts';
+import {
+  decodeLines,
+  parseVerdictRow,
+  type VerdictRow,
+} from '../../contract/record/verdict-row.ts';
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import { canonicalJson, type Json } from '../../record/canonical-json.ts';
+import { leafHash, MerkleTree } from '../../record/merkle.ts';
+import { type Epoch, standingsOf } from '../epoch.ts';
+import type { Score } from '../policy.ts';
+import { decideAgain } from './decide-again.ts';
+import { type JudgedBy, judgedBy, policyHash } from './policy-text.ts';
+
+/** What is wrong with what a log says. */
+export interface Finding {
+  /** Index of the leaf. */
+  readonly leaf: number;
+  readonly epoch?: number;
+  readonly node?: string;
+  readonly what: string;
+}
+
+/** What was looked at so far. */
+export interface Tally {
+  epochs: number;
+  /** Verdicts that were made again from their evidence, and came out the same. */
+  confirmed: number;
+  /** Of these: where the controller's word is part of it (it was away; a config was not fetched). */
+  asserted: number;
+  /** Epochs whose rows are not kept any more, and verdicts whose evidence is not. */
+  withoutRows: number;
+  withoutEvidence: number;
+}
+
+/** What an epoch is made of; undefined: not kept any more. */
+export interface EpochFiles {
+  readonly rows: Uint8Array | undefined;
+  readonly evidence: Uint8Array | undefined;
+}
+
+interface Known {
+  readonly evidence: Evidence;
+  /** keyid; undefined: none of those whose word counts. */
+  readonly signer: string | undefined;
+}
+
+/**
+ * Goes through a log as the controller did, leaf by leaf, and makes every verdict again. Memory is
+ * that of one epoch, however long the log is.
+ */
+export class Replay {
+  readonly findings: Finding[] = [];
+  readonly tally: Tally = {
+    epochs: 0,
+    confirmed: 0,
+    asserted: 0,
+    withoutRows: 0,
+    withoutEvidence: 0,
+  };
+  private readonly crypto: CryptoProvider;
+  private readonly meshId: string;
+  private readonly signingKeys = new Map<string, string>();
+  private policy: { readonly hash: string; readonly judgedBy: JudgedBy } | undefined;
+  private known = new Map<string, Known>();
+  private last: Pick<EpochEvent, 'epoch' | 'version'> = { epoch: 0, version: 0 };
+  private lastAt = 0;
+  /** As it was made again; undefined where rows were not kept. */
+  private previous: Epoch | undefined;
+  private members: ReadonlySet<string> | undefined = new Set();
+
+  constructor(crypto: CryptoProvider, meshId: Uint8Array) {
+    this.crypto = crypto;
+    this.meshId = toBase64(meshId);
+  }
+
+  /** `files` is asked for leaves of epochs only. */
+  async leaf(
+    index: number,
+    leaf: Leaf,
+    files: (epoch: number) => Promise<EpochFiles>,
+  ): Promise<void> {
+    const fault = (what: string) => this.findings.push({ leaf: index, what });
+    if (leaf.at < this.lastAt) fault('is older than the leaf before it');
+    this.lastAt = leaf.at;
+    switch (leaf.event) {
+      case 'policy':
+        if (policyHash(this.crypto, leaf.policy) !== leaf.hash)
+          fault('has another hash than its policy');
+        this.policy = { hash: leaf.hash, judgedBy: judgedBy(leaf.policy) };
+        break;
+      case 'started':
+        if (leaf.policy !== this.policy?.hash)
+          fault('starts under a policy that is not the last one');
+        break;
+      case 'enrolled':
+        if (this.signingKeys.has(leaf.node)) fault(`enrols ${leaf.node} a second time`);
+        this.signingKeys.set(leaf.node, leaf.keys.signing);
+        break;
+      case 'removed':
+        if (!this.signingKeys.delete(leaf.node))
+          fault(`removes ${leaf.node}, which is not enrolled`);
+        break;
+      case 'restored':
+        this.follows(index, leaf);
+        break;
+      case 'epoch':
+        this.follows(index, leaf);
+        await this.epoch(index, leaf, await files(leaf.epoch));
+        break;
+      default:
+        if (!this.signingKeys.has(leaf.node)) fault(`is about ${leaf.node}, which is not enrolled`);
+    }
+  }
+
+  private follows(index: number, { epoch, version }: Pick<EpochEvent, 'epoch' | 'version'>): void {
+    if (epoch <= this.last.epoch || version <= this.last.version) {
+      this.findings.push({ leaf: index, epoch, what: 'does not come after the epoch before it' });
+    }
+    this.last = { epoch, version };
+  }
+
+  private async epoch(
+    index: number,
+    leaf: Leaf & EpochEvent,
+    { rows: bundle, evidence }: EpochFiles,
+  ): Promise<void> {
+    const { epoch } = leaf;
+    const fault = (what: string, node?: string) =>
+      this.findings.push({ leaf: index, epoch, ...(node === undefined ? {} : { node }), what });
+    this.tally.epochs++;
+    if (leaf.policy !== this.policy?.hash)
+      return void fault('was judged by a policy that the log has not');
+    if (bundle === undefined) return this.withoutRows();
+    const rows = this.rowsOf(leaf, bundle);
+    if (typeof rows === 'string') return void fault(rows);
+    for (const what of countFaults(leaf, rows, this.members)) fault(what);
+    this.members = new Set(rows.filter((row) => row.allowed).map((row) => row.node));
+    for (const { node } of rows) if (!this.signingKeys.has(node)) fault('is not enrolled', node);
+    this.learn(evidence, rows);
+    this.judge(leaf, rows, this.policy.judgedBy, fault);
+  }
+
+  private withoutRows(): void {
+    this.tally.withoutRows++;
+    this.previous = undefined;
+    this.members = undefined;
+  }
+
+  /** The rows, or what is wrong with them. */
+  private rowsOf(leaf: EpochEvent, bundle: Uint8Array): VerdictRow[] | string {
+    const { crypto } = this;
+    const lines = decodeLines(bundle);
+    if (lines === undefined) return 'has rows that end in the middle of one';
+    const { root } = new MerkleTree(
+      crypto,
+      lines.map((line) => leafHash(crypto, line)),
+    );
+    if (lines.length !== leaf.verdicts.count || toBase64(root) !== leaf.verdicts.root) {
+      return 'has other rows than its leaf says';
+    }
+    const rows: VerdictRow[] = [];
+    for (const line of lines) {
+      const row = parseVerdictRow(line);
+      if (row === undefined) return 'has a row that is malformed';
+      if (rows.length > 0 && compareNodeIds(rows.at(-1)!.node, row.node) >= 0) {
+        return 'has rows that are not in order';
+      }
+      rows.push(row);
+    }
+    return rows;
+  }
+
+  /** Takes in what is new, and forgets what these rows do not name. */
+  private learn(lines: Uint8Array | undefined, rows: readonly VerdictRow[]): void {
+    const { crypto } = this;
+    const named = new Map(rows.flatMap((row) => row.evidence.map(({ hash }) => [hash, row.node])));
+    const known = new Map<string, Known>();
+    for (const [hash] of named) {
+      const before = this.known.get(hash);
+      if (before) known.set(hash, before);
+    }
+    for (const line of (lines && decodeLines(lines)) ?? []) {
+      const evidence = parseEvidence(crypto, line);
+      const node = evidence && named.get(evidence.hash);
+      if (evidence === undefined || node === undefined) continue;
+      const { document } = evidence.read;
+      const isHere = document.mesh_id === this.meshId && document.node_id === node;
+      const own = this.signingKeys.get(node);
+      const keys = [...(own === undefined ? [] : [own]), ...this.evaluatorKeys];
+      const signer = isHere ? signerOf(crypto, evidence, keys) : undefined;
+      known.set(evidence.hash, { evidence, signer });
+    }
+    this.known = known;
+  }
+
+  private get evaluatorKeys(): string[] {
+    return this.policy!.judgedBy.evaluators.map(toBase64);
+  }
+
+  private judge(
+    leaf: Leaf & EpochEvent,
+    rows: readonly VerdictRow[],
+    by: JudgedBy,
+    fault: (what: string, node: string) => void,
+  ): void {
+    const { crypto, tally } = this;
+    const evaluators = by.evaluators.map((key) => signingKeyId(crypto, key));
+    const scores = new Map<string, Score[]>();
+    const incomplete = new Set<string>();
+    for (const { node, evidence } of rows) {
+      const found = evidence.map((entry) => this.scoreOf(entry));
+      if (found.includes('unknown')) incomplete.add(node);
+      // Whoever has no scores at all is not among those that have some, as in the store.
+      const usable = found.filter((one) => typeof one === 'object');
+      if (found.length > 0) scores.set(node, usable);
+    }
+    const expected = this.previous && standingsOf(this.previous);
+    const keyIds = new Map(
+      rows.map(({ node }) => {
+        const key = this.signingKeys.get(node);
+        return [node, key === undefined ? '' : signingKeyId(crypto, Uint8Array.fromBase64(key))];
+      }),
+    );
+    const next = decideAgain(by, rows, {
+      scores,
+      signersOf: (node) => (rule) => (rule.signers === 'node' ? [keyIds.get(node)!] : evaluators),
+      evaluators,
+      previous: this.previous,
+      epoch: leaf,
+    });
+    for (const [i, row] of rows.entries()) {
+      const again = next.verdicts[i]!;
+      const remembered = expected?.get(row.node);
+      if (remembered !== undefined && !isSame(remembered, row.standing)) {
+        fault('is judged from another past than the epochs before left it', row.node);
+      } else if (incomplete.has(row.node)) {
+        tally.withoutEvidence++;
+      } else if (
+        again.allowed !== row.allowed ||
+        again.reason !== row.reason ||
+        again.passed !== row.passed
+      ) {
+        const was = `${row.allowed ? 'a member' : 'denied'} (${row.reason})`;
+        const is = `${again.allowed ? 'a member' : 'denied'} (${again.reason})`;
+        fault(`was ${was}, but from the evidence it is ${is}`, row.node);
+      } else if (!isSame(again.suites, row.suites)) {
+        fault('has other numbers than its evidence', row.node);
+      } else {
+        tally.confirmed++;
+        if (again.isAsserted) tally.asserted++;
+      }
+    }
+    this.previous = next.epoch;
+  }
+
+  /** `unknown`: it is not kept. `ignored`: nobody whose word counts has signed it. */
+  private scoreOf({
+    hash,
+    received_at,
+  }: VerdictRow['evidence'][number]): Score | 'unknown' | 'ignored' {
+    const known = this.known.get(hash);
+    if (known === undefined) return 'unknown';
+    if (known.signer === undefined) return 'ignored';
+    const { suite, score, samples, observed_at } = known.evidence.read.document;
+    const times = { observedAt: observed_at, receivedAt: received_at };
+    return { suite, signer: known.signer, score, samples, ...times };
+  }
+}
+
+function countFaults(
+  { members, denied, removed }: EpochEvent,
+  rows: readonly VerdictRow[],
+  before: ReadonlySet<string> | undefined,
+): string[] {
+  const faults: string[] = [];
+  const allowed = rows.filter((row) => row.allowed).map((row) => row.node);
+  if (allowed.length !== members || rows.length - members !== denied) {
+    faults.push('counts other members than its rows');
+  }
+  if (before === undefined) return faults;
+  const now = new Set(allowed);
+  const gone = [...before].filter((node) => !now.has(node)).sort(compareNodeIds);
+  const isNamed = removed.nodes === null || removed.nodes.join() === gone.join();
+  if (gone.length !== removed.count || !isNamed)
+    faults.push('names others as removed than its rows');
+  return faults;
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return canonicalJson(plain(a)) === canonicalJson(plain(b));
+}
+
+/** What JSON makes of a value. */
+function plain(value: unknown): Json {
+  return JSON.parse(JSON.stringify(value)) as Json;
+}
