@@ -10,7 +10,9 @@ import { equalBytes, fromBase64, toBase64 } from '../contract/encoding.ts';
 import type { KeyRecord } from '../contract/key-record.ts';
 import { openPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { type NamedHeader, namedHeader, type OwnKeys } from './config-header.ts';
 import type { ConfigAnswer } from './controller-client.ts';
+import type { NodeKeys } from './node-keys.ts';
 import type { Mark } from './node-state.ts';
 import type { PinCheck } from './pins.ts';
 import type { RecordCache } from './record-cache.ts';
@@ -21,6 +23,8 @@ export interface AcceptedConfig {
   /** In byte order of their ids; peers whose keys contradict a pin are not among them. */
   readonly peers: readonly AcceptedPeer[];
   readonly roster: readonly RosterEntry[];
+  /** Undefined: it names no header. */
+  readonly header: NamedHeader | undefined;
   /** Boot clock, seconds: past this the config is worth nothing. */
   readonly expiresAt: number;
   readonly etag: string | undefined;
@@ -49,17 +53,23 @@ export type IgnoredReason =
   | 'inconsistent'
   | 'bad_key_record'
   | 'bad_seal'
-  | 'zero_psk';
+  | 'zero_psk'
+  | 'no_header'
+  | 'wrong_members';
 
-export interface OwnIdentity {
+export interface OwnIdentity extends OwnKeys {
   readonly meshId: Uint8Array;
   readonly nodeId: string;
   readonly controllerKey: Uint8Array;
-  readonly wireguardPublic: Uint8Array;
   readonly sealing: Uint8Array;
   /** Addresses of the mesh, and seconds of an epoch, as at enrolment. */
   readonly tunnelPrefix: string;
   readonly epochS: number;
+}
+
+export interface IgnoredConfig {
+  readonly ignored: IgnoredReason;
+  readonly detail: string;
 }
 
 export type Judgement =
@@ -70,7 +80,7 @@ export type Judgement =
       /** Peers with a new key where the pin could be let go of: taken. */
       readonly changedPeers: readonly string[];
     }
-  | { readonly ignored: IgnoredReason; readonly detail: string };
+  | IgnoredConfig;
 
 /**
  * Judges the answer to one config request. Nothing is applied or remembered here, so an answer
@@ -128,6 +138,9 @@ export async function judgeConfig(
     return ignore('bad_key_record', 'two nodes have the same key');
   }
 
+  const header = namedHeader(crypto, own, document, records);
+  if (typeof header === 'string') return ignore('inconsistent', header);
+
   const psks = await openedPsks(crypto, own, document, records);
   if (!psks) return ignore('bad_seal', 'the sealed PSKs do not open');
   if (psks.some((psk) => psk.every((byte) => byte === 0))) {
@@ -145,7 +158,7 @@ export async function judgeConfig(
     if (verdict === 'changed') changedPeers.push(peer.node_id);
   }
   const { roster } = document;
-  const config = { document, peers, roster, expiresAt, etag: answer.etag };
+  const config = { document, peers, roster, header, expiresAt, etag: answer.etag };
   return { config, refusedPeers, changedPeers };
 }
 
@@ -243,13 +256,15 @@ export function ownIdentity(
     readonly tunnel_prefix: string;
     readonly epoch_s: number;
   },
-  keys: { readonly wireguard: Uint8Array; readonly sealing: Uint8Array },
+  keys: NodeKeys,
 ): OwnIdentity {
   return {
     meshId: fromBase64(enrolment.mesh_id, 32)!,
     nodeId: enrolment.node_id,
     controllerKey: fromBase64(enrolment.controller_key, 32)!,
     wireguardPublic: crypto.x25519Public(keys.wireguard),
+    signingPublic: crypto.ed25519Public(keys.signing),
+    sealingPublic: crypto.x25519Public(keys.sealing),
     sealing: keys.sealing,
     tunnelPrefix: enrolment.tunnel_prefix,
     epochS: enrolment.epoch_s,

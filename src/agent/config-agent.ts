@@ -1,6 +1,7 @@
-import { compareVersions } from '../contract/config.ts';
-import { toBase64 } from '../contract/encoding.ts';
+import { type ConfigDocument, compareVersions } from '../contract/config.ts';
+import { parseJson, toBase64 } from '../contract/encoding.ts';
 import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
+import { HEADER_EVENT_NAME } from '../contract/epoch/header.ts';
 import {
   STREAM_EVENT_NAME,
   STREAM_HEARTBEAT_S,
@@ -8,13 +9,21 @@ import {
 } from '../contract/stream-event.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { SuspendDetector } from '../ground/suspend.ts';
-import { isTooFar, judgeConfig, type OwnIdentity } from './accepted-config.ts';
+import {
+  type AcceptedConfig,
+  type IgnoredConfig,
+  isTooFar,
+  judgeConfig,
+  type OwnIdentity,
+} from './accepted-config.ts';
 import { Backoff } from './backoff.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
+import { misfit } from './config-header.ts';
 import { CallError } from './controller-answer.ts';
 import type { ControllerClient } from './controller-client.ts';
 import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
+import { HeaderChain } from './header-chain.ts';
 import type { Membership } from './membership.ts';
 import type { Mark, NodeState } from './node-state.ts';
 import { pinCheck } from './pins.ts';
@@ -56,6 +65,8 @@ export class ConfigAgent {
   /** Calls that failed last time, so that a change is reported once. */
   private readonly failing = new Set<string>();
   private readonly records: RecordCache;
+  /** The signed headers that this node has seen. */
+  readonly headers: HeaderChain;
   private connected = false;
   /** The newest that the stream has told of, signed; heartbeats alone could be anybody's. */
   private pushedMark: Mark = { epoch: 0, version: 0 };
@@ -65,6 +76,12 @@ export class ConfigAgent {
   constructor(options: ConfigAgentOptions) {
     this.options = options;
     this.records = new RecordCache(options.crypto);
+    const { client, signingSeed, membership } = options;
+    this.headers = new HeaderChain({
+      ...options,
+      fetch: (epoch) => client.getHeader(signingSeed, epoch),
+      isInForce: () => membership.state === 'member',
+    });
   }
 
   /** True while an event stream is open and not silent. */
@@ -132,11 +149,13 @@ export class ConfigAgent {
       pins,
       this.records,
     );
-    if ('ignored' in judged) {
-      counters.add(`config_ignored_${judged.ignored}`);
-      emit({ event: 'ignored', what: 'config', reason: judged.ignored, detail: judged.detail });
+    const refused = 'ignored' in judged ? judged : await this.refusal(judged.config);
+    if (refused) {
+      counters.add(`config_ignored_${refused.ignored}`);
+      emit({ event: 'ignored', what: 'config', reason: refused.ignored, detail: refused.detail });
       return false;
     }
+    if ('ignored' in judged) return false;
     client.learnTime(judged.config.document.issued_at);
     client.learnProtocol(judged.config.document.protocol);
     for (const node of judged.refusedPeers) {
@@ -148,6 +167,32 @@ export class ConfigAgent {
       emit({ event: 'key_changed', node, accepted: true });
     }
     return membership.apply(judged.config);
+  }
+
+  /** Why a config does not fit what the controller has signed for everybody; undefined if it does. */
+  private async refusal({ document, header }: AcceptedConfig): Promise<IgnoredConfig | undefined> {
+    if (header === undefined) {
+      if (this.headers.held === undefined) return undefined;
+      return { ignored: 'no_header', detail: 'it names no header, and there were some before' };
+    }
+    if (!this.headers.holds(header.hash)) await this.removeMissing(document);
+    const named = await this.headers.obtain(header.hash);
+    if (named === undefined) {
+      return { ignored: 'no_header', detail: 'the header that it names cannot be taken' };
+    }
+    const detail = misfit(document, header, named);
+    return detail === undefined ? undefined : { ignored: 'wrong_members', detail };
+  }
+
+  /** What a config takes away does not wait until it is known whether it fits. */
+  private async removeMissing({ epoch, version, peers }: ConfigDocument): Promise<void> {
+    const { membership, identity } = this.options;
+    const since = new Map(peers.map((peer) => [peer.node_id, peer.since_epoch]));
+    // Whoever has been out in between goes as well, and comes back with what fits.
+    const missing = [...membership.peers.values()]
+      .filter((peer) => since.get(peer.nodeId) !== peer.sinceEpoch)
+      .map((peer) => peer.nodeId);
+    await membership.removeAtOnce({ epoch, version }, missing, identity.nodeId);
   }
 
   /** A 304 does not extend the lifetime, so it is asked for only while most of that is left. */
@@ -218,8 +263,9 @@ export class ConfigAgent {
         if (!items)
           throw new CallError(0, 'unexpected_answer', 'the stream is not an event stream');
         for (const item of items) {
-          if (item.kind === 'event' && item.name === STREAM_EVENT_NAME)
-            await this.pushed(item.data, signal);
+          if (item.kind !== 'event') continue;
+          if (item.name === STREAM_EVENT_NAME) await this.pushed(item.data, signal);
+          if (item.name === HEADER_EVENT_NAME) this.headerPushed(item.data);
         }
       }
     } finally {
@@ -258,10 +304,17 @@ export class ConfigAgent {
       counters.add('push_ignored_old'); // also the greeting of a new stream: nothing to say
       return;
     }
+    counters.add('pushes');
     // Whom a missed push would have removed only the config can tell, so that is not put off.
     const nodes = missedSome ? 0 : (membership.inForce?.roster.length ?? 0);
     const jitter = random() * Math.min(MAX_FETCH_JITTER_MS, nodes * FETCH_JITTER_PER_NODE_MS);
     void clock.sleep(jitter, signal).then(() => this.pollNow());
+  }
+
+  /** Those between may have to be asked for: what the stream brings next does not wait for that. */
+  private headerPushed(data: string): void {
+    const envelope = parseJson(new TextEncoder().encode(data));
+    this.headers.take(envelope).catch((error: unknown) => this.failed('header', error));
   }
 
   private async watchLoop(signal: AbortSignal): Promise<void> {

@@ -152,6 +152,23 @@ export class ControllerClient {
     );
   }
 
+  /** The signed header of an epoch, by default the newest: unverified. Undefined: it is not kept. */
+  async getHeader(signingSeed: Uint8Array, epoch: number | undefined): Promise<unknown> {
+    const never = new AbortController().signal;
+    const headers = { accept: 'application/json' };
+    const target = epoch === undefined ? '/v1/header' : `/v1/header?epoch=${epoch}`;
+    return this.signed(target, SIGNATURE_TAGS.header, signingSeed, headers, (url, init) =>
+      this.timed(never, async (signal) => {
+        try {
+          return parse(await limitedText(await this.send(url, { ...init, signal })));
+        } catch (error) {
+          if (error instanceof CallError && error.code === 'header_unknown') return undefined;
+          throw error;
+        }
+      }),
+    );
+  }
+
   /** Who is in, who is out, and why: unverified, for people to read. For members. */
   async getEpoch(signingSeed: Uint8Array): Promise<unknown> {
     const never = new AbortController().signal;

@@ -1,3 +1,5 @@
+import type { Envelope } from '../contract/envelope.ts';
+
 /** What an agent reports. One event is one line of `meshnet node --json`. */
 export type AgentEvent =
   | { readonly event: 'enrolled'; readonly node: string; readonly address: string }
@@ -30,12 +32,28 @@ export type AgentEvent =
     }
   | {
       readonly event: 'ignored';
-      readonly what: 'config' | 'push';
+      readonly what: 'config' | 'push' | 'header';
       readonly reason: string;
       readonly detail: string;
     }
   /** A known name has another key: refused, or taken because the name was away for long. */
   | { readonly event: 'key_changed'; readonly node: string; readonly accepted: boolean }
+  /** The controller has signed two headers that cannot both be true. */
+  | {
+      readonly event: 'split_view';
+      readonly epoch: number;
+      readonly version: number;
+      readonly held: Envelope;
+      readonly other: Envelope;
+    }
+  /** A header that nothing links to the one held was taken: after a restored backup, or a long absence. */
+  | {
+      readonly event: 'header_leap';
+      readonly epoch: number;
+      readonly version: number;
+      readonly held: Envelope;
+      readonly taken: Envelope;
+    }
   | { readonly event: 'fail_closed'; readonly epoch: number; readonly silent_s: number }
   | { readonly event: 'recovered'; readonly epoch: number }
   | { readonly event: 'resumed'; readonly suspended_s: number }

@@ -132,11 +132,11 @@ export class Membership {
   }
 
   /**
-   * A signed push newer than everything seen: its removals hold before any config is fetched, and
-   * before anything that waits for its turn, or for a disk.
+   * A signed word newer than everything seen, a push or a config that has still to be looked into: its
+   * removals hold before anything is fetched, and before anything that waits for its turn, or for a disk.
    */
   async removeAtOnce(mark: Mark, nodes: readonly string[], ownId: string): Promise<boolean> {
-    const { clock, counters, emit, state } = this.options;
+    const { clock, emit, state } = this.options;
     const receivedAt = clock.monotonic();
     if (compareVersions(mark, this.highest) <= 0) return false;
     // In this process the mark counts from here on: no older config lets anybody in again.
@@ -156,7 +156,6 @@ export class Membership {
       const left = without(this.peers);
       const again = reconcile(this.applied, left);
       const applied = again ? await this.change(again, left) : wasRemoved;
-      counters.add('pushes');
       if (change && applied) {
         const took_ms = Math.round((clock.monotonic() - receivedAt) * 1000) / 1000;
         emit({ event: 'removed', ...mark, nodes: nodes.filter((id) => id !== ownId), took_ms });

@@ -28,6 +28,12 @@ export function nodeMetrics(status: NodeStatusDocument): string {
     [{}, status.push ? 1 : 0],
   ]);
   metric(
+    'meshnet_node_split_view',
+    'gauge',
+    'The controller has signed two headers that cannot both be true, since the start.',
+    [[{}, status.split_view ? 1 : 0]],
+  );
+  metric(
     'meshnet_node_config_expires_seconds',
     'gauge',
     'Until the node fails closed without a word of the controller.',

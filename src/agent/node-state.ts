@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type Envelope, envelopeSchema } from '../contract/envelope.ts';
 import {
   bytes32Field,
   counterField,
@@ -50,6 +51,14 @@ export interface EmitterState {
   readonly reported?: Readonly<Record<string, number>>;
 }
 
+/** Two signed headers that cannot both be true. */
+export interface SplitView {
+  readonly held: Envelope;
+  readonly other: Envelope;
+}
+
+const KEPT_SPLIT_VIEWS = 16;
+
 /** Of a node that has never sent a score. */
 export const NOTHING_SENT: EmitterState = { sequences: {}, observed_at: 0 };
 
@@ -71,6 +80,11 @@ export interface NodeState {
   /** What the mesh was told last of where this node is; undefined: what it was told at enrolment. */
   readEndpoint(): string | null | undefined;
   writeEndpoint(value: string | null): Promise<void>;
+  /** The newest header that was taken, as it was signed; undefined before the first. */
+  readHeader(): Envelope | undefined;
+  writeHeader(value: Envelope): Promise<void>;
+  /** Keeps the evidence of a controller that tells two stories, and of the last few before it. */
+  keepSplitView(value: SplitView): Promise<void>;
   readEmitter(): EmitterState;
   /** One change after the other, each from what the one before left. */
   changeEmitter(change: (before: EmitterState) => EmitterState): Promise<void>;
@@ -177,6 +191,7 @@ export function openNodeState(directory: string): NodeState {
   let handshakeDate =
     read<{ dated_until: number }>('handshakes.json', handshakesFile)?.dated_until ?? 0;
   let endpoint = read<{ endpoint: string | null }>('endpoint.json', endpointFile)?.endpoint;
+  let header = read<Envelope>('header.json', envelopeSchema);
   let emitter = read<EmitterState>('emitter.json', emitterFile) ?? NOTHING_SENT;
   let emitterTurn: Promise<unknown> = Promise.resolve();
   const write = (name: string, value: unknown) =>
@@ -207,6 +222,15 @@ export function openNodeState(directory: string): NodeState {
     async writeEndpoint(value) {
       await write('endpoint.json', { endpoint: value });
       endpoint = value;
+    },
+    readHeader: () => header,
+    async writeHeader(value) {
+      await write('header.json', value);
+      header = value;
+    },
+    async keepSplitView(value) {
+      const before = read<readonly SplitView[]>('split-views.json', { type: 'array' }) ?? [];
+      await write('split-views.json', [...before, value].slice(-KEPT_SPLIT_VIEWS));
     },
     readEmitter: () => emitter,
     changeEmitter(change) {

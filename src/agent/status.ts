@@ -1,4 +1,4 @@
-import { equalBytes } from '../contract/encoding.ts';
+import { equalBytes, toBase64 } from '../contract/encoding.ts';
 import type { Tunnel } from '../tunnel/create-tunnel.ts';
 import { formatEndpoint } from '../wire/address-text.ts';
 import type { DataPath } from './backend.ts';
@@ -30,6 +30,10 @@ export interface NodeStatusDocument {
   readonly expires_in_s: number | null;
   /** Whether pushes arrive. */
   readonly push: boolean;
+  /** Base64 of the hash of the newest header: the same on all nodes that were told the same. */
+  readonly header: string | null;
+  /** Whether the controller has signed two headers that cannot both be true, since the start. */
+  readonly split_view: boolean;
   readonly peers: readonly PeerView[];
   readonly probes: readonly ProbeView[];
   /** Of each suite that is measured here. */
@@ -85,7 +89,9 @@ export interface StatusSources {
   /** See `Backend.overlap`. */
   readonly overlap?: () => string | undefined;
   readonly membership: Membership;
-  readonly configAgent: Pick<ConfigAgent, 'streaming'>;
+  readonly configAgent: Pick<ConfigAgent, 'streaming'> & {
+    readonly headers: Pick<ConfigAgent['headers'], 'held' | 'isContradicted'>;
+  };
   readonly probe: Pick<Probe, 'results'>;
   readonly scores: readonly SuiteProgress[];
   readonly counters: Counters;
@@ -97,6 +103,7 @@ const UNREACHABLE_AFTER_S = 10;
 
 export function nodeStatus(sources: StatusSources): NodeStatusDocument {
   const { membership, clock, counters } = sources;
+  const { headers } = sources.configAgent;
   const device = sources.tunnel.status();
   const boot = clock.boot();
   const wall = clock.wall();
@@ -134,6 +141,8 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
     explanation: config?.document.explanation ?? null,
     expires_in_s: config ? seconds(config.expiresAt - boot) : null,
     push: sources.configAgent.streaming,
+    header: headers.held === undefined ? null : toBase64(headers.held.hash),
+    split_view: headers.isContradicted,
     peers,
     probes: sources.probe.results().map((probe) => ({
       node_id: probe.node,

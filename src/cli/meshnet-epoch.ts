@@ -95,7 +95,10 @@ function nodeText(node: NodeStatusDocument, whyAlone: string): string {
   const life =
     node.expires_in_s === null ? 'no config in force' : `config for ${duration(node.expires_in_s)}`;
   const head = `${node.node_id} (${node.backend}): ${node.state}, ${node.ready_reason}, epoch ${node.epoch}, ${life}`;
-  return [head, whyAlone, table(rows), ...scoreLines(node.scores)].join('\n');
+  const stories = node.split_view
+    ? ['THE CONTROLLER TELLS TWO STORIES: split-views.json in the state directory has both']
+    : [];
+  return [head, ...stories, whyAlone, table(rows), ...scoreLines(node.scores)].join('\n');
 }
 
 /** The status file of a node on this machine, if it is fresh. */

@@ -21,6 +21,10 @@ export function describeEvent(event: AgentEvent): string {
       return event.accepted
         ? `${event.node} has OTHER KEYS than before; they are taken, because the name was away for long`
         : `REFUSED ${event.node}: its keys are not the ones it had before`;
+    case 'split_view':
+      return `THE CONTROLLER TELLS TWO STORIES about epoch ${event.epoch}.${event.version}: the second is not acted on; both are kept in split-views.json`;
+    case 'header_leap':
+      return `epoch ${event.epoch}.${event.version} does not follow from what this node knew: taken, as after a restored backup or a long absence`;
     case 'fail_closed':
       return `FAILED CLOSED: no config for ${event.silent_s} s, so all peers are dropped until the controller is back`;
     case 'recovered':

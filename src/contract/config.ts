@@ -82,6 +82,16 @@ export const configOfProtocol1Schema = exactly({
   sealed_psks: { ...sealedPsksSchema, type: ['object', 'null'] },
 });
 
+/** The header of the epoch, and what it covers of the node itself. */
+const configHeaderSchema = exactly({
+  /** Base64, 32 bytes. */
+  hash: bytes32Field,
+  /** Base64 of the entry that others are told of this node; null for a denied one. */
+  entry: { type: ['string', 'null'], maxLength: 1024 },
+});
+
+export type ConfigHeader = FromSchema<typeof configHeaderSchema>;
+
 /**
  * What one node is told, signed by the controller: payload of the envelope that answers
  * `GET /v1/config/{node_id}`. It answers one request only: `nonce` is that request's.
@@ -90,6 +100,8 @@ export const configSchema = exactly({
   ...configOfProtocol1Schema.properties,
   /** The controller's number. */
   protocol: protocolField,
+  /** Null in an epoch that has none: one that a controller of protocol 1 committed. */
+  header: { ...configHeaderSchema, type: ['object', 'null'] },
 });
 
 export type ConfigDocument = FromSchema<typeof configSchema>;
@@ -105,7 +117,8 @@ export function openConfig(
   if (opened.ok) return accepted(opened.value.document);
   if (opened.problem.code !== 'envelope_type') return opened;
   const first = openEnvelope(crypto, value, configOfProtocol1, configOfProtocol1Schema, signers);
-  if (first.ok) return accepted({ ...first.value.document, protocol: FIRST_PROTOCOL });
+  if (first.ok)
+    return accepted({ ...first.value.document, protocol: FIRST_PROTOCOL, header: null });
   return first.problem.code === 'envelope_type' ? opened : first;
 }
 

@@ -1,5 +1,6 @@
 import {
   type ConfigDocument,
+  type ConfigHeader,
   type ConfigPeer,
   configEtag,
   hashOfEntries,
@@ -8,6 +9,7 @@ import {
 } from '../contract/config.ts';
 import { toBase64 } from '../contract/encoding.ts';
 import { type Envelope, PAYLOAD_TYPES, signPayload } from '../contract/envelope.ts';
+import { encodeMemberEntry } from '../contract/epoch/member-entry.ts';
 import { compareNodeIds } from '../contract/ids.ts';
 import { FIRST_PROTOCOL, PROTOCOL } from '../contract/protocol.ts';
 import { sealPsks } from '../contract/sealed-psks.ts';
@@ -15,6 +17,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ControllerClock } from './clock.ts';
 import type { NodeDirectory } from './directory.ts';
 import { type Decision, type Epoch, membersOf, undecided } from './epoch.ts';
+import { epochHeaderHash } from './epoch-headers.ts';
 import type { EpochKeys } from './psk.ts';
 import type { Settings } from './settings.ts';
 import type { NodeRecord } from './store/store.ts';
@@ -44,6 +47,8 @@ interface Shared {
   /** Ids in byte order. */
   readonly members: readonly Member[];
   readonly roster: readonly { readonly nodeId: string; readonly json: string }[];
+  /** What the config of a node says of the header. */
+  readonly headerFor: (nodeId: string) => ConfigHeader | null;
   /** When the newest node was enrolled: tells apart configs that differ in their roster only. */
   readonly newest: number;
 }
@@ -78,7 +83,7 @@ export class ConfigBuilder {
     const peers = allowed ? shared.members.filter((one) => one.node.nodeId !== nodeId) : [];
     const roster = shared.roster.filter((one) => one.nodeId !== nodeId);
     const sealed = peers.length === 0 ? null : await this.seal(node, epoch, keys, peers);
-    const rest: Omit<ConfigDocument, 'protocol' | 'peers' | 'roster'> = {
+    const rest: Omit<ConfigDocument, 'protocol' | 'header' | 'peers' | 'roster'> = {
       mesh_id: toBase64(meshId),
       audience: nodeId,
       epoch: epoch.epoch,
@@ -98,17 +103,21 @@ export class ConfigBuilder {
     const list = (entries: readonly { readonly json: string }[]) =>
       `[${entries.map((one) => one.json).join(',')}]`;
     const isFirst = protocol === FIRST_PROTOCOL;
-    const head = isFirst ? rest : { ...rest, protocol: PROTOCOL };
+    const header = shared.headerFor(nodeId);
+    const head = isFirst ? rest : { ...rest, protocol: PROTOCOL, header };
     const json = `${JSON.stringify(head).slice(0, -1)},"peers":${list(peers)},"roster":${list(roster)}}`;
     const type = isFirst ? PAYLOAD_TYPES.configOfProtocol1 : PAYLOAD_TYPES.config;
     return signPayload(crypto, signingSeed, type, encoder.encode(json));
   }
 
   private shared(epoch: Epoch): Shared {
-    const { directory } = this.options;
+    const { directory, crypto } = this.options;
     const { changes, nodes } = directory;
     if (this.cached?.epoch === epoch && this.cached.changes === changes) return this.cached;
     const since = membersOf(epoch);
+    // As members are told of them; where a node has moved since, the next epoch says so.
+    const told = new Map(epoch.header?.members.map((entry) => [entry.nodeId, entry]));
+    const hash = epoch.header && toBase64(epochHeaderHash(crypto, epoch.header));
     const sorted = [...nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));
     this.cached = {
       epoch,
@@ -121,7 +130,7 @@ export class ConfigBuilder {
           node_id: node.nodeId,
           record: node.record,
           tunnel_address: node.tunnelAddress,
-          endpoint: node.endpoint,
+          endpoint: (told.get(node.nodeId) ?? node).endpoint,
           since_epoch: sinceEpoch,
         };
         const entry = peerListEntry({ ...node, sinceEpoch });
@@ -132,6 +141,11 @@ export class ConfigBuilder {
         const entry: RosterEntry = { node_id: nodeId, tunnel_address: tunnelAddress, allowed };
         return { nodeId, json: JSON.stringify(entry) };
       }),
+      headerFor(nodeId) {
+        if (hash === undefined) return null;
+        const entry = told.get(nodeId);
+        return { hash, entry: entry === undefined ? null : toBase64(encodeMemberEntry(entry)) };
+      },
       newest: Math.max(0, ...sorted.map((node) => node.enrolledAt)),
     };
     return this.cached;

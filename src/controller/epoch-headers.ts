@@ -47,7 +47,7 @@ export class EpochHeaders {
       audience: TO_MEMBERS,
       epoch: next.epoch,
       version: next.version,
-      previous: previous?.header ? toBase64(this.hashOf(previous.header)) : null,
+      previous: previous?.header ? toBase64(epochHeaderHash(crypto, previous.header)) : null,
       issued_at: next.startedAt,
       epoch_s: settings.epochS,
       lifetime_s: settings.lifetimeS,
@@ -74,17 +74,17 @@ export class EpochHeaders {
     return this.newest.tree;
   }
 
-  /** 32 bytes. */
-  hashOf({ envelope }: EpochHeader): Uint8Array {
-    return headerHash(this.options.crypto, Buffer.from(envelope.payload, 'base64'));
-  }
-
   private entryOf(node: NodeRecord, sinceEpoch: number): MemberEntry {
     const { nodeId, wireguard, signing, sealing, tunnelAddress, endpoint } = node;
     const recordSignature = recordSignatureIn(this.options.crypto, node.record, signing);
     const keys = { wireguard, signing, sealing, recordSignature };
     return { nodeId, ...keys, tunnelAddress, endpoint, sinceEpoch };
   }
+}
+
+/** Name (32 bytes) of an epoch's header. */
+export function epochHeaderHash(crypto: CryptoProvider, { envelope }: EpochHeader): Uint8Array {
+  return headerHash(crypto, Buffer.from(envelope.payload, 'base64'));
 }
 
 function listed(

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { Counters } from '../../src/agent/counters.ts';
 import type { Membership } from '../../src/agent/membership.ts';
 import { nodeMetrics } from '../../src/agent/metrics.ts';
-import { type NodeStatusDocument, nodeStatus } from '../../src/agent/status.ts';
+import { type NodeStatusDocument, nodeStatus, type StatusSources } from '../../src/agent/status.ts';
 import { serveStatus } from '../../src/agent/status-output.ts';
 import type { PeerStatus } from '../../src/tunnel/create-tunnel.ts';
 import { SimClock } from '../lab/agent-clock.ts';
@@ -18,6 +18,7 @@ function status(
   peer: Partial<PeerStatus>,
   sinceS = 1,
   clock = new SimClock(),
+  headers: StatusSources['configAgent']['headers'] = { held: undefined, isContradicted: false },
 ): NodeStatusDocument {
   const membership = {
     state,
@@ -58,7 +59,7 @@ function status(
       }),
     },
     membership,
-    configAgent: { streaming: true },
+    configAgent: { streaming: true, headers },
     probe: {
       results: () => [
         {
@@ -109,6 +110,16 @@ test('where nobody can begin, a node is not ready, and is told what to do', () =
   expect(document.ready_reason).toContain('no endpoint on either side (give --advertise ADDRESS)');
   const reached = { endpoint: undefined, lastHandshakeAt: Date.now() };
   expect(status('member', reached, 60).ready).toBe(true);
+});
+
+test('a controller that tells two stories shows in status and metrics', () => {
+  const told = (isContradicted: boolean) => {
+    const document = status('member', {}, 0, new SimClock(), { held: undefined, isContradicted });
+    expect(document.split_view).toBe(isContradicted);
+    return nodeMetrics(document);
+  };
+  expect(told(false)).toContain('meshnet_node_split_view 0\n');
+  expect(told(true)).toContain('meshnet_node_split_view 1\n');
 });
 
 test('neither status nor metrics carry a key', () => {

@@ -1,4 +1,5 @@
 import type { EmitterState, Enrolment, Mark, NodeState, Pin } from '../../src/agent/node-state.ts';
+import type { Envelope } from '../../src/contract/envelope.ts';
 
 /**
  * A node's memory without a disk: simulated time does not wait for one, and a thousand nodes in one
@@ -10,6 +11,7 @@ export function memoryState(): NodeState {
   let pins: Readonly<Record<string, Pin>> = {};
   let handshakeDate = 0;
   let endpoint: string | null | undefined;
+  let header: Envelope | undefined;
   let emitter: EmitterState = { sequences: {}, observed_at: 0 };
   return {
     readEnrolment: () => enrolment,
@@ -32,6 +34,11 @@ export function memoryState(): NodeState {
     writeEndpoint: async (value) => {
       endpoint = value;
     },
+    readHeader: () => header,
+    writeHeader: async (value) => {
+      header = value;
+    },
+    keepSplitView: async () => {},
     readEmitter: () => emitter,
     changeEmitter: async (change) => {
       emitter = change(emitter);

@@ -228,6 +228,7 @@ export class FakeController {
         allowed: other.allowed,
       })),
       sealed_psks: sealed,
+      header: null,
     };
     return signEnvelope(crypto, this.signWith, PAYLOAD_TYPES.config, this.tamper(document));
   }

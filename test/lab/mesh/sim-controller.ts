@@ -7,6 +7,7 @@ import type { StampedEvent } from '../../../src/controller/events.ts';
 import type { Arrival, NetworkRequest } from '../../../src/controller/operations/caller.ts';
 import { openStream } from '../../../src/controller/operations/open-stream.ts';
 import { readConfig } from '../../../src/controller/operations/read-config.ts';
+import { readHeader } from '../../../src/controller/operations/read-header.ts';
 import { reportScore } from '../../../src/controller/operations/report-score.ts';
 import { rotate } from '../../../src/controller/operations/rotate.ts';
 import { orRefuse } from '../../../src/controller/problem-error.ts';
@@ -180,6 +181,12 @@ export class SimController {
       const { from } = ARRIVAL;
       const taken = await reportScore(services, { nodeId, body: JSON.parse(request.body), from });
       return taken.ok ? json(202, taken.value) : this.refusal(taken.problem);
+    }
+    if (request.path === '/v1/header') {
+      const caller = { kind: 'network', isLocal: false, request: networkRequest(request) } as const;
+      const epoch = new URLSearchParams(request.query).get('epoch');
+      const header = await readHeader(services, caller, epoch === null ? undefined : Number(epoch));
+      return header.ok ? json(200, header.value) : this.refusal(header.problem);
     }
     const read = await readConfig(services, {
       nodeId,
