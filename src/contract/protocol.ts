@@ -39,17 +39,32 @@ export const protocolField = {
 } as const satisfies Schema;
 
 /**
- * What the controller speaks with whoever sent this query (`?protocol=2`, or `?`): the smaller number of
- * the two. Refused if they are no neighbours.
+ * What a controller speaks with the agent that sent this query (`?protocol=2`, or `?`): the smaller
+ * number of the two. Refused if they are no neighbours.
  */
 export function protocolSpoken(query: string, own = PROTOCOL): Checked<number> {
+  const named = protocolNamed(query);
+  return named.ok ? spokenWith(named.value ?? FIRST_PROTOCOL, own) : named;
+}
+
+/** The same for any call: people and monitors name no number, and then there is nothing to refuse. */
+export function protocolAcceptable(query: string, own = PROTOCOL): Checked<undefined> {
+  const named = protocolNamed(query);
+  if (!named.ok) return named;
+  if (named.value === undefined) return accepted(undefined);
+  const spoken = spokenWith(named.value, own);
+  return spoken.ok ? accepted(undefined) : spoken;
+}
+
+function protocolNamed(query: string): Checked<number | undefined> {
   const named = new URLSearchParams(query).getAll(PROTOCOL_PARAMETER);
-  const [text = String(FIRST_PROTOCOL)] = named;
-  if (named.length > 1 || !PROTOCOL_TEXT.test(text)) {
-    const expected = protocolParameterField.description;
-    return rejected('invalid_field', { field: PROTOCOL_PARAMETER, expected });
-  }
-  const theirs = Number(text);
+  if (named.length === 0) return accepted(undefined);
+  if (named.length === 1 && PROTOCOL_TEXT.test(named[0]!)) return accepted(Number(named[0]));
+  const expected = protocolParameterField.description;
+  return rejected('invalid_field', { field: PROTOCOL_PARAMETER, expected });
+}
+
+function spokenWith(theirs: number, own: number): Checked<number> {
   if (Math.abs(theirs - own) <= 1) return accepted(Math.min(theirs, own));
   const older = theirs > own ? 'controller' : 'node';
   return rejected('protocol_unsupported', {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { openConfig } from '../../src/contract/config.ts';
 import { PAYLOAD_TYPES, type PayloadType, signEnvelope } from '../../src/contract/envelope.ts';
-import { PROTOCOL, protocolSpoken } from '../../src/contract/protocol.ts';
+import { PROTOCOL, protocolAcceptable, protocolSpoken } from '../../src/contract/protocol.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 
 const spoken = (query: string, own?: number) => {
@@ -15,6 +15,14 @@ test('neighbours speak the smaller number of the two; who says none, the first',
   expect(spoken('?protocol=5', 4)).toBe(4);
   expect(spoken('?', 2)).toBe(1);
   expect(spoken('?endpoint=192.0.2.1%3A51820&protocol=2', 2)).toBe(2);
+});
+
+test('who names none is no agent, or one of the first protocol: other calls go on', () => {
+  expect(protocolAcceptable('?', 4)).toMatchObject({ ok: true });
+  expect(protocolAcceptable('?protocol=3', 4)).toMatchObject({ ok: true });
+  const refused = { ok: false, problem: { code: 'protocol_unsupported' } };
+  expect(protocolAcceptable('?protocol=1', 4)).toMatchObject(refused);
+  expect(protocolAcceptable('?protocol=x', 4).ok).toBe(false);
 });
 
 test('who is further away is told what to upgrade', () => {
