@@ -1,9 +1,12 @@
 import { MetricsText, type Sample } from '../contract/prometheus.ts';
+import { processUsage } from '../ground/process-usage.ts';
+import { version } from '../ground/version.ts';
 import type { NodeStatusDocument } from './status.ts';
 
 /** A node's status as text for Prometheus. */
 export function nodeMetrics(status: NodeStatusDocument): string {
   const text = new MetricsText();
+  text.addProcess('meshnet_node', version(), processUsage());
   const metric = text.add.bind(text);
   const peers = (value: (peer: NodeStatusDocument['peers'][number]) => number | null): Sample[] =>
     status.peers.flatMap((peer): Sample[] => {

@@ -1,8 +1,7 @@
-import { createServer, type Server } from 'node:http';
-import { isIP } from 'node:net';
-import { hostname } from 'node:os';
+import type { Server } from 'node:http';
 import { METRICS_MEDIA_TYPE } from '../contract/prometheus.ts';
 import { replaceFile } from '../ground/files.ts';
+import { type MonitorPage, serveMonitor } from '../ground/monitor-server.ts';
 import type { AgentClock } from './clock.ts';
 import type { EmitEvent } from './events.ts';
 import { nodeMetrics } from './metrics.ts';
@@ -36,51 +35,30 @@ export async function writeStatusFile(
   }
 }
 
-/**
- * Whether a request was made for this machine. A page in somebody's browser can have a name of its own
- * point here and read what it gets (DNS rebinding), but no address and none of this machine's names.
- */
-function isMeant(authority: string | undefined, listening: string): boolean {
-  const match = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::\d+)?$/i.exec(authority ?? '');
-  const name = match?.[1] ?? match?.[2] ?? '';
-  return (
-    isIP(name) !== 0 ||
-    ['localhost', hostname(), listening].some((own) => own.toLowerCase() === name.toLowerCase())
-  );
-}
-
 /** `/metrics`, `/status.json`, `/readyz` and `/healthz` of one node. Meant for loopback. */
 export function serveStatus(
   host: string,
   port: number,
   status: () => NodeStatusDocument,
 ): Promise<Server> {
-  const server = createServer((request, response) => {
-    const send = (code: number, type: string, body: string) => {
-      response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' });
-      response.end(request.method === 'HEAD' ? undefined : body);
-    };
-    if (!isMeant(request.headers.host, host)) {
-      return send(421, 'text/plain', 'ask by address, localhost, or the name of this machine\n');
-    }
-    if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'text/plain', '');
-    switch (request.url) {
-      case '/metrics':
-        return send(200, METRICS_MEDIA_TYPE, nodeMetrics(status()));
-      case '/status.json':
-        return send(200, 'application/json', JSON.stringify(status()));
-      case '/healthz':
-        return send(200, 'text/plain', 'ok\n');
-      case '/readyz': {
+  return serveMonitor({
+    host,
+    port,
+    pages: {
+      '/metrics': () => page(METRICS_MEDIA_TYPE, nodeMetrics(status())),
+      '/status.json': () => page('application/json', JSON.stringify(status())),
+      '/healthz': () => page('text/plain', 'ok\n'),
+      '/readyz': () => {
         const { ready, ready_reason } = status();
-        return send(ready ? 200 : 503, 'text/plain', `${ready_reason}\n`);
-      }
-      default:
-        return send(404, 'text/plain', 'not found\n');
-    }
+        return page('text/plain', `${ready_reason}\n`, ready ? 200 : 503);
+      },
+    },
+    onFailure: (error) => {
+      throw error;
+    },
   });
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve(server));
-  });
+}
+
+function page(type: string, body: string, status = 200): MonitorPage {
+  return { status, type, body };
 }

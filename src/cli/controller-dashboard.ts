@@ -3,8 +3,8 @@ import type { Services } from '../controller/services.ts';
 import { controllerSource } from '../dashboard/controller-source.ts';
 import { type DashboardAddress, startDashboard } from '../dashboard/dashboard.ts';
 import { EpochLog } from '../dashboard/epoch-log.ts';
+import { version } from '../ground/version.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { version } from './version.ts';
 
 /** Verdicts that are read back at the start: fewer epochs where there are more nodes. */
 const MAX_SEEDED = 200_000;

@@ -29,6 +29,7 @@ import { stopSignal } from './stop-signal.ts';
 export interface ControllerCommand extends TransportOptions {
   readonly state: string;
   readonly listen: { readonly host: string; readonly port: number };
+  readonly metrics?: { readonly host: string; readonly port: number };
   readonly policy?: string;
   readonly epoch?: number;
   readonly threshold?: number;
@@ -94,6 +95,7 @@ async function start(
     state: openState(options.state, history),
     listen: options.listen,
     ...transport,
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
     settings,
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
@@ -145,6 +147,8 @@ function overSuites(
   };
 }
 
+type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly port?: number };
+
 function explain(error: unknown, options: ControllerCommand): unknown {
   if (error instanceof KeyFileError) return new CommandError(EXIT.keys, 'key_file', error.message);
   if (error instanceof SettingsError) {
@@ -153,10 +157,15 @@ function explain(error: unknown, options: ControllerCommand): unknown {
   if (error instanceof ControllerStartError) {
     return new CommandError(EXIT.failed, 'cannot_start', `--state: ${error.message}`);
   }
-  const { code, syscall, path } = error as NodeJS.ErrnoException;
-  const { host, port } = options.listen;
+  const { code, syscall, path, address, port } = error as ListenError;
   if (syscall === 'listen' || syscall === 'bind') {
-    return new CommandError(EXIT.failed, 'cannot_listen', `--listen ${host}:${port}: ${code}`);
+    const { listen, metrics } = options;
+    const isMetrics = metrics !== undefined && metrics.port === port && metrics.host === address;
+    const [option, at] = isMetrics
+      ? (['--metrics', metrics] as const)
+      : (['--listen', listen] as const);
+    const where = `${option} ${at.host}:${at.port}`;
+    return new CommandError(EXIT.failed, 'cannot_listen', `${where}: ${code}`);
   }
   if (path !== undefined) {
     return new CommandError(EXIT.failed, 'cannot_start', `--state: ${path}: ${code}`);

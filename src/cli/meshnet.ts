@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { printable, printableJson } from '../contract/printable.ts';
+import { version } from '../ground/version.ts';
 import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareEpoch } from './commands/epoch.ts';
@@ -13,7 +14,6 @@ import { declareScore } from './commands/score.ts';
 import { declareTokens } from './commands/token.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { end } from './standard-output.ts';
-import { version } from './version.ts';
 
 /** `meshnet`: parses the command line; each command's code is loaded only when it is used. */
 

@@ -1,11 +1,11 @@
 import { closeSync, writeSync } from 'node:fs';
 import { endProcess } from '../ground/end.ts';
 import { Output } from '../ground/output.ts';
+import { version } from '../ground/version.ts';
 import { parseArguments, USAGE, UsageError } from './meshtun-arguments.ts';
 import { READY_FD, type StartReport, startInBackground, TO_SYSLOG } from './meshtun-background.ts';
 import { logTo, openLogFile } from './meshtun-log.ts';
 import { standardError } from './standard-output.ts';
-import { version } from './version.ts';
 
 const FAILED = 1;
 const WRONG_ARGUMENTS = 2;

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
@@ -7,6 +8,7 @@ import { toBase64 } from '../contract/encoding.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
 import type { StampedEvent } from './events.ts';
+import { monitorServer } from './http/monitors.ts';
 import { adminServer, listenOnSocket, networkServer } from './http/servers.ts';
 import { Overload } from './overload.ts';
 import { ownCertificate, type ServerCertificate } from './own-certificate.ts';
@@ -26,6 +28,8 @@ export interface ControllerOptions {
   /** Its store, and the directory of the signing key, the admin socket and status.json. */
   readonly state: ControllerState;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Where monitors read metrics and status, whoever they are. */
+  readonly metrics?: { readonly host: string; readonly port: number };
   readonly settings?: GivenSettings;
   /** `own`: a certificate that the mesh's key signs. Without it the network side speaks plain HTTP. */
   readonly tls?: ServerCertificate | 'own';
@@ -98,9 +102,12 @@ async function serve(
   spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
   const servers: FastifyInstance[] = [];
+  let monitors: Server | undefined;
   const stop = async (): Promise<void> => {
     streams.close();
     await Promise.all(servers.map((server) => server.close()));
+    monitors?.close();
+    monitors?.closeAllConnections();
     await governor.close();
     overload.close();
     await spine.drained(DRAIN);
@@ -119,6 +126,7 @@ async function serve(
     // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
     const url = await network.listen({ host: options.listen.host, port: options.listen.port });
     emit({ event: 'started', mesh_id: toBase64(meshId), url });
+    if (options.metrics) monitors = await monitorServer(services, options.metrics);
     await governor.start();
     const admin = await adminServer(services);
     servers.push(admin);

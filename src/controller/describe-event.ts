@@ -5,6 +5,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
   switch (event.event) {
     case 'started':
       return `controller of mesh ${event.mesh_id} listening at ${event.url}`;
+    case 'monitors_served':
+      return `listening for monitors at ${event.url}`;
     case 'admins_served':
       return `listening for admins at ${event.socket}`;
     case 'stopping':

@@ -17,6 +17,7 @@ export interface VerdictChange {
  */
 export type ControllerEvent =
   | { readonly event: 'started'; readonly mesh_id: string; readonly url: string }
+  | { readonly event: 'monitors_served'; readonly url: string }
   | { readonly event: 'admins_served'; readonly socket: string }
   | { readonly event: 'stopping' }
   /** The state is a backup: numbers jumped ahead, and nothing of its epoch is given out. */

@@ -1,5 +1,8 @@
 import type { EpochDocument } from '../contract/epoch.ts';
 import { MetricsText } from '../contract/prometheus.ts';
+import { processUsage } from '../ground/process-usage.ts';
+import { version } from '../ground/version.ts';
+import { eventMetrics } from './event-metrics.ts';
 import type { Services } from './services.ts';
 
 /** The controller's metrics as text for Prometheus. */
@@ -8,9 +11,16 @@ export async function controllerMetrics(services: Services): Promise<string> {
   const epoch = await services.documents.present();
   const { nodes } = epoch;
   const text = new MetricsText();
+  text.addProcess('meshnet_controller', version(), processUsage());
   const ready = governor.notReady === undefined ? 1 : 0;
   text.add('meshnet_controller_ready', 'gauge', 'Whether epochs are being decided.', ready);
   text.add('meshnet_epoch', 'gauge', 'Epoch in force.', epoch.epoch);
+  text.add(
+    'meshnet_epoch_overdue_seconds',
+    'gauge',
+    'For how long it has been past its end.',
+    Math.max(0, epoch.now - epoch.started_at - epoch.epoch_s * 1000) / 1000,
+  );
   const members = nodes.filter((node) => node.allowed).length;
   text.add('meshnet_members', 'gauge', 'Members of the epoch.', members);
   text.add('meshnet_nodes', 'gauge', 'Enrolled nodes.', nodes.length);
@@ -45,6 +55,15 @@ export async function controllerMetrics(services: Services): Promise<string> {
     'Requests answered with a problem.',
     [...counters.refusedByCode].map(([code, count]) => [{ code }, count]),
   );
+  text.add(
+    'meshnet_verdicts',
+    'gauge',
+    'Nodes by what the epoch says of them.',
+    [...verdictsOf(nodes)].map(([reason, count]) => [{ reason }, count]),
+  );
+  const tokens = await services.store.openTokens(services.clock.now());
+  text.add('meshnet_tokens', 'gauge', 'Join tokens that can be used.', tokens.length);
+  eventMetrics(text, services);
   const perNode = (
     name: string,
     help: string,
@@ -54,4 +73,11 @@ export async function controllerMetrics(services: Services): Promise<string> {
   perNode('meshnet_node_score', 'Lowest score of the required suites.', (node) => node.score);
   perNode('meshnet_node_score_age_seconds', 'Age of the oldest of them.', (node) => node.age_s);
   return text.toString();
+}
+
+/** How many nodes are in or out for which reason. */
+function verdictsOf(nodes: EpochDocument['nodes']): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { reason } of nodes) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return counts;
 }

@@ -1,6 +1,7 @@
 import { toBase64 } from '../contract/encoding.ts';
 import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
 import { HEADER_EVENT_NAME } from '../contract/epoch/header.ts';
+import { Histogram } from '../contract/prometheus.ts';
 import {
   STREAM_EVENT_NAME,
   STREAM_HEARTBEAT_S,
@@ -45,6 +46,9 @@ export interface StreamHubOptions {
 
 /** One live stream per node; every epoch is signed once and written to all. */
 export class StreamHub {
+  /** Time that it took to write an epoch to all. */
+  readonly pushes = new Histogram();
+
   private readonly options: StreamHubOptions;
   private readonly streams = new Map<string, Stream>();
   private cancelHeartbeat: () => void = () => {};
@@ -89,6 +93,7 @@ export class StreamHub {
 
   /** `header`: the signed header of that epoch; undefined where it has none. */
   publish(epoch: PublishedEpoch, header?: Envelope): Envelope {
+    const started = performance.now();
     const { crypto, clock, meshId, signingSeed } = this.options;
     const event: StreamEvent = {
       mesh_id: toBase64(meshId),
@@ -103,6 +108,7 @@ export class StreamHub {
     this.last = eventText(STREAM_EVENT_NAME, id, envelope);
     if (header) this.last += eventText(HEADER_EVENT_NAME, id, header);
     this.broadcast(this.last);
+    this.pushes.observe((performance.now() - started) / 1000);
     return envelope;
   }
 

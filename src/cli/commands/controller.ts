@@ -22,6 +22,11 @@ export function declareController(program: Command): void {
     .option('--tls-key <file>', 'and its private key')
     .option('--insecure-http', 'plain HTTP, beyond this machine, too')
     .option('--behind-proxy <address>', 'plain HTTP for the reverse proxy at this address alone')
+    .addOption(
+      new Option('--metrics <address>', 'serve metrics and status, e.g. 127.0.0.1:9587').argParser(
+        hostAndPort,
+      ),
+    )
     .option('--policy <file>', 'JSON file with thresholds, suites, signers and times')
     .option('--epoch <seconds>', 'length of an epoch', seconds)
     .option('--threshold <score>', 'lowest score of a member', share)

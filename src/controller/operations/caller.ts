@@ -28,6 +28,8 @@ export interface NetworkRequest {
 export type Caller =
   /** Whoever could open the admin socket. */
   | { readonly kind: 'admin' }
+  /** Whoever reaches the address that is for monitors. */
+  | { readonly kind: 'monitor' }
   /** `isLocal`: on this machine, asking for itself. */
   | { readonly kind: 'network'; readonly isLocal: boolean; readonly request: NetworkRequest };
 
@@ -43,9 +45,9 @@ export function adminOnly(caller: Caller): Checked<null> {
   return rejected('not_authorized', { expected: 'an admin' });
 }
 
-/** For the state of the mesh: admins, members, and callers on this machine if the settings say so. */
+/** For the state of the mesh: admins, monitors, members, and callers on this machine if the settings say so. */
 export function readersOnly(services: Services, caller: Caller): Checked<null> {
-  if (caller.kind === 'admin') return accepted(null);
+  if (caller.kind !== 'network') return accepted(null);
   const { settings, governor } = services;
   if (settings.epochOnLoopback && caller.isLocal) return accepted(null);
   const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);

@@ -1,4 +1,5 @@
 import type { ProblemCode } from '../../contract/problems.ts';
+import { Histogram } from '../../contract/prometheus.ts';
 import type { ControllerEventName, StampedEvent } from '../events.ts';
 import type { ImmediateSubscriber } from '../spine.ts';
 
@@ -7,8 +8,8 @@ export class EventCounters implements ImmediateSubscriber {
   readonly name = 'counters';
   /** Members that lost their membership. */
   exclusions = 0;
-  /** Time that commits took until they were durable, all together, ms. */
-  commitMs = 0;
+  /** Time that commits took until they were durable. */
+  readonly commits = new Histogram();
   /** Requests that were answered with a problem. */
   readonly refusedByCode = new Map<ProblemCode, number>();
   private readonly byName = new Map<ControllerEventName, number>();
@@ -20,7 +21,7 @@ export class EventCounters implements ImmediateSubscriber {
     }
     if (event.event !== 'epoch_committed') return;
     this.exclusions += event.removed.length;
-    this.commitMs += event.commit_ms;
+    this.commits.observe(event.commit_ms / 1000);
   };
 
   /** How often that happened. */
