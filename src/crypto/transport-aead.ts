@@ -21,6 +21,21 @@ export interface TransportAead {
     length: number,
   ): void;
   /**
+   * As `seal`, but the packet is whole only after the next call of any of these functions, or after
+   * `sealEnd`: what is left to do of it goes along with the packet behind it. Until then its ciphertext
+   * and the 16 bytes behind it are not touched.
+   */
+  sealNext(
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    destination: number,
+    source: number,
+    length: number,
+  ): void;
+  /** Makes the last packet of `sealNext` whole. */
+  sealEnd(): void;
+  /**
    * Decrypts `length` ciphertext bytes (without the tag that follows them) at `source` to
    * `destination`. Returns false, compared in constant time, if the tag is wrong; the bytes at
    * `destination` are then garbage and must not be used. Overlap and slack as for `seal`.

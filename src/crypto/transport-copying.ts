@@ -1,5 +1,5 @@
 import type { CryptoProvider } from './provider.ts';
-import { TAG_LENGTH, type TransportAeadFactory } from './transport-aead.ts';
+import { TAG_LENGTH, type TransportAead, type TransportAeadFactory } from './transport-aead.ts';
 
 const NOTHING = new Uint8Array(0);
 
@@ -14,13 +14,16 @@ export const copyingAead =
     const copy = (offset: number, length: number): Uint8Array =>
       new Uint8Array(u8.subarray(offset, offset + length));
     const counter = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
+    const seal: TransportAead['seal'] = (key, low, high, destination, source, length) => {
+      const plaintext = copy(source, length);
+      const sealed = crypto.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING);
+      u8.set(sealed, destination);
+    };
     return {
       name: crypto.name,
-      seal(key, low, high, destination, source, length) {
-        const plaintext = copy(source, length);
-        const sealed = crypto.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING);
-        u8.set(sealed, destination);
-      },
+      seal,
+      sealNext: seal,
+      sealEnd() {},
       open(key, low, high, destination, source, length) {
         const sealed = copy(source, length + TAG_LENGTH);
         const opened = crypto.aeadOpen(copy(key, 32), counter(low, high), sealed, NOTHING);

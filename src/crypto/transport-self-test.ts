@@ -1,4 +1,9 @@
-import { SCRATCH_LENGTH, TAG_LENGTH, type TransportAeadFactory } from './transport-aead.ts';
+import {
+  SCRATCH_LENGTH,
+  TAG_LENGTH,
+  type TransportAead,
+  type TransportAeadFactory,
+} from './transport-aead.ts';
 import type { WasmMemoryKernel } from './wasm/memory-kernel.ts';
 
 /**
@@ -79,6 +84,27 @@ export function transportAeadFault(create: TransportAeadFactory): string | undef
       return `refuses ${length} bytes in place`;
     }
     if (!isPlaintext(SEALED, plaintext)) return `opens ${length} bytes in place wrong`;
+  }
+  return pipelineFault(aead, bytes);
+}
+
+/** Packets of all known answers one behind the other, longest first. */
+function pipelineFault(aead: TransportAead, bytes: Uint8Array): string | undefined {
+  const { counterLow, counterHigh } = SELF_TEST;
+  const packets = KNOWN_ANSWERS.toReversed();
+  let place = SEALED;
+  for (const [length] of packets) {
+    bytes.set(SELF_TEST.plaintext(length), PLAINTEXT);
+    aead.sealNext(KEY, counterLow, counterHigh, place, PLAINTEXT, length);
+    place += length + TAG_LENGTH;
+  }
+  aead.sealEnd();
+  place = SEALED;
+  for (const [length, tag] of packets) {
+    const end = place + length;
+    const sealedTag = Buffer.from(bytes.slice(end, end + TAG_LENGTH)).toString('hex');
+    if (sealedTag !== tag) return `seals ${length} bytes wrong behind others`;
+    place = end + TAG_LENGTH;
   }
   return undefined;
 }

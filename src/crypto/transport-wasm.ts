@@ -14,6 +14,8 @@ export const wasmAead =
     return {
       name: variant,
       seal: kernel.seal,
+      sealNext: kernel.sealNext,
+      sealEnd: kernel.sealEnd,
       open: (key, counterLow, counterHigh, destination, source, length) =>
         kernel.open(key, counterLow, counterHigh, destination, source, length) !== 0,
     };

@@ -35,13 +35,18 @@ class Batch {
  * peers still leave in few calls. The order is kept within a peer.
  */
 export class Batches {
-  private readonly sink: OutboundSink;
+  private readonly sink: Pick<OutboundSink, 'sendDatagrams'>;
   private readonly batches: Batch[] = [];
   /** Batches with something in them: the first ones of the list. */
   private open = 0;
 
   /** `count` areas of `stride` bytes from byte `offset` on. */
-  constructor(sink: OutboundSink, offset: number, stride: number, count: number) {
+  constructor(
+    sink: Pick<OutboundSink, 'sendDatagrams'>,
+    offset: number,
+    stride: number,
+    count: number,
+  ) {
     this.sink = sink;
     for (let i = 0; i < count; i++) this.batches.push(new Batch(offset + i * stride));
   }

@@ -53,7 +53,12 @@ export class Outbound implements OutboundPath {
     this.sharesCounters = memory.layout.lanes > 1;
     this.packetBuffer = memory.buffers(thread) + BUFFER.packet;
     this.batches = new Batches(
-      options.sink,
+      {
+        sendDatagrams: (peer, offset, length, segment) => {
+          options.aead.sealEnd(); // the last packet of it may not be whole
+          options.sink.sendDatagrams(peer, offset, length, segment);
+        },
+      },
       memory.buffers(thread) + BUFFER.batch,
       BUFFER.batchStride,
       BUFFER.batchCount,
@@ -284,7 +289,7 @@ export class Outbound implements OutboundPath {
     view.setUint32(at + TRANSPORT_DATA.counterLow, low, true);
     view.setUint32(at + TRANSPORT_DATA.counterHigh, high, true);
     const key = keypair + KEYPAIR.sendKey;
-    aead.seal(key, low, high, at + TRANSPORT_DATA.encryptedPacket, source, length);
+    aead.sealNext(key, low, high, at + TRANSPORT_DATA.encryptedPacket, source, length);
   }
 
   /**

@@ -1,5 +1,5 @@
 import { Bench } from 'tinybench';
-import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import type { TransportAead, TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
 import { TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
 import { wasmMemoryKernel } from '../../src/crypto/wasm/memory-kernel.ts';
 import { AllowedIps } from '../../src/datapath/allowedips.ts';
@@ -25,9 +25,13 @@ const noCipher: TransportAeadFactory = (memory) => {
   const copy = (destination: number, source: number, length: number): void => {
     if (destination !== source) kernel.copy(destination, source, length);
   };
+  const seal: TransportAead['seal'] = (_key, _low, _high, destination, source, length) =>
+    copy(destination, source, length);
   return {
     name: 'no cipher',
-    seal: (_key, _low, _high, destination, source, length) => copy(destination, source, length),
+    seal,
+    sealNext: seal,
+    sealEnd() {},
     open: (_key, _low, _high, destination, source, length) => {
       copy(destination, source, length);
       return true;

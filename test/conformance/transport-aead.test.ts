@@ -76,6 +76,59 @@ describe.each(TRANSPORT_AEADS)('%s', (name) => {
     }
   });
 
+  test('packets sealed one behind the other are whole when the last one is ended', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 2048 })), {
+          minLength: 1,
+          maxLength: 24,
+        }),
+        fc.infiniteStream(fc.constantFrom('next', 'end', 'seal', 'open')),
+        (lengths, between) => {
+          const random = seededBytes(lengths.length)(2048);
+          const sealed: { at: number; low: number; length: number }[] = [];
+          let place = B;
+          lengths.forEach((length, low) => {
+            const packet = random.subarray(0, length);
+            bytes.set(packet, A);
+            bytes.fill(FILL, place, place + length + TAG_LENGTH);
+            const step = between.next().value;
+            const seal = step === 'seal' ? aead.seal : aead.sealNext;
+            seal(KEY, low, HIGH, place, A, length);
+            sealed.push({ at: place, low, length });
+            place += length + TAG_LENGTH;
+            if (step === 'end') aead.sealEnd();
+            if (step !== 'open' || sealed.length < 2) return;
+            const { at, low: first, length: size } = sealed[0]!;
+            expect(aead.open(KEY, first, HIGH, A + PAGE, at, size)).toBe(true);
+          });
+          aead.sealEnd();
+          aead.sealEnd(); // nothing is left to do
+          for (const { at: offset, low, length } of sealed) {
+            const expected = reference(key, low, HIGH, random.subarray(0, length));
+            expect(at(offset, length + TAG_LENGTH).equals(expected)).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('every length follows every kind of packet', () => {
+    const random = seededBytes(9)(2048);
+    for (const before of [0, 1, 127, 128, 129, 448, 449, 959, 960, 961, 1420, 2048]) {
+      for (let length = 0; length <= 1500; length += 1) {
+        bytes.set(random, A);
+        aead.sealNext(KEY, 1, HIGH, B, A, before);
+        aead.sealNext(KEY, 2, HIGH, B + 4096, A, length);
+        aead.sealEnd();
+        expect(aead.open(KEY, 1, HIGH, A + PAGE, B, before)).toBe(true);
+        expect(aead.open(KEY, 2, HIGH, A + PAGE, B + 4096, length)).toBe(true);
+        expect(at(A + PAGE, length).equals(random.subarray(0, length))).toBe(true);
+      }
+    }
+  });
+
   test('seals and opens 64 KB', () => {
     const plaintext = seededBytes(3)(LARGE);
     bytes.set(plaintext, A);

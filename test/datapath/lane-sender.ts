@@ -25,7 +25,7 @@ const outbound = new Outbound({
   thread: lane,
   lane,
   // Only the counters are looked at.
-  aead: { name: 'none', seal: () => {}, open: () => false },
+  aead: { name: 'none', seal() {}, sealNext() {}, sealEnd() {}, open: () => false },
   kernel: javascriptKernel(memory),
   allowedIps,
   mtu: 1420,

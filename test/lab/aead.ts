@@ -1,5 +1,5 @@
 import { nodeProvider } from '../../src/crypto/node.ts';
-import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import type { TransportAead, TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
 
 const NOTHING = new Uint8Array(0);
 
@@ -9,15 +9,18 @@ export const simulationAead: TransportAeadFactory = (memory) => {
   const copy = (offset: number, length: number): Uint8Array =>
     new Uint8Array(u8.subarray(offset, offset + length));
   const counter = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);
+  const seal: TransportAead['seal'] = (key, low, high, destination, source, length) => {
+    const plaintext = copy(source, length);
+    u8.set(
+      nodeProvider.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING),
+      destination,
+    );
+  };
   return {
     name: 'obvious',
-    seal(key, low, high, destination, source, length) {
-      const plaintext = copy(source, length);
-      u8.set(
-        nodeProvider.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING),
-        destination,
-      );
-    },
+    seal,
+    sealNext: seal,
+    sealEnd() {},
     open(key, low, high, destination, source, length) {
       const ciphertext = copy(source, length + 16);
       const opened = nodeProvider.aeadOpen(copy(key, 32), counter(low, high), ciphertext, NOTHING);

@@ -24,13 +24,14 @@ import {
 } from './xor.ts';
 
 /**
- * ChaCha20-Poly1305 (RFC 8439 section 2.8) without associated data: `seal` and `open`.
+ * ChaCha20-Poly1305 (RFC 8439 section 2.8) without associated data: `sealNext`, `sealEnd` and `open`.
  *
  * The keystream is made eight blocks (512 bytes) at a time, the first block being the one-time key
  * of Poly1305 (2.6), so 448 bytes of the packet come with the first eight. Poly1305 is scalar and
  * ChaCha20 is vector arithmetic: while it makes a keystream, the processor also absorbs ciphertext.
- * `seal` absorbs what it encrypted a step before; `open` absorbs ahead and decrypts one step
- * later, so that a packet may be opened in place. Small packets have a keystream of three blocks.
+ * `sealNext` absorbs what it encrypted a step before, and the rest of a packet (464 bytes of 1,420) with
+ * the first keystream of the next one, or in `sealEnd`. `open` absorbs ahead and decrypts one step later,
+ * so that a packet may be opened in place. Small packets have a keystream of three blocks.
  *
  * What a keystream leaves in the scratch memory stays there until the next packet.
  */
@@ -44,7 +45,15 @@ const PADDED = TAG + 16;
 const KEYSTREAM = 128;
 /** A keystream in the order of its bytes. */
 const LINEAR = KEYSTREAM + 2 * KEYSTREAM_LENGTH;
-export const SCRATCH_USED = LINEAR + KEYSTREAM_LENGTH;
+/** What is left to do of the last packet that was sealed: addresses and lengths, 32 bits each. */
+const PENDING = LINEAR + KEYSTREAM_LENGTH;
+/** Ciphertext to absorb, and how much of it: whole blocks. */
+const PENDING_MESSAGE = PENDING;
+const PENDING_LEFT = PENDING + 4;
+/** The packet's length, and where its tag goes; 0: nothing is left to do. */
+const PENDING_LENGTH = PENDING + 8;
+const PENDING_TAG = PENDING + 12;
+export const SCRATCH_USED = PENDING + 16;
 
 /** What the first keystream leaves for the packet when the one-time key is taken off. */
 const FIRST_LENGTH = FULL_LENGTH - BLOCK_LENGTH;
@@ -72,7 +81,7 @@ export interface KernelOptions {
   readonly label: string;
 }
 
-/** Bytes of the module that exports seal, open, sum, copy and copySum. */
+/** Bytes of the module that exports seal, sealNext, sealEnd, open, sum, copy and copySum. */
 export function assembleKernel({ revectorized, maximumPages, label }: KernelOptions): Uint8Array {
   const module = new ModuleAssembler(maximumPages);
   const at = (offset: number): Code<'i32'> => i32.add(module.scratch, i32.const(offset));
@@ -104,8 +113,7 @@ export function assembleKernel({ revectorized, maximumPages, label }: KernelOpti
       ...finish(locals, poly, tag),
     ]),
   };
-  defineSeal(module, parts);
-  defineOpen(module, parts);
+  defineOpen(module, parts, defineSeal(module, parts));
   defineMemoryFunctions(module);
   return module.assemble(label);
 }
@@ -136,19 +144,30 @@ function xorSmall({ at, xorBytes }: Parts, { destination, source, length }: Pack
   return xorBytes.call({ destination, source, mask: at(LINEAR + BLOCK_LENGTH), length });
 }
 
-/** Makes the first eight blocks of keystream and begins the MAC. */
-function start({ at, keystream, beginMac }: Parts, { key, low, high }: Packet): Statement[] {
-  const zero = i32.const(0);
-  const nothing = { message: zero, units: zero };
-  return [
-    keystream.call({ key, low, high, counter: zero, out: at(KEYSTREAM), ...nothing }),
-    beginMac.call({}),
-  ];
-}
+type SealEnd = Func<Record<never, never>, 'void'>;
 
-function defineSeal(module: ModuleAssembler, parts: Parts): void {
+/** Defines seal, sealNext and sealEnd, which it returns. */
+function defineSeal(module: ModuleAssembler, parts: Parts): SealEnd {
   const { at } = parts;
-  module.define(
+  const base = at(0);
+  const pendingTag = i32.load(base, PENDING_TAG);
+  const sealEnd = module.define(
+    {},
+    'void',
+    () => [
+      when(pendingTag, [
+        parts.absorb.call({
+          message: i32.load(base, PENDING_MESSAGE),
+          length: i32.load(base, PENDING_LEFT),
+        }),
+        parts.finishMac.call({ length: i32.load(base, PENDING_LENGTH), tag: pendingTag }),
+        i32.store(base, i32.const(0), PENDING_LEFT),
+        i32.store(base, i32.const(0), PENDING_TAG),
+      ]),
+    ],
+    'sealEnd',
+  );
+  const sealNext = module.define(
     PACKET,
     'void',
     (packet, locals) => {
@@ -158,7 +177,27 @@ function defineSeal(module: ModuleAssembler, parts: Parts): void {
       const absorbed = locals.new('i32');
       const chunk = locals.new('i32');
       const counter = locals.new('i32');
+      /** What is absorbed with a keystream: of the packet before with the first one, then of this one. */
+      const message = locals.new('i32');
       const units = locals.new('i32');
+      const left = locals.new('i32');
+      const keystream = parts.keystream.call({
+        key,
+        low,
+        high,
+        counter,
+        out: at(KEYSTREAM),
+        message,
+        units,
+      });
+      const takeUnits = [
+        message.set(i32.load(base, PENDING_MESSAGE)),
+        left.set(i32.load(base, PENDING_LEFT)),
+        units.set(min(i32.shrU(left, i32.const(UNIT_SHIFT)), i32.const(MAX_UNITS))),
+        chunk.set(i32.shl(units, i32.const(UNIT_SHIFT))),
+        i32.store(base, i32.add(message, chunk), PENDING_MESSAGE),
+        i32.store(base, i32.sub(left, chunk), PENDING_LEFT),
+      ];
       const encryptChunk = (skip: number): Statement[] => [
         parts.xorChunk.call({
           keystream: at(KEYSTREAM),
@@ -170,42 +209,44 @@ function defineSeal(module: ModuleAssembler, parts: Parts): void {
         done.set(i32.add(done, chunk)),
         counter.set(i32.add(counter, i32.const(8))),
       ];
-      const sealSmall = [parts.smallKeystream.call({ key, low, high }), xorSmall(parts, packet)];
+      const sealSmall = [
+        sealEnd.call({}),
+        parts.smallKeystream.call({ key, low, high }),
+        xorSmall(parts, packet),
+      ];
       const sealLarge = [
-        ...start(parts, packet),
+        ...takeUnits,
+        keystream,
+        sealEnd.call({}),
+        parts.beginMac.call({}),
         chunk.set(min(length, i32.const(FIRST_LENGTH))),
         ...encryptChunk(BLOCK_LENGTH),
         whileTrue(i32.ltU(done, length), [
           chunk.set(min(i32.sub(length, done), i32.const(FULL_LENGTH))),
           units.set(i32.shrU(i32.sub(done, absorbed), i32.const(UNIT_SHIFT))), // 7, then 8
-          parts.keystream.call({
-            key,
-            low,
-            high,
-            counter,
-            out: at(KEYSTREAM),
-            message: i32.add(destination, absorbed),
-            units,
-          }),
+          message.set(i32.add(destination, absorbed)),
+          keystream,
           absorbed.set(i32.add(absorbed, i32.shl(units, i32.const(UNIT_SHIFT)))),
           ...encryptChunk(0),
         ]),
       ];
+      // The last block is already padded with zeros, where the tag will be.
+      const padded = wholeBlocks(i32.add(length, i32.const(15)));
       return [
         when(isSmall(packet), sealSmall, sealLarge),
-        // The last block is already padded with zeros, where the tag will be.
-        parts.absorb.call({
-          message: i32.add(destination, absorbed),
-          length: i32.sub(wholeBlocks(i32.add(length, i32.const(15))), absorbed),
-        }),
-        parts.finishMac.call({ length, tag: i32.add(destination, length) }),
+        i32.store(base, i32.add(destination, absorbed), PENDING_MESSAGE),
+        i32.store(base, i32.sub(padded, absorbed), PENDING_LEFT),
+        i32.store(base, length, PENDING_LENGTH),
+        i32.store(base, i32.add(destination, length), PENDING_TAG),
       ];
     },
-    'seal',
+    'sealNext',
   );
+  module.define(PACKET, 'void', (packet) => [sealNext.call(packet), sealEnd.call({})], 'seal');
+  return sealEnd;
 }
 
-function defineOpen(module: ModuleAssembler, parts: Parts): void {
+function defineOpen(module: ModuleAssembler, parts: Parts, sealEnd: SealEnd): void {
   const { at } = parts;
   module.define(
     PACKET,
@@ -235,8 +276,18 @@ function defineOpen(module: ModuleAssembler, parts: Parts): void {
         }),
         done.set(ahead),
       ];
+      const zero = i32.const(0);
       const makeKeystreams = [
-        ...start(parts, packet),
+        parts.keystream.call({
+          key,
+          low,
+          high,
+          counter: zero,
+          out: at(KEYSTREAM),
+          message: zero,
+          units: zero,
+        }),
+        parts.beginMac.call({}),
         keystream.set(at(KEYSTREAM)),
         nextKeystream.set(at(KEYSTREAM + KEYSTREAM_LENGTH)),
         skip.set(i32.const(BLOCK_LENGTH)),
@@ -268,6 +319,7 @@ function defineOpen(module: ModuleAssembler, parts: Parts): void {
         ]),
       ];
       return [
+        sealEnd.call({}), // the state of the MAC is one for both
         when(isSmall(packet), [parts.smallKeystream.call({ key, low, high })], makeKeystreams),
         parts.absorb.call({
           message: i32.add(source, absorbed),

@@ -11,6 +11,9 @@ export interface Kernel {
     source: number,
     length: number,
   ) => void;
+  /** As `seal`, but the tag is written by the next call, or by `sealEnd`. */
+  readonly sealNext: Kernel['seal'];
+  readonly sealEnd: () => void;
   /** 1, or 0 if the tag is wrong. */
   readonly open: (
     key: number,
