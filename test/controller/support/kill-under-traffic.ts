@@ -16,6 +16,7 @@ import { openPsks } from '../../../src/contract/sealed-psks.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import { seededRandom } from '../../lab/random.ts';
 import { ControllerProcess } from './controller-process.ts';
+import { LogWatch } from './log-watch.ts';
 import { call, payloadOf, problemOf } from './test-mesh.ts';
 import type { TestNode } from './test-node.ts';
 
@@ -28,6 +29,9 @@ export interface KillResult {
   readonly whileStarting: number;
   readonly acknowledged: number;
   readonly epochs: number;
+  /** Of the log, and verdicts in it that were made again from their evidence. */
+  readonly leaves: number;
+  readonly confirmed: number;
   readonly failures: readonly string[];
   /** Longest time from a start until real nodes had new configs and answered each other, ms. */
   readonly slowestRecovery: number;
@@ -73,6 +77,7 @@ class Run {
     const { controller, random } = this;
     await controller.start();
     const meshId = fromBase64((await controller.epoch()).mesh_id)!;
+    const watch = new LogWatch(() => controller.url, meshId);
     for (let i = 0; i < REPORTERS; i++) {
       const node = await controller.enrol(`reporter-${i}`, i + 1);
       this.reporters.push(new Reporter(controller, node, meshId));
@@ -98,6 +103,7 @@ class Run {
       const started = performance.now();
       await controller.start();
       await this.check(acknowledged, meshId);
+      for (const what of await watch.look()) this.fail(`log: ${what}`);
       if (i % 10 === 0) {
         await this.recovered();
         slowestRecovery = Math.max(slowestRecovery, performance.now() - started);
@@ -115,6 +121,8 @@ class Run {
       whileStarting,
       acknowledged: this.reporters.reduce((sum, one) => sum + one.count, 0),
       epochs: this.newest,
+      leaves: watch.leaves,
+      confirmed: watch.confirmed,
       failures: this.failures,
       slowestRecovery: Math.round(slowestRecovery),
     };
