@@ -1,6 +1,6 @@
 import { type ConfigDocument, compareVersions } from '../contract/config.ts';
 import { parseJson, toBase64 } from '../contract/encoding.ts';
-import { openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
+import { type Envelope, openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
 import { HEADER_EVENT_NAME } from '../contract/epoch/header.ts';
 import {
   STREAM_EVENT_NAME,
@@ -70,6 +70,8 @@ export class ConfigAgent {
   private connected = false;
   /** The newest that the stream has told of, signed; heartbeats alone could be anybody's. */
   private pushedMark: Mark = { epoch: 0, version: 0 };
+  /** What the stream told of it. */
+  private pushedEvent: Envelope | undefined;
   /** Since when configs tell of something newer, ms monotonic. */
   private behindSince: number | undefined;
 
@@ -153,6 +155,7 @@ export class ConfigAgent {
     if (refused) {
       counters.add(`config_ignored_${refused.ignored}`);
       emit({ event: 'ignored', what: 'config', reason: refused.ignored, detail: refused.detail });
+      if (refused.ignored === 'older') await this.showNewest(signal);
       return false;
     }
     if ('ignored' in judged) return false;
@@ -193,6 +196,17 @@ export class ConfigAgent {
       .filter((peer) => since.get(peer.nodeId) !== peer.sinceEpoch)
       .map((peer) => peer.nodeId);
     await membership.removeAtOnce({ epoch, version }, missing, identity.nodeId);
+  }
+
+  /** What came was older than what this node has seen: if the controller has forgotten that, it should know. */
+  private async showNewest(signal: AbortSignal): Promise<void> {
+    if (this.pushedEvent === undefined) return;
+    try {
+      await this.options.client.postSeen(this.pushedEvent, signal);
+      this.succeeded('seen');
+    } catch (error) {
+      if (!signal.aborted) this.failed('seen', error);
+    }
   }
 
   /** A 304 does not extend the lifetime, so it is asked for only while most of that is left. */
@@ -296,8 +310,10 @@ export class ConfigAgent {
     if (mesh_id !== toBase64(identity.meshId)) return ignore('wrong_mesh', mesh_id);
     if (isTooFar({ epoch, version }, membership.mark))
       return ignore('too_far', `${epoch}.${version}`);
-    if (compareVersions({ epoch, version }, this.pushedMark) > 0)
+    if (compareVersions({ epoch, version }, this.pushedMark) > 0) {
       this.pushedMark = { epoch, version };
+      this.pushedEvent = opened.value.envelope;
+    }
     const missedSome = version > membership.mark.version + 1;
     const isNew = await membership.removeAtOnce({ epoch, version }, removed, identity.nodeId);
     if (!isNew) {

@@ -128,6 +128,11 @@ export class ControllerClient {
     }
   }
 
+  /** Shows the controller the signed event of an epoch that is newer than what it gave out. Aborts with `signal`. */
+  async postSeen(event: Envelope, signal: AbortSignal): Promise<void> {
+    await this.post('/v1/epoch/seen', event, signal);
+  }
+
   /** `etag`: of the config in force; with it the answer may be 304. */
   async getConfig(
     nodeId: string,
@@ -265,14 +270,17 @@ export class ControllerClient {
     }
   }
 
-  private async post(target: string, body: object): Promise<string> {
+  private async post(
+    target: string,
+    body: object,
+    until = new AbortController().signal,
+  ): Promise<string> {
     const init = {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(body),
     };
-    const never = new AbortController().signal;
-    return this.timed(never, async (signal) =>
+    return this.timed(until, async (signal) =>
       limitedText(await this.send(this.url(target), { ...init, signal })),
     );
   }

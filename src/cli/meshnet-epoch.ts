@@ -49,7 +49,8 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
     ]);
   }
   const observe = epoch.observe_only ? ', OBSERVE ONLY: nobody is cut' : '';
-  const head = `${brakeLine(epoch)}epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
+  const alarm = epoch.not_ready ? `NOT READY: ${epoch.not_ready}\n` : '';
+  const head = `${alarm}${brakeLine(epoch)}epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
   return [
     head,
     table(rows),

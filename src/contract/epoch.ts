@@ -87,6 +87,8 @@ export const epochSchema = exactly({
   freshness_s: { type: 'number' },
   /** Verdicts are computed and shown, but nobody is cut. */
   observe_only: { type: 'boolean' },
+  /** Why no epochs are decided at present, and what to do; null while they are. */
+  not_ready: { ...sentenceField, type: ['string', 'null'] },
   /** Null while it holds nobody. */
   brake: { ...brakeStatusSchema, type: ['object', 'null'] },
   /** Rotations and exclusions since the controller started. */

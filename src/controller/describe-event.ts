@@ -13,6 +13,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
       return 'controller stops';
     case 'restored':
       return `the state is a backup: goes on after epoch ${event.epoch}.${event.version}`;
+    case 'state_lost':
+      return `THE STATE IS AN OLD BACKUP: it ends with epoch ${event.epoch}.${event.version}, and epoch ${event.signed_epoch}.${event.signed_version} was signed before. Nothing is decided or given out. Stop the controller, run: meshnet controller restored, and start it again`;
     case 'enrolled':
       return `${event.node} enrolled: ${event.address}, endpoint ${event.endpoint ?? 'none'}`;
     case 'removed':

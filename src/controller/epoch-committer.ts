@@ -77,15 +77,21 @@ export class EpochCommitter {
         return next;
       }
       next.secret?.fill(0);
-      const current = await store.currentEpoch();
-      if (current && !isSame(current, this.epoch)) {
-        await directory.refresh();
-        await this.adopt(current, performance.now() - started);
-        return undefined;
-      }
+      if (await this.follow()) return undefined;
       // Somebody came, went or moved since the directory was read: no epoch leaves that out.
     }
     return refuse('epoch_conflict', { detail: 'Who is enrolled changed again and again.' });
+  }
+
+  /** Takes up what another controller committed. False: nothing. */
+  async follow(): Promise<boolean> {
+    const { store, directory } = this.options;
+    const started = performance.now();
+    const current = await store.currentEpoch();
+    if (current === undefined || isSame(current, this.epoch)) return false;
+    await directory.refresh();
+    await this.adopt(current, performance.now() - started);
+    return true;
   }
 
   /** A decision that must be taken even if another controller takes one at the same time. */

@@ -39,6 +39,7 @@ async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocume
     threshold: rule.threshold,
     freshness_s: rule.maxAgeS,
     observe_only: settings.observeOnly,
+    not_ready: governor.notReady ?? null,
     brake: brakeStatus(epoch, settings.policy.brake, settings.epochS * 1000),
     rotations: counters.count('epoch_committed'),
     exclusions: counters.exclusions,

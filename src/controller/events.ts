@@ -22,6 +22,14 @@ export type ControllerEvent =
   | { readonly event: 'stopping' }
   /** The state is a backup: numbers jumped ahead, and nothing of its epoch is given out. */
   | { readonly event: 'restored'; readonly epoch: number; readonly version: number }
+  /** The state ends before what this controller has signed: a backup was put back unannounced. */
+  | {
+      readonly event: 'state_lost';
+      readonly epoch: number;
+      readonly version: number;
+      readonly signed_epoch: number;
+      readonly signed_version: number;
+    }
   | {
       readonly event: 'enrolled';
       readonly node: string;

@@ -1,7 +1,9 @@
-import { type Epoch, membersOf, type NodeVerdict, nextBoundary } from './epoch.ts';
+import { type Epoch, type EpochVersion, membersOf, nextBoundary } from './epoch.ts';
 import { EpochCommitter, type EpochCommitterOptions } from './epoch-committer.ts';
 import { thrown } from './events.ts';
 import { Judging } from './judging.ts';
+import { LostState } from './lost-state.ts';
+import { refuse } from './problem-error.ts';
 import type { EpochKeys } from './psk.ts';
 import { policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs } from './settings.ts';
@@ -32,15 +34,15 @@ export class Governor {
   private due = 0;
   /** Past this, something keeps epochs from being decided. */
   private overdueAt = 0;
+  private readonly lost = new LostState();
   private cancelTimer: () => void = () => {};
   private busy: Promise<unknown> = Promise.resolve();
   private isClosed = false;
 
   constructor(options: GovernorOptions) {
-    const { settings } = options;
     this.options = options;
-    this.periodMs = settings.epochS * 1000;
-    this.intervalMs = settings.reportIntervalS * 1000;
+    this.periodMs = options.settings.epochS * 1000;
+    this.intervalMs = options.settings.reportIntervalS * 1000;
     const isAwaited = (nodeId: string, now: number) =>
       this.waiting?.members.has(nodeId) === true && now < this.waiting.until;
     this.judging = new Judging({ ...options, isAwaited });
@@ -71,14 +73,14 @@ export class Governor {
    */
   get servable(): { readonly epoch: Epoch; readonly keys: EpochKeys } | undefined {
     const { current: epoch, keys } = this.committer;
-    return epoch === undefined || keys === undefined || this.isOverdue
-      ? undefined
-      : { epoch, keys };
+    if (!epoch || !keys || this.isOverdue || this.lost.isLost) return undefined;
+    return { epoch, keys };
   }
 
   /** Why no epochs are being decided at the moment; undefined if they are. */
   get notReady(): string | undefined {
-    const { current } = this;
+    const { current, lost } = this;
+    if (lost.isLost) return lost.sentence(current);
     if (current === undefined) return 'No epoch has been committed yet.';
     if (this.isOverdue) return `Epoch ${current.epoch} is over and the next cannot be committed.`;
     if (!this.waiting) return undefined;
@@ -109,6 +111,22 @@ export class Governor {
     });
   }
 
+  /**
+   * Told of an epoch that bears this controller's signature. If the state does not know it, it is an
+   * older one: nothing is decided any more, so that no epoch gets a number that another one had.
+   */
+  signedBefore(seen: EpochVersion): Promise<void> {
+    return this.exclusively(async () => {
+      if (this.lost.knows(seen, this.current)) return;
+      await this.committer.follow();
+      if (this.lost.knows(seen, this.current)) return;
+      const event = this.lost.learn(seen, this.current);
+      this.cancelTimer();
+      this.waiting = undefined;
+      if (event) this.options.emit(event);
+    });
+  }
+
   /** Settles once everything that is being decided or stored now is: never where that hangs. */
   async settled(): Promise<void> {
     await this.busy;
@@ -121,7 +139,7 @@ export class Governor {
   }
 
   /** What the policy says of each node now; the epoch in force may say otherwise until its end. */
-  verdicts(now = this.options.clock.now()): Promise<Map<string, NodeVerdict>> {
+  verdicts(now = this.options.clock.now()): ReturnType<Judging['verdicts']> {
     return this.judging.verdicts(this.current, now);
   }
 
@@ -159,6 +177,7 @@ export class Governor {
 
   /** Decides the epoch that begins now. */
   private async decide(removal?: Removal): Promise<Epoch> {
+    if (this.lost.isLost) return refuse('not_ready', { detail: this.notReady! });
     const now = this.options.clock.now();
     removal && this.waiting?.members.delete(removal.nodeId);
     if (this.waiting && (this.waiting.members.size === 0 || now >= this.waiting.until)) {
@@ -179,7 +198,7 @@ export class Governor {
   /** The timer's part: an epoch is due. */
   private async boundary(): Promise<void> {
     const { clock, overload, emit } = this.options;
-    if (this.isClosed) return;
+    if (this.isClosed || this.lost.isLost) return;
     const { due } = this;
     const now = clock.now();
     if (now < due) return this.arm(due); // timers may fire early

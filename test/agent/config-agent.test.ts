@@ -285,6 +285,24 @@ test('an older epoch or version is ignored, also after a restart', async () => {
   expect(restarted.named('ignored')[0]).toMatchObject({ what: 'config', reason: 'older' });
 });
 
+test('a controller that gives out something older is shown the newest event that it signed', async () => {
+  controller.epoch = 5;
+  controller.version = 9;
+  const rig = await started();
+  await pass(1);
+  const newest = controller.event([]);
+  controller.push(newest);
+  await pass(1);
+  expect(controller.seen).toEqual([]);
+  controller.epoch = 4;
+  controller.version = 8;
+  controller.push(controller.event([]));
+  rig.agent.pollNow();
+  await pass(1);
+  expect(rig.named('ignored').at(-1)).toMatchObject({ what: 'config', reason: 'older' });
+  expect(controller.seen[0]).toEqual(newest);
+});
+
 test('a config fetched before a push arrived cannot undo the push', async () => {
   const rig = await started();
   await pass(1);

@@ -14,6 +14,7 @@ function epochDocument(now: number, scores: Readonly<Record<string, number>>): E
     threshold: 0.7,
     freshness_s: 120,
     observe_only: false,
+    not_ready: null,
     brake: null,
     rotations: 4,
     exclusions: 1,

@@ -17,6 +17,7 @@ function epochDocument(epoch: number, members: readonly string[]): EpochDocument
     epoch_s: 10,
     threshold: 0.7,
     freshness_s: 20,
+    not_ready: null,
     brake: null,
     observe_only: false,
     rotations: epoch,

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { rotateAnswerSchema } from '../../contract/admin.ts';
 import { benchmarkAnswerSchema } from '../../contract/benchmark.ts';
 import { endpointAnswerSchema, endpointQuerySchema } from '../../contract/endpoint.ts';
 import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
@@ -10,6 +11,7 @@ import { enrol } from '../operations/enrol.ts';
 import { openStream } from '../operations/open-stream.ts';
 import { readConfig } from '../operations/read-config.ts';
 import { reportScore } from '../operations/report-score.ts';
+import { reportSeen } from '../operations/report-seen.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import type { StreamSink } from '../stream-hub.ts';
@@ -55,6 +57,18 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       const { from } = arrivalOf(request);
       const call = { nodeId: request.params.node_id, body: request.body, from };
       return reply.code(202).send(orRefuse(await reportScore(services, call)));
+    },
+  });
+
+  app.post('/v1/epoch/seen', {
+    schema: {
+      summary: 'Show the signed event of an epoch that is newer than what this controller gave out',
+      body: envelopeSchema,
+      response: { 200: rotateAnswerSchema },
+    },
+    handler: async (request) => {
+      const { from } = arrivalOf(request);
+      return orRefuse(await reportSeen(services, { body: request.body, from }));
     },
   });
 

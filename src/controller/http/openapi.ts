@@ -44,6 +44,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     caller: 'anybody',
     refusals: [401, 403, 404, 409],
   },
+  'POST /v1/epoch/seen': { id: 'reportSeen', caller: 'anybody', refusals: [401] },
   'GET /v1/config/:node_id': { id: 'getConfig', caller: 'node', refusals: [401, 403] },
   'GET /v1/stream/:node_id': {
     id: 'openStream',

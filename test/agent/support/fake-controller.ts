@@ -45,6 +45,8 @@ export class FakeController {
   readonly nodes = new Map<string, FakeNode>();
   readonly requests: { target: string; etag: string | undefined; created: number }[] = [];
   readonly benchmarks: Record<string, unknown>[] = [];
+  /** Events that nodes have shown. */
+  readonly seen: Envelope[] = [];
   epoch = 1;
   version = 1;
   lifetimeS = 180;
@@ -137,6 +139,10 @@ export class FakeController {
     if (this.down) throw new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } });
     if (this.delay > 0) await this.clock.sleep(this.delay, init.signal!);
     const [, , kind, nodeId] = target.split('/') as [string, string, string, string];
+    if (target === '/v1/epoch/seen') {
+      this.seen.push(JSON.parse(String(init.body)) as Envelope);
+      return Response.json({ epoch: this.epoch, version: this.version });
+    }
     const node = this.nodes.get(nodeId);
     if (!node) return problem(404, 'unknown_node');
     if (kind === 'benchmarks') {
