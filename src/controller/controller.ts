@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import type { Logger } from 'pino';
 import { toBase64 } from '../contract/encoding.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
-import type { StampedEvent } from './events.ts';
+import type { ControllerEvent, StampedEvent } from './events.ts';
 import { monitorServer } from './http/monitors.ts';
 import { adminServer, listenOnSocket, networkServer } from './http/servers.ts';
 import { Overload } from './overload.ts';
@@ -126,6 +127,7 @@ async function serve(
     // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
     const url = await network.listen({ host: options.listen.host, port: options.listen.port });
     emit({ event: 'started', mesh_id: toBase64(meshId), url });
+    if (tls) emit(certificateUsed(tls));
     if (options.metrics) monitors = await monitorServer(services, options.metrics);
     await governor.start();
     const admin = await adminServer(services);
@@ -136,14 +138,21 @@ async function serve(
       emit({ event: 'stopping' });
       await stop();
     };
-    const useCertificate = (certificate: ServerCertificate) =>
+    const useCertificate = (certificate: ServerCertificate) => {
       (network.server as unknown as TlsServer).setSecureContext(certificate);
+      emit(certificateUsed(certificate));
+    };
     const port = Number(new URL(url).port);
     return { url, port, adminSocket, meshId, services, useCertificate, close };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function certificateUsed({ cert }: ServerCertificate): ControllerEvent {
+  const { subjectAltName: names = 'nobody by name', validToDate } = new X509Certificate(cert);
+  return { event: 'certificate_used', names, expires_at: validToDate.getTime() };
 }
 
 /** Names and addresses that callers may know this machine by. */

@@ -5,6 +5,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
   switch (event.event) {
     case 'started':
       return `controller of mesh ${event.mesh_id} listening at ${event.url}`;
+    case 'certificate_used':
+      return `serves with the certificate of ${event.names}, until ${new Date(event.expires_at).toISOString()}`;
     case 'monitors_served':
       return `listening for monitors at ${event.url}`;
     case 'admins_served':

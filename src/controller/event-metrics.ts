@@ -20,6 +20,15 @@ export function eventMetrics(text: MetricsText, { counters, streams, spine }: Se
     'From there until it was written to all streams.',
     streams.pushes,
   );
+  const { certificateExpiresAt } = counters;
+  if (certificateExpiresAt !== undefined) {
+    text.add(
+      'meshnet_certificate_expiry_timestamp_seconds',
+      'gauge',
+      'End of the TLS certificate, Unix time.',
+      certificateExpiresAt / 1000,
+    );
+  }
   const deliveries = summed(spine.deliveries);
   text.add(
     'meshnet_subscriber_events_total',

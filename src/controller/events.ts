@@ -17,6 +17,8 @@ export interface VerdictChange {
  */
 export type ControllerEvent =
   | { readonly event: 'started'; readonly mesh_id: string; readonly url: string }
+  /** Connections from now on are served with it. `expires_at`: ms since 1970. */
+  | { readonly event: 'certificate_used'; readonly names: string; readonly expires_at: number }
   | { readonly event: 'monitors_served'; readonly url: string }
   | { readonly event: 'admins_served'; readonly socket: string }
   | { readonly event: 'stopping' }

@@ -81,12 +81,16 @@ test('a key of another certificate is refused, and not shown', () => {
 
 test('a renewed certificate is served to new connections; one that is broken is not', async () => {
   const { files: source, tls } = transportOf({ ...at('127.0.0.1'), ...files });
+  const used: string[] = [];
   const controller = await startController({
     state: openState(join(directory.path, 'controller')),
     listen: { host: '127.0.0.1', port: 0 },
     tls: tls!,
     crypto,
     random: (length) => new Uint8Array(length).fill(5),
+    onEvent: (event) => {
+      if (event.event === 'certificate_used') used.push(event.names);
+    },
   });
   const clock = new SimClock();
   const stop = new AbortController();
@@ -111,6 +115,9 @@ test('a renewed certificate is served to new connections; one that is broken is 
   write('fourth.example');
   await clock.advance(5000);
   expect(await served()).toBe('DNS:fourth.example');
+  expect(used).toEqual(
+    ['one.example', 'another.example', 'fourth.example'].map((name) => `DNS:${name}`),
+  );
   stop.abort();
   await controller.close();
 });

@@ -10,6 +10,8 @@ export class EventCounters implements ImmediateSubscriber {
   exclusions = 0;
   /** Time that commits took until they were durable. */
   readonly commits = new Histogram();
+  /** Of the TLS certificate that is served with, ms since 1970; undefined without TLS. */
+  certificateExpiresAt: number | undefined;
   /** Requests that were answered with a problem. */
   readonly refusedByCode = new Map<ProblemCode, number>();
   private readonly byName = new Map<ControllerEventName, number>();
@@ -19,6 +21,7 @@ export class EventCounters implements ImmediateSubscriber {
     if (event.event === 'refused') {
       this.refusedByCode.set(event.code, (this.refusedByCode.get(event.code) ?? 0) + 1);
     }
+    if (event.event === 'certificate_used') this.certificateExpiresAt = event.expires_at;
     if (event.event !== 'epoch_committed') return;
     this.exclusions += event.removed.length;
     this.commits.observe(event.commit_ms / 1000);
