@@ -14,7 +14,12 @@ export class EventCounters implements ImmediateSubscriber {
   certificateExpiresAt: number | undefined;
   /** Requests that were answered with a problem. */
   readonly refusedByCode = new Map<ProblemCode, number>();
-  private readonly byName = new Map<ControllerEventName, number>();
+  /** Failures from 0 on, so that the first one is an increase. */
+  private readonly byName = new Map<ControllerEventName, number>([
+    ['epoch_failed', 0],
+    ['request_failed', 0],
+    ['subscriber_failed', 0],
+  ]);
 
   readonly handle = (event: StampedEvent): void => {
     this.byName.set(event.event, this.count(event.event) + 1);
@@ -32,7 +37,7 @@ export class EventCounters implements ImmediateSubscriber {
     return this.byName.get(name) ?? 0;
   }
 
-  /** Of all events that happened at all. */
+  /** Of all events that happened at all, and of failures. */
   get counts(): ReadonlyMap<ControllerEventName, number> {
     return this.byName;
   }
