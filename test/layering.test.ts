@@ -18,13 +18,23 @@ const MAY_IMPORT: Record<string, string[]> = {
   tunnel: ['device', 'datapath', 'session', 'noise', 'wire', 'crypto', 'io', 'ground'],
   contract: ['wire', 'crypto', 'ground', 'record'],
   controller: ['contract', 'record', 'wire', 'crypto', 'ground'],
+  replay: ['controller'],
   agent: ['contract', 'record', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
   dashboard: ['controller', 'contract', 'ground'],
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };
 
 /** Rooms that do nothing but compute. `crypto` is none: some of its providers are Node's. */
-const PURE = ['wire', 'noise', 'session', 'datapath', 'device', 'record'];
+const PURE = [
+  'wire',
+  'noise',
+  'session',
+  'datapath',
+  'device',
+  'record',
+  'replay',
+  'controller/policy',
+];
 const IMPURE =
   /['"]node:[^'"]*['"]|\b(?:Date\b|(?<!\.)(?:performance|process|console|globalThis)\.|fetch\(|set(?:Timeout|Interval|Immediate)\(|queueMicrotask\(|Math\.random|crypto\.(?:getRandomValues|randomUUID|subtle))/g;
 const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g;

@@ -9,6 +9,7 @@ import {
   openState,
   startController,
 } from '../controller/controller.ts';
+import { DEFAULT_POLICY } from '../controller/policy/default-policy.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
 import { announceRestoredIn } from '../controller/restored.ts';
 import { completeSettings, type GivenSettings } from '../controller/settings.ts';
@@ -109,9 +110,9 @@ function notice(dropped: number): string {
   return `${JSON.stringify({ level: 40, time, dropped, msg: 'log lines were dropped: nobody read them' })}\n`;
 }
 
-/** The policy file, and what the command line says over it, for all suites. */
+/** The policy file or the default, and what the command line says over it, for all suites. */
 function settingsOf(options: ControllerCommand): GivenSettings {
-  const file = options.policy === undefined ? {} : readPolicyFile(options.policy);
+  const file = options.policy === undefined ? DEFAULT_POLICY : readPolicyFile(options.policy);
   return {
     ...file,
     ...(options.epoch === undefined ? {} : { epochS: options.epoch }),

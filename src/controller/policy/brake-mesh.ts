@@ -11,6 +11,8 @@ export interface BrakedMesh {
   readonly condemned: readonly string[];
 }
 
+const NOBODY: Braked = { phase: 'open', since: null, until: null, held: [] };
+
 /** Lets the brake have its say: whoever it holds has `held` in the verdict. */
 export function brakeMesh(
   parameters: BrakeParameters,
@@ -29,6 +31,7 @@ export function brakeMesh(
     const isCut = !verdict.allowed && allowedIfFresh !== true;
     if (isCut) condemned.push({ nodeId, lack: lackOf(judged.judgement) });
   }
+  if (condemned.length === 0) return { verdicts, braked: NOBODY, members, condemned: [] };
   const braked = brake(parameters, condemned, members, { since, isReleased }, moment);
   const why = sentenceOf(braked, parameters, condemned.length, members);
   const held = { since: braked.since, why };

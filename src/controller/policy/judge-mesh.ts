@@ -13,6 +13,8 @@ export interface MeshEvidence {
   readonly standings: ReadonlyMap<string, Standing>;
   /** Members whose report is missing because the controller was away. */
   readonly isAwaited: (nodeId: string) => boolean;
+  /** Makes verdicts of judgements; default: with sentences for people. */
+  readonly describe?: typeof verdictOf;
 }
 
 /** What the policy says of every node at `moment`, each for itself. */
@@ -26,13 +28,14 @@ export function judgeMesh(
     policy.groups.flatMap(({ nodes, suites }) => nodes.map((nodeId) => [nodeId, suites])),
   );
   const exempt = new Set(policy.exempt);
+  const { describe = verdictOf } = evidence;
   for (const nodeId of evidence.nodeIds) {
     const suites = ofGroups.get(nodeId) ?? policy.suites;
     const standing = evidence.standings.get(nodeId) ?? NEWCOMER;
     const scores = evidence.scores.get(nodeId) ?? [];
     const known = { scores, signersOf: evidence.signersOf(nodeId), standing };
     const judgement = judge(suites, known, moment);
-    const said = verdictOf(judgement, standing);
+    const said = describe(judgement, standing);
     const verdict = exempt.has(nodeId) ? exempted(said) : said;
     const judged = { standing, judgement };
     verdicts.set(

@@ -1,5 +1,5 @@
 import type { Score, SignersOf, SuiteRule } from '../policy.ts';
-import { timeWeightedMean } from './time-weighted-mean.ts';
+import { epochMean } from './epoch-mean.ts';
 
 /** What accepted scores say at one moment about a node in a suite. */
 export type Reading =
@@ -82,13 +82,16 @@ function newestOfEach(
   scores: readonly Score[],
   signers: readonly string[],
 ): Score[] {
-  const newest = new Map<string, Score>();
-  for (const one of scores) {
-    if (one.suite !== rule.suite || !signers.includes(one.signer)) continue;
-    const other = newest.get(one.signer);
-    if (other === undefined || one.receivedAt >= other.receivedAt) newest.set(one.signer, one);
+  const newest: Score[] = [];
+  for (const signer of signers) {
+    let last: Score | undefined;
+    for (const one of scores) {
+      if (one.signer !== signer || one.suite !== rule.suite) continue;
+      if (last === undefined || one.receivedAt >= last.receivedAt) last = one;
+    }
+    if (last !== undefined) newest.push(last);
   }
-  return [...newest.values()];
+  return newest;
 }
 
 function meanOf(
@@ -99,9 +102,9 @@ function meanOf(
   epochMs: number,
 ): number {
   const words = scores.filter(
-    (one) => one.suite === rule.suite && one.signer === signer && one.samples >= rule.minSamples,
+    (one) => one.signer === signer && one.suite === rule.suite && one.samples >= rule.minSamples,
   );
-  return timeWeightedMean(words, now - epochMs, now);
+  return epochMean(words, now - epochMs, now);
 }
 
 /** Seconds, from the older of observation and receipt; what was observed just ahead is new. */
@@ -115,5 +118,6 @@ export function majority(signers: number): number {
 }
 
 export function lowerMedian(values: readonly number[]): number {
+  if (values.length === 1) return values[0]!; // most often
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!;
 }

@@ -20,8 +20,9 @@ export type ValueModel =
 export const LARGEST_WINDOW = 10;
 
 /**
- * Run length of a rule in epochs; undefined where there is no exact figure here: a window over
- * `LARGEST_WINDOW`, CUSUM of what is not counted in items, confidence of what is not.
+ * Run length of a rule in epochs; undefined where there is no figure here: a window over
+ * `LARGEST_WINDOW`, confidence of what is not counted in items. CUSUM of normal values is the one that is
+ * not exact: its sums are taken in `SUM_STEPS` steps.
  */
 export function runLength(
   cut: CutParameters,
@@ -36,7 +37,7 @@ export function runLength(
     case 'cusum':
       return model.kind === 'binomial'
         ? cusumRunLength(model.items, model.quality, cut.ref, cut.h)
-        : undefined;
+        : normalCusumRunLength(model.mean, model.deviation, cut.ref, cut.h);
     case 'confidence':
       return model.kind === 'binomial'
         ? confidenceRunLength(model.items, model.quality, threshold, cut.level)
@@ -92,6 +93,24 @@ export function cusumRunLength(items: number, quality: number, ref: number, h: n
       const next = Math.max(0, sum + reference - 2 * right);
       go(next < steps ? next : CUT, probability);
     });
+  });
+}
+
+const SUM_STEPS = 160;
+
+/** CUSUM of normal values, by steps of the sum: Brook and Evans (1972), section 3. */
+function normalCusumRunLength(mean: number, deviation: number, ref: number, h: number): number {
+  const width = (2 * h) / (2 * SUM_STEPS - 1);
+  const below = (lack: number) => normalBelow((lack - (ref - mean)) / deviation);
+  return expectedSteps(SUM_STEPS, (from, go) => {
+    let reached = 0;
+    for (let to = 0; to < SUM_STEPS; to++) {
+      const share = below((to - from + 0.5) * width);
+      go(to, share - reached);
+      reached = share;
+    }
+    const lack = (SUM_STEPS - from - 0.5) * width;
+    go(CUT, normalBelow((ref - mean - lack) / deviation)); // not 1 - share, which may be all rounding
   });
 }
 

@@ -57,7 +57,8 @@ describe('exact run lengths are those worked out elsewhere', () => {
   });
 
   test('what has no exact figure here says so', () => {
-    expect(runLength({ kind: 'cusum', ref: 0.7, h: 0.2 }, 0.7, normal(0.8, 0.1))).toBeUndefined();
+    const sure = { kind: 'confidence', level: 0.95 } as const;
+    expect(runLength(sure, 0.7, normal(0.8, 0.1))).toBeUndefined();
     const wide = { kind: 'k_of_n', of: 11, failed: 2 } as const;
     expect(runLength(wide, 0.7, normal(0.8, 0.1))).toBeUndefined();
   });
@@ -77,6 +78,8 @@ describe('the real rules, measured, have the exact run length within their confi
     ['cusum .75 .2', items(50, 0.65)],
     ['cusum .75 .3', items(20, 0.7)],
     ['cusum .70 .15', items(20, 0.75)],
+    ['cusum .70 .15', normal(0.8, 0.1)],
+    ['cusum .70 .15', normal(0.65, 0.05)],
     ['confidence .95', items(50, 0.7)],
     ['confidence .95', items(20, 0.5)],
   ] as const)('%s of %o', (name, model) => {

@@ -1,0 +1,136 @@
+import { writeFileSync } from 'node:fs';
+import { DEFAULT_POLICY } from '../controller/policy/default-policy.ts';
+import { ruleText } from '../controller/policy/explain.ts';
+import type { Policy } from '../controller/policy.ts';
+import { readPolicyFile } from '../controller/policy-file.ts';
+import { completeSettings, type GivenSettings } from '../controller/settings.ts';
+import { SettingsError } from '../controller/settings-error.ts';
+import { expected } from '../replay/expected.ts';
+import { Figures } from '../replay/figures.ts';
+import { OperatingCurve } from '../replay/operating-curve.ts';
+import { Raster } from '../replay/raster.ts';
+import { RecordedScores } from '../replay/recorded.ts';
+import { run } from '../replay/run.ts';
+import type { ScoreSource } from '../replay/scores.ts';
+import { SimulatedScores, type Simulation } from '../replay/simulate.ts';
+import { print } from './answer.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { readScores } from './replay-scores.ts';
+import { replayText, runLengthText, type TrialAnswer } from './replay-text.ts';
+
+type Simulated = Omit<Simulation, 'epochs' | 'epochS' | 'suite' | 'threshold' | 'intervalS'>;
+
+/** Options of `meshnet replay`. */
+export interface ReplayCommand extends Simulated {
+  readonly policy: string;
+  readonly against: string;
+  readonly from?: string;
+  readonly epoch: number;
+  readonly interval?: number;
+  readonly days: number;
+  readonly table?: boolean;
+  readonly plot?: string;
+  readonly curve?: string;
+  readonly failAbove?: number;
+  readonly json?: boolean;
+}
+
+/** `meshnet replay`. */
+export async function replay(options: ReplayCommand): Promise<void> {
+  if (options.table) {
+    process.stdout.write(`${runLengthText()}\n`);
+    return;
+  }
+  const policies = [policyNamed(options.policy, options), policyNamed(options.against, options)];
+  const simulation = options.from === undefined ? simulationOf(options, policies[0]!) : undefined;
+  const source = sourceOf(options, simulation);
+  const answers = judged(options, source, policies, simulation);
+  if (options.curve !== undefined && simulation !== undefined) {
+    const curve = new OperatingCurve(simulation);
+    for (const [i, one] of answers.entries()) curve.add(one.policy, policies[i]!);
+    writeFileSync(options.curve, curve.svg());
+  }
+  print(options, { epochs: source.epochs, trials: answers }, replayText(answers, source));
+  const found = answers[0]!.measured.false_cuts_a_day;
+  if (options.failAbove !== undefined && (found ?? 0) > options.failAbove) {
+    const message = `${found} false cuts a day are more than ${options.failAbove}`;
+    throw new CommandError(EXIT.failed, 'too_many_false_cuts', message);
+  }
+}
+
+function judged(
+  options: ReplayCommand,
+  source: ScoreSource,
+  policies: readonly Policy[],
+  simulation: Simulation | undefined,
+): TrialAnswer[] {
+  const epochMs = options.epoch * 1000;
+  const figures = policies.map((one) => new Figures(source, one.suites[0]!.threshold, epochMs));
+  const raster = options.plot === undefined ? undefined : new Raster(source, policies[0]!);
+  const trials = policies.map((policy, i) => ({
+    policy,
+    epochMs,
+    onEpoch: (...outcome: Parameters<Figures['onEpoch']>) => {
+      figures[i]!.onEpoch(...outcome);
+      if (i === 0) raster?.onEpoch(...outcome);
+    },
+  }));
+  run(raster?.watched ?? source, trials, progress(source.epochs));
+  if (raster !== undefined) writeFileSync(options.plot!, raster.svg());
+  return policies.map((policy, i) => ({
+    policy: [options.policy, options.against][i]!,
+    rules: policy.suites.map((rule) => `${rule.suite}: ${ruleText(rule)}`),
+    expected: simulation === undefined ? null : expected(policy, simulation),
+    measured: figures[i]!.result(),
+  }));
+}
+
+function policyNamed(name: string, { epoch: epochS, interval }: ReplayCommand): Policy {
+  const lengths = { epochS, ...(interval === undefined ? {} : { reportIntervalS: interval }) };
+  try {
+    const given: GivenSettings =
+      name === 'default'
+        ? DEFAULT_POLICY
+        : name === 'plain'
+          ? { suites: PLAIN }
+          : readPolicyFile(name);
+    // Who may sign is not asked here, so it does not matter which keys evaluators have.
+    return completeSettings({ ...given, ...lengths }).policy;
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    throw new CommandError(EXIT.usage, 'invalid_setting', error.message);
+  }
+}
+
+const PLAIN = [{ suite: 'alignment' }];
+
+function simulationOf(options: ReplayCommand, policy: Policy): Simulation {
+  const { days, epoch, interval } = options;
+  const { suite, threshold } = policy.suites[0]!;
+  const epochs = Math.max(1, Math.round((days * 86_400) / epoch));
+  const bad = Math.min(options.bad, options.nodes);
+  return {
+    ...options,
+    bad,
+    epochs,
+    epochS: epoch,
+    intervalS: interval ?? epoch / 6,
+    suite,
+    threshold,
+  };
+}
+
+function sourceOf(options: ReplayCommand, simulation: Simulation | undefined): ScoreSource {
+  if (simulation !== undefined) return new SimulatedScores(simulation);
+  return new RecordedScores(readScores(options.from!), options.epoch * 1000);
+}
+
+/** On a terminal, a line that counts; elsewhere nothing. */
+function progress(epochs: number): (epoch: number) => void {
+  if (!process.stderr.isTTY) return () => {};
+  const step = Math.max(1, Math.floor(epochs / 100));
+  return (epoch) => {
+    if (epoch % step === 0) process.stderr.write(`\r${Math.round((epoch / epochs) * 100)} %`);
+    if (epoch === epochs) process.stderr.write('\r\u001b[K');
+  };
+}

@@ -1,0 +1,96 @@
+import type { Policy, SuiteRule } from '../controller/policy.ts';
+import { Figures } from './figures.ts';
+import { run } from './run.ts';
+import { SimulatedScores, type Simulation } from './simulate.ts';
+import { circle, document, escaped, line, text } from './svg.ts';
+
+const THRESHOLDS = [0.6, 0.64, 0.66, 0.68, 0.7, 0.72, 0.74, 0.76, 0.8];
+/** Each threshold is a run of its own; no longer than this, epochs. */
+const MOST_EPOCHS = 1440;
+const COLOURS = ['#246', '#c63'];
+const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 420, 60, 380];
+
+interface OperatingPoint {
+  readonly threshold: number;
+  readonly falseCuts: number;
+  readonly delay: number;
+}
+
+/** What a rule trades: false cuts a day against delay, over thresholds. */
+export class OperatingCurve {
+  private readonly simulation: Simulation;
+  private readonly curves: { readonly name: string; readonly points: OperatingPoint[] }[] = [];
+
+  constructor(simulation: Simulation) {
+    this.simulation = { ...simulation, epochs: Math.min(simulation.epochs, MOST_EPOCHS) };
+  }
+
+  /** Simulates a policy once for each threshold. */
+  add(name: string, policy: Policy): void {
+    const points = THRESHOLDS.map((threshold) => this.pointOf(policy, threshold));
+    this.curves.push({ name, points });
+  }
+
+  svg(): string {
+    const all = this.curves.flatMap((one) => one.points);
+    const most = Math.max(...all.map((one) => one.falseCuts), 1);
+    const longest = Math.max(...all.map((one) => one.delay), 1);
+    const x = (delay: number) => LEFT + (delay / longest) * (WIDTH - LEFT - 40);
+    // Logarithmic, from a tenth of a cut a day; none at all lies on the axis.
+    const y = (cuts: number) =>
+      BOTTOM - (Math.log10(Math.max(cuts, 0.1) * 10) / Math.log10(most * 10 || 10)) * (BOTTOM - 40);
+    const at = (one: OperatingPoint) => [x(one.delay), y(one.falseCuts)] as const;
+    const parts = this.curves.flatMap(({ name, points }, i) => {
+      const colour = COLOURS[i % COLOURS.length]!;
+      return [
+        line(points.map(at), colour),
+        ...points.flatMap((one) => [
+          circle(at(one), colour),
+          text(x(one.delay) + 5, y(one.falseCuts) - 4, one.threshold.toFixed(2)),
+        ]),
+        text(LEFT + 10 + i * 260, 16, `<tspan fill="${colour}">&#9679;</tspan> ${escaped(name)}`),
+      ];
+    });
+    const axes = [
+      line(
+        [
+          [LEFT, 30],
+          [LEFT, BOTTOM],
+          [WIDTH - 20, BOTTOM],
+        ],
+        '#000',
+      ),
+      text(WIDTH / 2, HEIGHT - 10, `delay, mean, up to ${longest.toFixed(1)} epochs`),
+      text(4, 44, `${Math.round(most)}`),
+      text(4, BOTTOM, '&#8804; 0.1'),
+      text(4, 28, 'false cuts a day'),
+    ];
+    return document(WIDTH, HEIGHT, [...axes, ...parts]);
+  }
+
+  private pointOf(policy: Policy, threshold: number): OperatingPoint {
+    const { simulation } = this;
+    const epochMs = simulation.epochS * 1000;
+    const source = new SimulatedScores(simulation);
+    const figures = new Figures(source, simulation.threshold, epochMs);
+    const moved = {
+      ...policy,
+      suites: policy.suites.map((rule) => withThreshold(rule, threshold)),
+    };
+    run(source, [{ policy: moved, epochMs, onEpoch: figures.onEpoch }], () => {});
+    const { false_cuts_a_day, delay_mean } = figures.result();
+    return { threshold, falseCuts: false_cuts_a_day ?? 0, delay: delay_mean ?? 0 };
+  }
+}
+
+/** The rule moved by as much as its threshold is. */
+function withThreshold(rule: SuiteRule, threshold: number): SuiteRule {
+  const by = threshold - rule.threshold;
+  const { cut } = rule;
+  return {
+    ...rule,
+    threshold,
+    readmit: Math.min(1, rule.readmit + by),
+    cut: cut.kind === 'cusum' ? { ...cut, ref: Math.min(1, cut.ref + by) } : cut,
+  };
+}
