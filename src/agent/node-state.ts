@@ -9,53 +9,71 @@ import {
   tunnelAddressField,
   tunnelPrefixField,
 } from '../contract/fields.ts';
+import { atLeast, exactly, type FromSchema, mapOf } from '../contract/from-schema.ts';
 import { type Schema, violation } from '../contract/schema.ts';
 import { ensurePrivateDirectory } from '../ground/directory.ts';
 import { readJsonFile, replaceFile } from '../ground/files.ts';
 
 /** What an enrolled node knows for good. Nothing in it is secret; keys are files of their own. */
-export interface Enrolment {
-  readonly mesh_id: string;
-  readonly node_id: string;
+const enrolmentSchema = exactly({
+  mesh_id: bytes32Field,
+  node_id: nodeIdField,
   /** Pinned: the Ed25519 key that signs this mesh's configs and events. */
-  readonly controller_key: string;
-  readonly tunnel_address: string;
-  readonly tunnel_prefix: string;
+  controller_key: bytes32Field,
+  tunnel_address: tunnelAddressField,
+  tunnel_prefix: tunnelPrefixField,
   /** Length of an epoch and of the grace for its keypairs, seconds. */
-  readonly epoch_s: number;
-  readonly grace_s: number;
+  epoch_s: secondsField,
+  grace_s: secondsField,
   /** UDP port that the mesh was told, so that a restart can be found there again. */
-  readonly listen_port: number;
-}
+  listen_port: { type: 'integer', minimum: 1, maximum: 65_535 },
+});
 
-export interface Mark {
-  readonly epoch: number;
-  readonly version: number;
-}
+export type Enrolment = FromSchema<typeof enrolmentSchema>;
+
+const markSchema = exactly({ epoch: counterField, version: counterField });
+
+export type Mark = FromSchema<typeof markSchema>;
+
+const keysSchema = atLeast({
+  wireguard: bytes32Field,
+  signing: bytes32Field,
+  sealing: bytes32Field,
+});
+
+/** Seconds of our boot clock for which the node has been missing from the roster; null: it is there. */
+const missingField = { type: ['number', 'null'], minimum: 0 } as const satisfies Schema;
+
+const pinsSchema = mapOf({
+  ...keysSchema,
+  properties: { ...keysSchema.properties, missing_s: missingField },
+});
 
 /** Pinned key record of another member. */
-export interface Pin {
-  readonly wireguard: string;
-  readonly signing: string;
-  readonly sealing: string;
-  /** Seconds of our boot clock for which the node has been missing from the roster; null: it is there. */
-  readonly missing_s: number | null;
-}
+export type Pin = Required<FromSchema<typeof pinsSchema>[string]>;
 
-export interface EmitterState {
-  /** Last sequence that may have been sent, per suite. */
-  readonly sequences: Readonly<Record<string, number>>;
-  /** Last `observed_at`: observations never step back in time, whatever the wall clock does. */
-  readonly observed_at: number;
-  /** Date of the newest result that a harness has dated and that was delivered, per suite. */
-  readonly reported?: Readonly<Record<string, number>>;
-}
+export const emitterSchema = exactly(
+  {
+    /** Last sequence that may have been sent, per suite. */
+    sequences: mapOf(counterField),
+    /** Last `observed_at`: observations never step back in time, whatever the wall clock does. */
+    observed_at: counterField,
+  },
+  {
+    /** Date of the newest result that a harness has dated and that was delivered, per suite. */
+    reported: mapOf(counterField),
+  },
+);
+
+export type EmitterState = FromSchema<typeof emitterSchema>;
+
+const handshakesSchema = atLeast({ dated_until: counterField });
+const endpointSchema = atLeast({ endpoint: endpointField });
 
 /** Two signed headers that cannot both be true. */
-export interface SplitView {
-  readonly held: Envelope;
-  readonly other: Envelope;
-}
+const splitViewSchema = exactly({ held: envelopeSchema, other: envelopeSchema });
+
+export type SplitView = FromSchema<typeof splitViewSchema>;
 
 const KEPT_SPLIT_VIEWS = 16;
 
@@ -90,109 +108,39 @@ export interface NodeState {
   changeEmitter(change: (before: EmitterState) => EmitterState): Promise<void>;
 }
 
-const enrolmentFile: Schema = {
-  type: 'object',
-  required: [
-    'mesh_id',
-    'node_id',
-    'controller_key',
-    'tunnel_address',
-    'tunnel_prefix',
-    'epoch_s',
-    'grace_s',
-    'listen_port',
-  ],
-  additionalProperties: false,
-  properties: {
-    mesh_id: bytes32Field,
-    node_id: nodeIdField,
-    controller_key: bytes32Field,
-    tunnel_address: tunnelAddressField,
-    tunnel_prefix: tunnelPrefixField,
-    epoch_s: secondsField,
-    grace_s: secondsField,
-    listen_port: { type: 'integer', minimum: 1, maximum: 65_535 },
-  },
-};
-
-const markFile: Schema = {
-  type: 'object',
-  required: ['epoch', 'version'],
-  additionalProperties: false,
-  properties: { epoch: counterField, version: counterField },
-};
-
-const pin: Schema = {
-  type: 'object',
-  required: ['wireguard', 'signing', 'sealing'],
-  properties: {
-    wireguard: bytes32Field,
-    signing: bytes32Field,
-    sealing: bytes32Field,
-    missing_s: { type: ['number', 'null'], minimum: 0 },
-  },
-};
-
-const handshakesFile: Schema = {
-  type: 'object',
-  required: ['dated_until'],
-  properties: { dated_until: counterField },
-};
-
-const endpointFile: Schema = {
-  type: 'object',
-  required: ['endpoint'],
-  properties: { endpoint: endpointField },
-};
-
-const emitterFile: Schema = {
-  type: 'object',
-  required: ['sequences', 'observed_at'],
-  additionalProperties: false,
-  properties: {
-    sequences: { type: 'object' },
-    observed_at: counterField,
-    reported: { type: 'object' },
-  },
-};
-
 /** A directory of files, made with mode 0700. */
 export function openNodeState(directory: string): NodeState {
   ensurePrivateDirectory(directory);
   const path = (name: string) => join(directory, name);
 
-  function read<T>(name: string, schema: Schema): T | undefined {
+  function read<const S extends Schema>(name: string, schema: S): FromSchema<S> | undefined {
     const value = readJsonFile(path(name));
     if (value === undefined) return undefined;
     const bad = violation(schema, value);
     if (bad) throw new Error(`${path(name)}: ${bad.field || 'content'} is not ${bad.expected}`);
-    return value as T;
+    return value as FromSchema<S>;
   }
 
+  /** Version 0.1 counted in epochs there (`missing_since`): the wait starts anew. */
   function pinsOnDisk(): Readonly<Record<string, Pin>> {
-    const pins = read<Record<string, Pin>>('pins.json', { type: 'object' }) ?? {};
-    for (const [nodeId, value] of Object.entries(pins)) {
-      const bad = violation(pin, value, nodeId);
-      if (bad) throw new Error(`${path('pins.json')}: ${bad.field} is not ${bad.expected}`);
-    }
-    // Version 0.1 counted in epochs there (`missing_since`): the wait starts anew.
     return Object.fromEntries(
-      Object.entries(pins).map(([nodeId, { wireguard, signing, sealing, missing_s = null }]) => [
-        nodeId,
-        { wireguard, signing, sealing, missing_s },
-      ]),
+      Object.entries(read('pins.json', pinsSchema) ?? {}).map(
+        ([nodeId, { wireguard, signing, sealing, missing_s = null }]) => [
+          nodeId,
+          { wireguard, signing, sealing, missing_s },
+        ],
+      ),
     );
   }
 
   // Read once: this process is the only one to write them (lock.ts).
-  let enrolment = read<Enrolment>('enrolment.json', enrolmentFile);
-  let mark = read<Mark>('mark.json', markFile) ?? { epoch: 0, version: 0 };
+  let enrolment = read('enrolment.json', enrolmentSchema);
+  let mark = read('mark.json', markSchema) ?? { epoch: 0, version: 0 };
   let pins = pinsOnDisk();
-  let handshakeDate =
-    read<{ dated_until: number }>('handshakes.json', handshakesFile)?.dated_until ?? 0;
-  let endpoint = read<{ endpoint: string | null }>('endpoint.json', endpointFile)?.endpoint;
-  let header = read<Envelope>('header.json', envelopeSchema);
-  let emitter = read<EmitterState>('emitter.json', emitterFile) ?? NOTHING_SENT;
+  let handshakeDate = read('handshakes.json', handshakesSchema)?.dated_until ?? 0;
+  let endpoint = read('endpoint.json', endpointSchema)?.endpoint;
+  let header = read('header.json', envelopeSchema);
+  let emitter = read('emitter.json', emitterSchema) ?? NOTHING_SENT;
   let emitterTurn: Promise<unknown> = Promise.resolve();
   const write = (name: string, value: unknown) =>
     replaceFile(path(name), `${JSON.stringify(value)}\n`);
@@ -229,7 +177,7 @@ export function openNodeState(directory: string): NodeState {
       header = value;
     },
     async keepSplitView(value) {
-      const before = read<readonly SplitView[]>('split-views.json', { type: 'array' }) ?? [];
+      const before = read('split-views.json', { type: 'array', items: splitViewSchema }) ?? [];
       await write('split-views.json', [...before, value].slice(-KEPT_SPLIT_VIEWS));
     },
     readEmitter: () => emitter,

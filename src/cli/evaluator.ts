@@ -6,10 +6,12 @@ import { controllerFetch } from '../agent/controller-fetch.ts';
 import { Counters } from '../agent/counters.ts';
 import { Emitter } from '../agent/emitter.ts';
 import type { AgentEvent } from '../agent/events.ts';
-import { type EmitterState, NOTHING_SENT } from '../agent/node-state.ts';
+import { type EmitterState, emitterSchema, NOTHING_SENT } from '../agent/node-state.ts';
 import type { Measurement } from '../agent/score-source.ts';
 import { fromBase64, fromBase64Url, toBase64 } from '../contract/encoding.ts';
+import { type FromSchema, mapOf } from '../contract/from-schema.ts';
 import { readKeyFile, writeKeyFile } from '../contract/key-file.ts';
+import { violation } from '../contract/schema.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { readJsonFile, replaceFile } from '../ground/files.ts';
 import { type Lock, LockedError, type LockOptions, lockFile } from '../ground/lock.ts';
@@ -130,6 +132,9 @@ function isTooSoon(event: Delivery | undefined): boolean {
   return event?.event === 'score_failed' && event.code === 'too_many_requests';
 }
 
+/** By the id of the node. */
+const memorySchema = mapOf(emitterSchema);
+
 /** Sequences per node, in a file beside the key: an evaluator reports on many. */
 class Memory {
   private readonly path: string;
@@ -137,7 +142,10 @@ class Memory {
 
   constructor(path: string) {
     this.path = path;
-    this.all = (readJsonFile(path) ?? {}) as Record<string, EmitterState>;
+    const value = readJsonFile(path) ?? {};
+    const bad = violation(memorySchema, value);
+    if (bad) throw new Error(`${path}: ${bad.field || 'content'} is not ${bad.expected}`);
+    this.all = value as FromSchema<typeof memorySchema>;
   }
 
   of(node: string) {

@@ -25,6 +25,11 @@ export function atLeast<const Required extends Properties>(required: Required) {
   } as const satisfies Schema;
 }
 
+/** An object whose every field, whatever its name, is a `value`. */
+export function mapOf<const Value extends Schema>(value: Value) {
+  return { type: 'object', additionalProperties: value } as const satisfies Schema;
+}
+
 /** What conforms to the schema `S`, as `violation` judges it. */
 export type FromSchema<S extends Schema> = S extends { readonly const: infer Value }
   ? Value
@@ -57,7 +62,9 @@ interface Simple {
 
 type OfObject<S> = S extends { readonly properties: infer P extends Properties }
   ? Fields<P, S extends { readonly required: readonly (infer Name)[] } ? Name : never>
-  : Simple['object'];
+  : S extends { readonly additionalProperties: infer Value extends Schema }
+    ? { readonly [name: string]: FromSchema<Value> }
+    : Simple['object'];
 
 /** Written out, so that editors show fields and not how they came about. */
 type Fields<P extends Properties, Needed> = {

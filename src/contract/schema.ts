@@ -19,7 +19,8 @@ export interface Schema {
   readonly maxItems?: number;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
-  readonly additionalProperties?: false;
+  /** What other properties must be, false: there are none. */
+  readonly additionalProperties?: false | Schema;
 }
 
 export type JsonType = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null';
@@ -85,12 +86,12 @@ function objectViolation(
     }
   }
   for (const name of Object.keys(value)) {
-    const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    if (property === undefined) {
-      if (schema.additionalProperties !== false) continue;
-      return { field: at(shorten(name)), expected: 'no such field' };
-    }
-    const found = violation(property, value[name], at(name));
+    const isNamed = Object.hasOwn(properties, name);
+    const property = isNamed ? properties[name] : schema.additionalProperties;
+    if (property === undefined) continue;
+    const path = at(isNamed ? name : shorten(name));
+    if (property === false) return { field: path, expected: 'no such field' };
+    const found = violation(property, value[name], path);
     if (found) return found;
   }
   return undefined;

@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, test } from 'vitest';
-import { atLeast, exactly, type FromSchema } from '../../src/contract/from-schema.ts';
+import { atLeast, exactly, type FromSchema, mapOf } from '../../src/contract/from-schema.ts';
 import { violation } from '../../src/contract/schema.ts';
 import type { Json } from '../../src/record/canonical-json.ts';
 
@@ -54,4 +54,14 @@ test('an open object has what it must have, and may have more', () => {
   expectTypeOf<FromSchema<typeof open>>().toEqualTypeOf<{ readonly on: boolean }>();
   expect(violation(open, { on: true, more: 1 })).toBeUndefined();
   expect(violation(open, { more: 1 })).toMatchObject({ field: 'on' });
+});
+
+test('a map has fields of any name, all of one kind', () => {
+  const map = mapOf(exactly({ on: { type: 'boolean' } }));
+  expectTypeOf<FromSchema<typeof map>>().toEqualTypeOf<{
+    readonly [name: string]: { readonly on: boolean };
+  }>();
+  expect(violation(map, {})).toBeUndefined();
+  expect(violation(map, { a: { on: true }, b: { on: false } })).toBeUndefined();
+  expect(violation(map, { a: { on: true }, b: { on: 1 } })).toMatchObject({ field: '"b".on' });
 });
