@@ -20,7 +20,10 @@ const FINGERPRINT_LABEL = new TextEncoder().encode('aligned-meshnet controller k
  * a mesh is named by the key that governs it, so a token that carries the fingerprint tells a new
  * node everything it must know before its first request.
  */
-export function controllerFingerprint(crypto: CryptoProvider, publicKey: Uint8Array): Uint8Array {
+export function controllerFingerprint(
+  crypto: Pick<CryptoProvider, 'sha256'>,
+  publicKey: Uint8Array,
+): Uint8Array {
   return crypto.sha256(FINGERPRINT_LABEL, publicKey);
 }
 

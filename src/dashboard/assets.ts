@@ -19,7 +19,11 @@ const TYPES = {
   svg: 'image/svg+xml',
 } as const;
 
-const PAGE = join(import.meta.dirname, 'page');
+const SOURCES = join(import.meta.dirname, '..');
+const PAGE = 'dashboard/page';
+/** Rooms of ours that the page verifies the record with, as they are. */
+const SHARED = ['crypto/bytes', 'contract/ids', 'record/*'];
+
 const require = createRequire(import.meta.url);
 
 /** Modules that the page imports by name, and where they lie in their packages. */
@@ -28,7 +32,10 @@ const LIBRARIES: Readonly<Record<string, readonly [package_: string, file: strin
   'preact/hooks': ['preact', 'hooks/dist/hooks.mjs'],
   htm: ['htm', 'dist/htm.mjs'],
   uplot: ['uplot', 'dist/uPlot.esm.js'],
+  '@noble/hashes/sha2.js': ['@noble/hashes', 'sha2.js'],
 };
+/** What these import in turn, from beside them. */
+const BESIDE = ['_md.js', '_u64.js', 'utils.js'];
 
 /**
  * All there is to the page, by path, read and compressed once: nothing else on the disk can be asked
@@ -37,29 +44,32 @@ const LIBRARIES: Readonly<Record<string, readonly [package_: string, file: strin
  */
 export function loadAssets(): { assets: ReadonlyMap<string, Asset>; importMapHash: string } {
   const assets = new Map<string, Asset>();
-  for (const name of readdirSync(PAGE)) {
-    const source = () => readFileSync(join(PAGE, name), 'utf8');
-    if (name.endsWith('.d.ts') || name === 'tsconfig.json' || name === 'index.html') continue;
+  for (const name of filesOf(PAGE)) {
+    const kind = name.split('.').at(-1)!;
+    if (kind === 'css' || kind === 'svg') assets.set(`/${name}`, asset(kind, sourceOf(name)));
+  }
+  for (const name of [...filesOf(PAGE), ...SHARED.flatMap(filesOf)]) {
+    if (name.endsWith('.d.ts')) continue;
     if (name.endsWith('.ts')) {
-      const text = stripTypeScriptTypes(source(), { mode: 'strip' });
-      assets.set(`/${name}`, asset('js', text));
-    } else if (/\.(?:js|css|svg)$/.test(name)) {
-      assets.set(`/${name}`, asset(name.split('.').at(-1) as keyof typeof TYPES, source()));
+      assets.set(`/${name}`, asset('js', stripTypeScriptTypes(sourceOf(name), { mode: 'strip' })));
+    } else if (name.endsWith('.js')) {
+      assets.set(`/${name}`, asset('js', sourceOf(name)));
     }
   }
   const imports: Record<string, string> = {};
   for (const [name, [package_, file]] of Object.entries(LIBRARIES)) {
-    const path = `/lib/${name.replaceAll('/', '-')}.js`;
-    imports[name] = path;
-    assets.set(path, asset('js', readFileSync(join(packageFolder(package_), file), 'utf8')));
+    imports[name] = `/lib/${package_}/${file}`;
+    assets.set(imports[name], asset('js', libraryFile(package_, file)));
   }
-  const plotStyle = readFileSync(join(packageFolder('uplot'), 'dist/uPlot.min.css'), 'utf8');
-  assets.set('/lib/uplot.css', asset('css', plotStyle));
+  for (const file of BESIDE) {
+    assets.set(`/lib/@noble/hashes/${file}`, asset('js', libraryFile('@noble/hashes', file)));
+  }
+  assets.set('/lib/uplot.css', asset('css', libraryFile('uplot', 'dist/uPlot.min.css')));
   const importMap = JSON.stringify({ imports });
-  const main = assets.has('/main.ts') ? '/main.ts' : '/main.js';
-  const html = readFileSync(join(PAGE, 'index.html'), 'utf8')
+  const main = assets.has(`/${PAGE}/main.ts`) ? 'main.ts' : 'main.js';
+  const html = sourceOf(`${PAGE}/index.html`)
     .replace('<!--import-map-->', `<script type="importmap">${importMap}</script>`)
-    .replace('/main.js', main);
+    .replace('main.js', main);
   assets.set('/', asset('html', html));
   const hash = createHash('sha256').update(importMap).digest('base64');
   return { assets, importMapHash: `'sha256-${hash}'` };
@@ -69,6 +79,23 @@ function asset(kind: keyof typeof TYPES, text: string): Asset {
   const body = Buffer.from(text);
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
   return { type: TYPES[kind], body, gzipped: gzipSync(body, { level: 9 }), etag };
+}
+
+function sourceOf(name: string): string {
+  return readFileSync(join(SOURCES, name), 'utf8');
+}
+
+/** Files of a folder below the sources, or those whose name begins so. */
+function filesOf(pattern: string): string[] {
+  const isFile = !pattern.endsWith('/*') && pattern !== PAGE;
+  const folder = isFile ? dirname(pattern) : pattern.replace(/\/\*$/, '');
+  return readdirSync(join(SOURCES, folder))
+    .map((name) => `${folder}/${name}`)
+    .filter((name) => !isFile || name.startsWith(`${pattern}.`));
+}
+
+function libraryFile(package_: string, file: string): string {
+  return readFileSync(join(packageFolder(package_), file), 'utf8');
 }
 
 /** A package's own folder: not every one exports its package.json. */

@@ -1,4 +1,5 @@
 import type { Services } from '../controller/services.ts';
+import { parseTilePath } from '../record/tiles.ts';
 import type { DashboardSource } from './dashboard.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
@@ -14,7 +15,7 @@ export function controllerSource(
   log: EpochLog,
   version: string,
 ): DashboardSource {
-  const { governor, store, streams, counters, documents } = services;
+  const { governor, store, streams, counters, documents, log: published } = services;
   const startedAt = performance.now();
   return {
     mesh: async () => meshView(await documents.present(), governor.notReady),
@@ -42,6 +43,12 @@ export function controllerSource(
           explanation,
         })),
       };
+    },
+    logFile: async (path) => {
+      if (path === 'checkpoint') return Buffer.from(await published.checkpoint());
+      if (path === 'key') return Buffer.from(await published.verifierKey());
+      const tile = parseTilePath(path);
+      return tile && store.logTile(tile);
     },
     health: () => ({
       version,

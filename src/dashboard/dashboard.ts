@@ -14,6 +14,8 @@ export interface DashboardSource {
   epochs(limit: number): readonly EpochPoint[];
   changes(limit: number): readonly ChangeView[];
   health(): HealthView;
+  /** A file of the log by its path below `/log/`, or `key`: how its key is told to tools. */
+  logFile(path: string): Promise<Uint8Array | undefined>;
 }
 
 /** An address of this machine alone, or a Unix socket, which becomes this user's alone. */
@@ -131,6 +133,11 @@ function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
     async ({ query }) => ({ changes: source().changes(query.limit) }),
   );
   app.get('/api/health', async () => source().health());
+  app.get<{ Params: { '*': string } }>('/log/*', async ({ params }, reply) => {
+    const bytes = await source().logFile(params['*']);
+    if (bytes === undefined) return reply.code(404).send({ title: 'There is no such file' });
+    return reply.type('application/octet-stream').send(Buffer.from(bytes));
+  });
 }
 
 function liveRoute(app: FastifyInstance, live: LiveFeed, source: () => DashboardSource): void {

@@ -2,6 +2,7 @@ import { constantTimeEqual as equal } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { openCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
 import { type HashStorage, LogTree } from './log-tree.ts';
+import type { Sha256 } from './merkle.ts';
 import type { NoteKey } from './note.ts';
 import { decodeEntries, newTiles, tilePath } from './tiles.ts';
 
@@ -46,7 +47,7 @@ export interface WholeLog {
  * @param progress called with the number of entries read so far
  */
 export async function readWholeLog(
-  crypto: CryptoProvider,
+  crypto: Sha256,
   checkpoint: SignedCheckpoint,
   read: ReadFile,
   progress: (entries: number) => void = () => {},

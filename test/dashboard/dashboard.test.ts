@@ -72,7 +72,7 @@ test.each(['evil.example', 'localhost.evil.example', '10.0.0.1:80', '127.0.0.1.e
   'asked as %s it answers nothing: that is a page of somebody else (DNS rebinding)',
   async (host) => {
     show();
-    for (const path of ['', 'api/mesh', 'api/live', 'main.ts']) {
+    for (const path of ['', 'api/mesh', 'api/live', 'dashboard/page/main.ts']) {
       expect((await get(path, { host })).status).toBe(421);
     }
   },
@@ -100,7 +100,9 @@ test('changes nothing: no method but GET is known', async () => {
 
 test('gives out nothing but the files of the page', async () => {
   for (const path of [
-    'main.ts/../../dashboard.ts',
+    'dashboard/page/main.ts/../../dashboard.ts',
+    'dashboard/dashboard.ts',
+    'record/../controller/psk.ts',
     '%2e%2e/dashboard.ts',
     'tsconfig.json',
     'lib/',

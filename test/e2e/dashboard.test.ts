@@ -59,6 +59,7 @@ requires('chromium')('the dashboard in a browser', () => {
     ['mesh', /1 member|2 members/],
     ['node/node-c', /To be back it must pass alignment/],
     ['epochs', /epochs?, the last with/],
+    ['record', /Verified here:/],
     ['health', /Epochs are being decided/],
   ])('%s: nothing for axe to find, nothing cut off on a phone', async (path, text) => {
     for (const [name, viewport, colorScheme] of LOOKS) {
@@ -77,6 +78,22 @@ requires('chromium')('the dashboard in a browser', () => {
       }
       await page.close();
     }
+  });
+
+  test('verifies the record itself, and says red what is another one than it saw', async () => {
+    const { page, complaints } = await openPage(browser, { viewport: DESKTOP });
+    onTestFinished(() => page.close());
+    await page.goto(`${url}#/record`);
+    await see(page, 'Verified here:');
+    await see(page, /grew out of the \d+ entries that this browser saw/); // at the next epoch
+    await page.evaluate(`
+      const name = Object.keys(localStorage).find((key) => key.startsWith('record '));
+      const seen = JSON.parse(localStorage.getItem(name));
+      localStorage.setItem(name, JSON.stringify({ ...seen, root: btoa('x'.repeat(32)) }));
+    `);
+    await page.getByRole('alert').filter({ hasText: 'It was rewritten.' }).waitFor();
+    await page.screenshot(PICTURES === undefined ? {} : { path: join(PICTURES, 'fork.png') });
+    expect(complaints).toEqual([]);
   });
 
   test('can be used with the keyboard alone', async () => {

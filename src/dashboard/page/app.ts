@@ -6,11 +6,13 @@ import { HealthPage } from './health-page.ts';
 import { html } from './html.ts';
 import { MeshPage } from './mesh-page.ts';
 import { NodePage } from './node-page.ts';
+import { RecordPage } from './record-page.ts';
 import { type PageState, useNow, usePageState } from './state.ts';
 
 const PAGES = [
   ['mesh', 'Mesh', MeshPage],
   ['epochs', 'Epochs', EpochsPage],
+  ['record', 'Record', RecordPage],
   ['health', 'Health', HealthPage],
 ] as const;
 

@@ -1,0 +1,88 @@
+import { useEffect, useState } from 'preact/hooks';
+import { count, dateTime } from './format.ts';
+import { html } from './html.ts';
+import { checkRecord, type RecordCheck, RecordFault } from './record-check.ts';
+import { usePageState } from './state.ts';
+
+interface Progress {
+  readonly read: number;
+  readonly check?: RecordCheck;
+  readonly fault?: RecordFault;
+  readonly failure?: string;
+}
+
+/** The log of decisions, verified by this browser. */
+export function RecordPage() {
+  const { epoch } = usePageState();
+  const [progress, setProgress] = useState<Progress>({ read: 0 });
+  const key = `${epoch!.epoch}.${epoch!.version}`;
+  useEffect(() => {
+    let isCurrent = true;
+    const set = (next: Partial<Progress>) =>
+      isCurrent && setProgress((old) => ({ ...old, ...next }));
+    checkRecord((read) => set({ read })).then(
+      (check) => isCurrent && setProgress({ read: check.size, check }),
+      (error: unknown) => {
+        if (error instanceof RecordFault) set({ fault: error });
+        else set({ failure: error instanceof Error ? error.message : String(error) });
+      },
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [key]);
+  const { check, fault, failure, read } = progress;
+  return html`
+    <h1>Record</h1>
+    <p>Every epoch, enrolment, removal and change is an entry of a log that can only grow. This browser reads it and
+      believes nothing that it cannot compute: that the mesh’s key signed it, that every entry is in it, and that it
+      grew out of what this browser saw before.</p>
+    ${fault && html`<${Fault} fault=${fault} />`}
+    ${failure && html`<p class="failure">It could not be read: ${failure}</p>`}
+    ${!check && !fault && !failure && html`<p role="status">Verifying … ${count(read, 'entry', 'entries')}</p>`}
+    ${check && !fault && html`<${Verified} check=${check} />`}
+  `;
+}
+
+/** A fork or a rewrite: loud, with what proves it. */
+function Fault({ fault }: { fault: RecordFault }) {
+  return html`<div class="fault" role="alert">
+    <p><b>Do not trust this record.</b> ${fault.message}</p>
+    <p>This is what proves it; whoever has the mesh’s key can verify it:</p>
+    ${fault.evidence.map((one) => html`<pre tabindex="0">${one}</pre>`)}
+  </div>`;
+}
+
+function Verified({ check }: { check: RecordCheck }) {
+  const { before } = check;
+  const grew =
+    before === undefined
+      ? 'This is the first time that this browser sees it; from now on it remembers.'
+      : `It grew out of the ${count(before.size, 'entry', 'entries')} that this browser saw on ${dateTime(before.at)}.`;
+  return html`
+    <p class="summary"><span class="mark member" aria-hidden="true">✓</span> <b>Verified here:</b>
+      ${count(check.size, 'entry', 'entries')}, signed by the mesh’s key. ${grew}</p>
+    <dl>
+      <dt>Root</dt><dd><code>${check.root}</code></dd>
+      <dt>Mesh</dt><dd><code>${check.meshId}</code></dd>
+      <dt>Key for other tools</dt><dd><code>${check.verifierKey}</code></dd>
+    </dl>
+    <h2 id="entries">Latest entries</h2>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="entries"><table>
+      <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>
+      <tbody>${check.entries.toReversed().map(
+        (entry) => html`<tr>
+        <th scope="row">${dateTime(Number(entry.at))}</th><td>${String(entry.event)}</td><td class="why">${details(entry)}</td>
+      </tr>`,
+      )}</tbody>
+    </table></div>`;
+}
+
+/** What an entry is about, in a few words; the whole of it is in the log. */
+function details(entry: Readonly<Record<string, unknown>>): string {
+  if (entry.event !== 'epoch') return entry.node === undefined ? '' : String(entry.node);
+  const removed = entry.removed as { count: number; nodes: string[] | null };
+  const cut =
+    removed.count === 0 ? '' : `, shut out: ${removed.nodes?.join(', ') ?? removed.count}`;
+  return `${entry.epoch}: ${entry.members} members, ${entry.denied} denied${cut}`;
+}
