@@ -125,6 +125,38 @@ test('status.json that cannot be written is told once, and that it can again', a
   await expect.poll(() => written().epoch).toBe(5);
 });
 
+test('subscribers that hang, throw or take their time delay no epoch', async () => {
+  await listenedTo();
+  const never = new Promise<void>(() => {});
+  const throwing = () => {
+    throw new Error('full');
+  };
+  const blocking = () => {
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+  };
+  await mesh.restart({
+    onEvent,
+    subscribers: [
+      { name: 'hanging', capacity: 2, handle: () => never },
+      { name: 'throwing', handle: throwing },
+      { name: 'blocking', handle: blocking },
+    ],
+  });
+  const { epoch } = await mesh.epoch();
+  for (let i = 1; i <= 5; i++) {
+    await mesh.clock.advance(MIN);
+    expect((await mesh.epoch()).epoch).toBe(epoch + i);
+  }
+  const { spine } = mesh.controller.services;
+  const of = (name: string) => spine.deliveries.find((one) => one.name === name)!;
+  expect(of('hanging')).toMatchObject({ handled: 0 });
+  expect(of('hanging').dropped).toBeGreaterThan(2);
+  expect(of('throwing').failed).toBeGreaterThan(4);
+  const failures = heard('subscriber_failed');
+  expect(failures).toMatchObject([{ subscriber: 'throwing', detail: 'full' }]);
+});
+
 test('no event contains a secret that the controller ever had', async () => {
   await listenedTo();
   const node = await mesh.enrol('a', 1);
