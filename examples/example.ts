@@ -1,5 +1,6 @@
 /** npm run example -- NAME [--short] [--out FOLDER] */
 const KITS: Readonly<Record<string, string>> = {
+  federated: 'ten clients of federated learning, three of which poison',
   validators: 'ten services that Prometheus measures for availability, latency and stake',
 };
 

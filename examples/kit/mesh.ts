@@ -54,6 +54,7 @@ export class Mesh {
   private readonly parts: Child[] = [];
   private readonly broken: string[] = [];
   private readonly answers = new Map<string, { at: number; ok: boolean }>();
+  private readonly failures = new Map<string, string>();
   private readonly known = new Map<string, boolean>();
   private readonly addresses = new Map<string, string>();
   private readonly watching = new AbortController();
@@ -86,6 +87,12 @@ export class Mesh {
     return mesh;
   }
 
+  /** Beyond loopback the controller speaks TLS, with its own certificate. */
+  private get url(): string {
+    const { mode, controllerUrl } = this.place;
+    return mode === 'linux' ? controllerUrl.replace(/^http:/, 'https:') : controllerUrl;
+  }
+
   /** ms since the mesh was opened. */
   now(): number {
     return performance.now() - this.started;
@@ -113,7 +120,7 @@ export class Mesh {
       });
       const { epochS } = this.options;
       const all = ['node', '--json', '--stop-with-stdin', '--name', node];
-      all.push('--state', this.path('nodes', node), '--controller', this.place.controllerUrl);
+      all.push('--state', this.path('nodes', node), '--controller', this.url);
       all.push('--backend', this.place.mode, '--listen-port', String(this.place.listenPort));
       all.push('--advertise', this.place.address(node));
       all.push('--poll', String(epochS / 3), '--probe', String(epochS / 4), ...parameters(node));
@@ -137,9 +144,19 @@ export class Mesh {
   ): Promise<void> {
     return this.epoch().then(({ mesh_id }) => {
       const all = ['evaluator', '--json', '--stop-with-stdin', '--key', this.path('evaluator.key')];
-      all.push('--mesh', mesh_id, '--controller', this.place.controllerUrl, ...parameters);
+      all.push('--mesh', mesh_id, '--controller', this.url, ...parameters);
       this.run('controller', [MESHNET, ...all], {
-        onLine: (line) => onEvent(JSON.parse(line) as Record<string, unknown>),
+        onLine: (line) => {
+          const event = JSON.parse(line) as Record<string, unknown>;
+          if (event.event === 'score') this.failures.delete(`${event.suite} of ${event.node}`);
+          if (event.event === 'score_failed') {
+            this.failures.set(`${event.suite} of ${event.node}`, String(event.detail));
+          }
+          if (event.event === 'controller' && event.ok === false) {
+            this.failures.set('evaluator', String(event.detail));
+          }
+          onEvent(event);
+        },
       });
     });
   }
@@ -196,7 +213,9 @@ export class Mesh {
     const deadline = performance.now() + timeoutMs;
     while (!(await Promise.resolve(holds()).catch(() => false))) {
       if (this.broken.length > 0) throw new Error(this.broken.join('\n'));
-      if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+      if (performance.now() > deadline) {
+        throw new Error(`waited in vain for ${what}${this.lastWords()}`);
+      }
       await sleep(100);
     }
   }
@@ -210,6 +229,11 @@ export class Mesh {
     await controller?.stop(STOP_MS);
     await this.place.remove();
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** What went wrong last for each node: nobody reads ten logs. */
+  private lastWords(): string {
+    return [...this.failures].map(([node, detail]) => `\n  ${node}: ${detail}`).join('');
   }
 
   private async startController(): Promise<void> {
@@ -231,6 +255,10 @@ export class Mesh {
   }
 
   private heard(from: string, event: AgentEvent): void {
+    if (event.event === 'controller') {
+      if (event.ok) this.failures.delete(from);
+      else this.failures.set(from, `${event.call}: ${event.detail}`);
+    }
     if (event.event !== 'probe') return;
     this.answers.set(`${from} ${event.node}`, { at: this.now(), ok: event.ok });
   }

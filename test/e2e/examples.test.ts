@@ -34,3 +34,16 @@ requires('prometheus')('the kit with validators', () => {
     expect(picture).toContain('validator-1');
   });
 });
+
+requires('federated')('the kit with federated learning', () => {
+  test('goes on learning without those who poison, whose updates do not come any more', async () => {
+    const { stdout, picture } = await kit('federated');
+    const last = stdout.split('\n').find((line) => /^8 /.test(line))!;
+    const [, open, governed] = last.split(/\s+/).map(Number);
+    expect(open).toBeLessThan(0.6);
+    expect(governed).toBeGreaterThan(0.85);
+    expect(last).not.toContain('poisoned');
+    expect(stdout).toMatch(/^client-0 is denied .*accuracy score 0\.\d+ is below/m);
+    expect(picture).toContain('governed');
+  });
+});

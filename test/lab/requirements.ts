@@ -30,6 +30,7 @@ export const CHECKS: Record<string, () => boolean> = {
   hadolint: () => existsSync(DEPLOY_CHECKERS.hadolint),
   promptfoo: () => existsSync(join(HARNESSES, 'promptfoo/.complete')),
   inspect: () => existsSync(join(HARNESSES, 'inspect/.complete')),
+  federated: () => existsSync(join(HARNESSES, 'federated/.complete')),
   /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
   'wireguard-go': () =>
     [process.env.WIREGUARD_GO, findExecutable('wireguard-go'), findExecutable('go')].some(
