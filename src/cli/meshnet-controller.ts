@@ -11,6 +11,7 @@ import {
 } from '../controller/controller.ts';
 import { DEFAULT_POLICY } from '../controller/policy/default-policy.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
+import type { Witness } from '../controller/record/witness-client.ts';
 import { announceRestoredIn } from '../controller/restored.ts';
 import { completeSettings, type GivenSettings } from '../controller/settings.ts';
 import { SettingsError } from '../controller/settings-error.ts';
@@ -40,6 +41,7 @@ export interface ControllerCommand extends TransportOptions {
   readonly historyDays: number;
   readonly historyMegabytes: number;
   readonly dashboard?: DashboardAddress;
+  readonly witness?: readonly Witness[];
   readonly stopWithStdin?: boolean;
 }
 
@@ -102,6 +104,7 @@ async function start(
     random: (length) => new Uint8Array(randomBytes(length)),
     logger,
     subscribers: [statusLine(manager)],
+    ...(options.witness === undefined ? {} : { witnesses: options.witness }),
   });
 }
 

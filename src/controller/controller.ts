@@ -13,12 +13,14 @@ import { monitorServer } from './http/monitors.ts';
 import { adminServer, listenOnSocket, networkServer } from './http/servers.ts';
 import { Overload } from './overload.ts';
 import { ownCertificate, type ServerCertificate } from './own-certificate.ts';
+import { type Witness, WitnessClient } from './record/witness-client.ts';
 import { createServices, type Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import type { Subscriber } from './spine.ts';
 import { type ControllerState, signingKey } from './state-directory.ts';
 import { logSubscriber } from './subscribers/log.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
+import { witnessSubscriber } from './subscribers/witness.ts';
 
 export { ControllerStartError, openState } from './state-directory.ts';
 
@@ -43,6 +45,8 @@ export interface ControllerOptions {
   /** Called when something has happened, before anybody else is told. */
   readonly onEvent?: (event: StampedEvent) => void;
   readonly subscribers?: readonly Subscriber[];
+  /** Who cosigns the log. */
+  readonly witnesses?: readonly Witness[];
 }
 
 export interface Controller {
@@ -102,6 +106,10 @@ async function serve(
   if (options.logger) spine.subscribe(logSubscriber(options.logger));
   spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
+  for (const witness of options.witnesses ?? []) {
+    const client = new WitnessClient(witness, { crypto, store, log: services.log, fetch });
+    spine.subscribe(witnessSubscriber(client));
+  }
   const servers: FastifyInstance[] = [];
   let monitors: Server | undefined;
   const stop = async (): Promise<void> => {

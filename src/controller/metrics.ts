@@ -63,6 +63,14 @@ export async function controllerMetrics(services: Services): Promise<string> {
   );
   const tokens = await services.store.openTokens(services.clock.now());
   text.add('meshnet_tokens', 'gauge', 'Join tokens that can be used.', tokens.length);
+  const { size } = await services.store.logState();
+  text.add('meshnet_log_leaves', 'gauge', 'Leaves of the log.', size);
+  text.add(
+    'meshnet_log_cosigned_leaves',
+    'gauge',
+    'Leaves of the last checkpoint that each witness has cosigned.',
+    [...services.log.cosigned].map(([witness, leaves]) => [{ witness }, leaves]),
+  );
   eventMetrics(text, services);
   const perNode = (
     name: string,

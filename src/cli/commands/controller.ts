@@ -4,6 +4,7 @@ import {
   DEFAULT_HISTORY_MEGABYTES,
 } from '../../controller/store/history-limits.ts';
 import { dashboardAddress, hostAndPort, numberBetween } from '../numbers.ts';
+import { witnesses } from '../witness-option.ts';
 import { controllerState, json, seconds, share } from './options.ts';
 
 /** `meshnet controller`. */
@@ -45,6 +46,7 @@ export function declareController(program: Command): void {
       numberBetween(1, 1e6),
       DEFAULT_HISTORY_MEGABYTES,
     )
+    .option('--witness <who>', "who cosigns the log, 'KEY URL'; can be repeated", witnesses)
     .addOption(
       new Option('--dashboard [address]', 'serve a page that shows the mesh, to this machine alone')
         .argParser(dashboardAddress)

@@ -1,7 +1,12 @@
 import { logOrigin } from '../../contract/record/origin.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { logKey, signCheckpoint } from '../../record/checkpoint.ts';
-import { verifierKeyText } from '../../record/note.ts';
+import { logKey, parseCheckpoint, signCheckpoint } from '../../record/checkpoint.ts';
+import {
+  formatSignature,
+  type NoteSignature,
+  parseNote,
+  verifierKeyText,
+} from '../../record/note.ts';
 import type { LogStore } from '../store/log-store.ts';
 
 export interface PublishedLogOptions {
@@ -14,7 +19,13 @@ export interface PublishedLogOptions {
 /** What the log says of itself to others. */
 export class PublishedLog {
   private readonly options: PublishedLogOptions;
-  private newest: { readonly of: string; readonly checkpoint: string } | undefined;
+  private newest:
+    | { readonly of: string; readonly checkpoint: string; readonly text: string }
+    | undefined;
+  private readonly cosignatures = new Map<
+    string,
+    { readonly text: string; readonly signature: NoteSignature }
+  >();
 
   constructor(options: PublishedLogOptions) {
     this.options = options;
@@ -29,9 +40,9 @@ export class PublishedLog {
   }
 
   /**
-   * The signed checkpoint over all that is durable. It is made when somebody asks: a signature of
-   * Ed25519 is the same every time, so none is lost in a crash, and none was told before its leaves
-   * were on the disk.
+   * The signed checkpoint over all that is durable, with the cosignatures that it has. It is made when
+   * somebody asks: a signature of Ed25519 is the same every time, so none is lost in a crash, and none
+   * was told before its leaves were on the disk.
    */
   async checkpoint(): Promise<string> {
     const { crypto, store, meshId, signingSeed } = this.options;
@@ -39,8 +50,24 @@ export class PublishedLog {
     const of = `${series} ${size}`;
     if (this.newest?.of !== of) {
       const origin = logOrigin(meshId, series);
-      this.newest = { of, checkpoint: signCheckpoint(crypto, signingSeed, { origin, size, root }) };
+      const checkpoint = signCheckpoint(crypto, signingSeed, { origin, size, root });
+      this.newest = { of, checkpoint, text: parseNote(checkpoint)!.text };
     }
-    return this.newest.checkpoint;
+    const { checkpoint, text } = this.newest;
+    const cosigned = [...this.cosignatures.values()].filter((one) => one.text === text);
+    return checkpoint + cosigned.map((one) => formatSignature(one.signature)).join('');
+  }
+
+  /** A witness has cosigned that checkpoint. Of each witness, the last one is kept. */
+  keepCosignature(checkpoint: string, signature: NoteSignature): void {
+    const { text } = parseNote(checkpoint)!;
+    this.cosignatures.set(signature.name, { text, signature });
+  }
+
+  /** Leaves of the last checkpoint that each witness has cosigned, by its name. */
+  get cosigned(): ReadonlyMap<string, number> {
+    return new Map(
+      [...this.cosignatures].map(([name, { text }]) => [name, parseCheckpoint(text)!.size]),
+    );
   }
 }

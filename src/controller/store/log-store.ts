@@ -28,6 +28,8 @@ export interface LogStore {
   logState(): Promise<LogState>;
   /** Bytes of a tile, or of a bundle of entries, as wide as asked for. Undefined: not there (yet). */
   logTile(tile: Tile): Promise<Uint8Array | undefined>;
+  /** Hashes which show that the first `size` leaves begin with the first `oldSize` (RFC 6962). */
+  consistencyProof(oldSize: number, size: number): Promise<readonly Uint8Array[]>;
   /** Rows of an epoch's verdicts, one a line. Undefined: there are none (any more). */
   verdictRows(epoch: number): Promise<Uint8Array | undefined>;
   /**

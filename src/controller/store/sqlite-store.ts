@@ -224,6 +224,10 @@ export class SqliteStore implements Store {
     return this.log.tile(tile);
   }
 
+  async consistencyProof(oldSize: number, size: number): Promise<readonly Uint8Array[]> {
+    return this.log.consistencyProof(oldSize, size);
+  }
+
   async verdictRows(epoch: number): Promise<Uint8Array | undefined> {
     return this.log.verdictRows(epoch);
   }
