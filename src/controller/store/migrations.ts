@@ -170,4 +170,9 @@ export const MIGRATIONS: readonly string[] = [
   -- All three keys of a node: it signs with one of them only.
   INSERT INTO removed_keys SELECT NULL, public_key FROM node_keys JOIN reserved USING (node_id);
   `,
+  // 6: the past is read node by node; that it grows by time is in the order of its ids already.
+  `
+  DROP INDEX score_history_by_time;
+  CREATE INDEX score_history_by_node ON score_history (node_id, received_at);
+  `,
 ];

@@ -19,9 +19,10 @@ export class SqliteRetention {
     const before = this.horizon(now);
     this.database.run(
       `DELETE FROM score_history WHERE id IN
-         (SELECT id FROM score_history WHERE received_at < ? ORDER BY received_at LIMIT ?)`,
-      before,
+         (SELECT id FROM (SELECT id, received_at FROM score_history ORDER BY id LIMIT ?)
+           WHERE received_at < ?)`,
       rows,
+      before,
     );
     const oldest = this.database.get(
       'SELECT epoch, started_at FROM epoch_history ORDER BY epoch LIMIT 1',
@@ -43,7 +44,8 @@ export class SqliteRetention {
     const byAge = now - maxAgeMs;
     if (this.bytes() <= maxBytes) return byAge;
     const oldest = this.database.get(
-      `SELECT min(t) AS t FROM (SELECT min(received_at) AS t FROM score_history
+      `SELECT min(t) AS t FROM (
+         SELECT * FROM (SELECT received_at AS t FROM score_history ORDER BY id LIMIT 1)
          UNION ALL SELECT * FROM (SELECT started_at FROM epoch_history ORDER BY epoch LIMIT 1))`,
     )?.t as number | null;
     const bySize = Math.min((oldest ?? now) + SLICE, now - minAgeMs);

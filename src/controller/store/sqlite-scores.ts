@@ -63,13 +63,21 @@ export class SqliteScores {
   }
 
   since(sinceMs: number): Map<string, Score[]> {
-    const rows = this.database.all(
-      `SELECT ${SCORE} FROM score_history AS of_node WHERE received_at >= ?
-         AND EXISTS (SELECT 1 FROM nodes WHERE node_id = of_node.node_id AND enrolled_at <= received_at)
-         ORDER BY received_at, id`,
+    const rows = this.database.arrays(
+      `SELECT nodes.node_id, suite, signer, score, samples, observed_at, received_at, hash
+         FROM nodes CROSS JOIN score_history AS past
+         ON past.node_id = nodes.node_id AND received_at >= max(?, enrolled_at)
+         ORDER BY nodes.node_id, received_at, id`,
       sinceMs,
     );
-    return byNode(rows, scoreOf);
+    const found = new Map<string, Score[]>();
+    for (const [nodeId, ...columns] of rows as ScoreColumns[]) {
+      const score = scoreIn(columns);
+      const known = found.get(nodeId);
+      if (known) known.push(score);
+      else found.set(nodeId, [score]);
+    }
+    return found;
   }
 
   evidenceOf(nodeId: string, limit: number): BenchmarkRecord[] {
@@ -106,6 +114,23 @@ function scoreOf(row: Row): Score {
     receivedAt: row.received_at as number,
     ...(row.hash ? { hash: row.hash as string } : {}),
   };
+}
+
+type ScoreColumns = [
+  nodeId: string,
+  suite: string,
+  signer: string,
+  score: number,
+  samples: number,
+  observedAt: number,
+  receivedAt: number,
+  hash: string | null,
+];
+
+function scoreIn(columns: ScoreColumns extends [string, ...infer Rest] ? Rest : never): Score {
+  const [suite, signer, score, samples, observedAt, receivedAt, hash] = columns;
+  const measured = { suite, signer, score, samples, observedAt, receivedAt };
+  return hash === null ? measured : { ...measured, hash };
 }
 
 /** Rows in their order, by their `node_id`. */
