@@ -12,7 +12,7 @@ const TIMEOUT_MS = 10_000;
 /** One admin call. Rejects with a `CommandError` that says what to do. */
 export async function adminCall<T>(
   target: AdminTarget,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   body?: object,
 ): Promise<T> {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import { systemClock } from '../agent/clock.ts';
 import { KeyFileError } from '../contract/key-file.ts';
@@ -16,6 +17,7 @@ import { announceRestoredIn } from '../controller/restored.ts';
 import { completeSettings, type GivenSettings } from '../controller/settings.ts';
 import { SettingsError } from '../controller/settings-error.ts';
 import type { Subscriber } from '../controller/spine.ts';
+import { keptPolicyIn } from '../controller/state-directory.ts';
 import { historyLimits } from '../controller/store/history-limits.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import type { DashboardAddress } from '../dashboard/dashboard.ts';
@@ -115,7 +117,7 @@ function notice(dropped: number): string {
 
 /** The policy file or the default, and what the command line says over it, for all suites. */
 function settingsOf(options: ControllerCommand): GivenSettings {
-  const file = options.policy === undefined ? DEFAULT_POLICY : readPolicyFile(options.policy);
+  const file = policyOf(options);
   return {
     ...file,
     ...(options.epoch === undefined ? {} : { epochS: options.epoch }),
@@ -123,6 +125,13 @@ function settingsOf(options: ControllerCommand): GivenSettings {
     ...(options.tunnelPrefix === undefined ? {} : { tunnelPrefix: options.tunnelPrefix }),
     ...(options.observeOnly === undefined ? {} : { observeOnly: options.observeOnly }),
   };
+}
+
+/** The file that is named, else what an admin set last, else the default. */
+function policyOf({ policy, state }: ControllerCommand): GivenSettings {
+  const kept = keptPolicyIn(state);
+  if (policy !== undefined) return readPolicyFile(policy);
+  return existsSync(kept) ? readPolicyFile(kept) : DEFAULT_POLICY;
 }
 
 function overSuites(

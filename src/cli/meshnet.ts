@@ -10,6 +10,7 @@ import { declareHealth } from './commands/health.ts';
 import { declareKeygen } from './commands/keygen.ts';
 import { declareLog } from './commands/log.ts';
 import { declareNode } from './commands/node.ts';
+import { declarePolicy } from './commands/policy.ts';
 import { declareReplay } from './commands/replay.ts';
 import { declareScore } from './commands/score.ts';
 import { declareTokens } from './commands/token.ts';
@@ -40,6 +41,7 @@ export function meshnetCommand(): Command {
   declareEvents(program);
   declareLog(program);
   declareTokens(program);
+  declarePolicy(program);
   declareReplay(program);
   declareScore(program);
   declareEvaluator(program);

@@ -8,6 +8,8 @@ import type { Schema } from './schema.ts';
  * socket is the authorisation. All bodies and answers are plain JSON:
  *
  *   POST   /v1/rotate                          -> RotateAnswer
+ *   GET    /v1/policy                          -> PolicyAnswer (policy.ts)
+ *   PUT    /v1/policy           PolicyChange   -> PolicyOutlook
  *   POST   /v1/tokens           TokenRequest   -> TokenAnswer (the only time the token is shown)
  *   GET    /v1/tokens                          -> TokenList
  *   DELETE /v1/tokens/{id}                     -> 204

@@ -46,6 +46,9 @@ export const PROBLEMS = {
   observed_in_future: { status: 422, title: 'The observation lies in the future' },
   observed_decreasing: { status: 409, title: 'The observation is older than the last one' },
 
+  // Policies.
+  policy_over_brake: { status: 409, title: 'The policy would cut too many members at once' },
+
   // Enrolment.
   token_unknown: { status: 401, title: 'No such join token' },
   token_invalid: { status: 401, title: 'The proof of the join token is wrong' },

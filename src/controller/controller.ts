@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { toBase64 } from '../contract/encoding.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
+import { replaceFile } from '../ground/files.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
 import type { ControllerEvent, StampedEvent } from './events.ts';
 import { monitorServer } from './http/monitors.ts';
@@ -17,7 +18,7 @@ import { type Witness, WitnessClient } from './record/witness-client.ts';
 import { createServices, type Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import type { Subscriber } from './spine.ts';
-import { type ControllerState, signingKey } from './state-directory.ts';
+import { type ControllerState, keptPolicyIn, signingKey } from './state-directory.ts';
 import { logSubscriber } from './subscribers/log.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
 import { witnessSubscriber } from './subscribers/witness.ts';
@@ -100,6 +101,11 @@ async function serve(
     signingSeed,
     overload,
     onEvent,
+    keepPolicy: (document) =>
+      replaceFile(keptPolicyIn(place), `${JSON.stringify(document, null, 2)}\n`, {
+        mode: 0o600,
+        durable: true,
+      }),
     monotonic: () => performance.now(),
   });
   const { spine, emit, governor, streams, documents, meshId } = services;

@@ -33,6 +33,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
       return describeEpoch(event);
     case 'brake':
       return describeBrake(event);
+    case 'policy_set':
+      return `another policy from the next epoch on: ${event.rules.join(' | ')}; as scores are, ${event.would_cut.length} of ${event.members} members would be cut`;
     case 'epoch_failed':
       return `deciding an epoch failed: ${event.detail}`;
     case 'waiting':

@@ -93,6 +93,14 @@ export type ControllerEvent =
       /** How many were removed with this epoch. */
       readonly cut: number;
     }
+  /** An admin set another policy, in force from the next epoch on. */
+  | {
+      readonly event: 'policy_set';
+      readonly rules: readonly string[];
+      /** Members that it would cut as scores were then. */
+      readonly would_cut: readonly string[];
+      readonly members: number;
+    }
   /** An epoch was due and there is none, or what follows one failed. */
   | { readonly event: 'epoch_failed'; readonly detail: string; readonly stack: string }
   /** The epoch in force goes on until these members have reported again. */

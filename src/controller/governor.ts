@@ -1,3 +1,4 @@
+import { compareNodeIds } from '../contract/ids.ts';
 import { type Epoch, type EpochVersion, membersOf, nextBoundary } from './epoch.ts';
 import { EpochCommitter, type EpochCommitterOptions } from './epoch-committer.ts';
 import { thrown } from './events.ts';
@@ -5,7 +6,7 @@ import { Judging } from './judging.ts';
 import { LostState } from './lost-state.ts';
 import { refuse } from './problem-error.ts';
 import type { EpochKeys } from './psk.ts';
-import { policyHash, policyText } from './record/policy-text.ts';
+import { type JudgedBy, policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs } from './settings.ts';
 import type { Removal } from './store/store.ts';
 
@@ -17,6 +18,13 @@ const RETRY = 1000;
 export interface GovernorOptions extends Omit<EpochCommitterOptions, 'judging'> {
   /** How long the controller could attend to nobody, ms since it was asked last. */
   readonly overload: { take(): number };
+}
+
+/** What another policy would make of the mesh as it is; ids in byte order. */
+export interface Outlook {
+  readonly members: number;
+  readonly cut: readonly string[];
+  readonly admitted: readonly string[];
 }
 
 /** When epochs are decided: at boundaries, when an admin asks, and after an absence when all are back. */
@@ -99,6 +107,36 @@ export class Governor {
   /** Starts a new epoch at once; the next boundary is one whole epoch from now. */
   rotate(): Promise<Epoch> {
     return this.exclusively(() => this.decide());
+  }
+
+  /** Who of the members would go under another policy, were it in force now, and who would come. */
+  async outlook(by: JudgedBy): Promise<Outlook> {
+    const { clock } = this.options;
+    const members = membersOf(this.current);
+    const verdicts = await this.judging.verdicts(this.current, clock.now(), undefined, by);
+    const ids = (which: (nodeId: string, allowed: boolean) => boolean) =>
+      [...verdicts]
+        .filter(([id, { verdict, allowedIfFresh }]) =>
+          which(id, verdict.allowed || allowedIfFresh === true),
+        )
+        .map(([id]) => id)
+        .sort(compareNodeIds);
+    return {
+      members: members.size,
+      cut: ids((id, allowed) => members.has(id) && !allowed),
+      admitted: ids((id, allowed) => !members.has(id) && allowed),
+    };
+  }
+
+  /** Judges by another policy from the next epoch on. It is in the log before anything follows from it. */
+  setPolicy(next: Pick<JudgedBy, 'policy' | 'evaluators'>): Promise<void> {
+    return this.exclusively(async () => {
+      const { store, clock, crypto, settings } = this.options;
+      const text = policyText({ ...settings, ...next });
+      await store.recordPolicy(clock.now(), text, policyHash(crypto, text));
+      settings.policy = next.policy;
+      settings.evaluators = next.evaluators;
+    });
   }
 
   /** Takes a node out of the mesh for good, with a new epoch. Undefined: no such node. */

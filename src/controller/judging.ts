@@ -4,8 +4,9 @@ import type { NodeDirectory } from './directory.ts';
 import { type Epoch, membersOf, type NodeVerdict, standingsOf } from './epoch.ts';
 import { decideMesh } from './policy/decide-mesh.ts';
 import { hasReportedSince } from './policy/reading.ts';
-import { everySuite, type Score, type SignersOf, suitesOf } from './policy.ts';
+import { everySuite, type Policy, type Score, type SignersOf, suitesOf } from './policy.ts';
 import type { Presence } from './presence.ts';
+import type { JudgedBy } from './record/policy-text.ts';
 import type { Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
 
@@ -25,37 +26,39 @@ export interface JudgingOptions {
 /** Gathers what the policy judges by, and asks it. */
 export class Judging {
   private readonly options: JudgingOptions;
-  private readonly evaluators: readonly string[];
 
   constructor(options: JudgingOptions) {
-    const { settings, crypto } = options;
     this.options = options;
-    this.evaluators = settings.evaluators.map((key) => signingKeyId(crypto, key));
   }
 
-  /** What the policy says of each node at `now`, after `epoch`; as if `removed` were none. */
+  /**
+   * What the policy says of each node at `now`, after `epoch`; as if `removed` were none.
+   *
+   * @param by the policy in force, or another one that is to be tried
+   */
   async verdicts(
     epoch: Epoch | undefined,
     now: number,
     removed?: string,
+    by: JudgedBy = this.options.settings,
   ): Promise<Map<string, NodeVerdict>> {
-    const { directory, settings, presence, isAwaited } = this.options;
-    const scores = new Map(await this.scores(now));
+    const { directory, presence, isAwaited } = this.options;
+    const scores = new Map(await this.scores(by.policy, now));
+    const evaluators = this.keyIds(by.evaluators);
     const nodeIds = new Set(directory.nodes.keys());
     if (removed !== undefined) for (const all of [scores, nodeIds]) all.delete(removed);
     const members = membersOf(epoch);
     const state = {
       nodeIds,
       scores,
-      evaluators: this.evaluators,
-      signersOf: (nodeId: string) => this.signersOf(nodeId),
+      evaluators,
+      signersOf: (nodeId: string) => this.signersOf(nodeId, evaluators),
       standings: standingsOf(epoch),
       isAwaited: (nodeId: string) => isAwaited(nodeId, now),
       isReachable: (nodeId: string) => presence.has(nodeId) || members.has(nodeId),
-      isReleased: false,
-      observeOnly: settings.observeOnly,
+      observeOnly: by.observeOnly,
     };
-    const { verdicts } = decideMesh(settings.policy, state, { now, epochMs: this.epochMs });
+    const { verdicts } = decideMesh(by.policy, state, { now, epochMs: this.epochMs });
     return new Map(
       [...verdicts].map(([id, one]) => [id, { ...one, scores: scores.get(id) ?? [] }]),
     );
@@ -66,7 +69,8 @@ export class Judging {
     const { store, settings } = this.options;
     const scores = await store.scoresOf(nodeId);
     const suites = suitesOf(settings.policy, nodeId);
-    return hasReportedSince(suites, scores, this.signersOf(nodeId), since, observedSince);
+    const signersOf = this.signersOf(nodeId, this.keyIds(settings.evaluators));
+    return hasReportedSince(suites, scores, signersOf, since, observedSince);
   }
 
   private get epochMs(): number {
@@ -74,10 +78,13 @@ export class Judging {
   }
 
   /** The newest of each signer, and where a mean is asked for, all of the epoch and of the one before. */
-  private async scores(now: number): Promise<ReadonlyMap<string, readonly Score[]>> {
-    const { store, settings } = this.options;
+  private async scores(
+    policy: Policy,
+    now: number,
+  ): Promise<ReadonlyMap<string, readonly Score[]>> {
+    const { store } = this.options;
     const newest = await store.scores();
-    if (everySuite(settings.policy).every((rule) => rule.score === 'newest')) return newest;
+    if (everySuite(policy).every((rule) => rule.score === 'newest')) return newest;
     const since = now - EPOCHS_OF_A_MEAN * this.epochMs;
     const recent = await store.scoresSince(since);
     for (const [nodeId, scores] of newest) {
@@ -87,8 +94,12 @@ export class Judging {
     return newest;
   }
 
-  private signersOf(nodeId: string): SignersOf {
+  private keyIds(evaluators: readonly Uint8Array[]): string[] {
+    return evaluators.map((key) => signingKeyId(this.options.crypto, key));
+  }
+
+  private signersOf(nodeId: string, evaluators: readonly string[]): SignersOf {
     const own = [this.options.directory.keyIdOf(nodeId)!];
-    return (rule) => (rule.signers === 'node' ? own : this.evaluators);
+    return (rule) => (rule.signers === 'node' ? own : evaluators);
   }
 }

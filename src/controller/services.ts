@@ -30,6 +30,8 @@ interface Given {
   readonly store: Store;
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
+  /** Keeps a policy document for the next start; durable when it resolves. */
+  readonly keepPolicy: (document: object) => Promise<void>;
   /** 32 bytes; whoever gave it erases it at the end. */
   readonly signingSeed: Uint8Array;
 }

@@ -8,7 +8,8 @@ import type { AddressPool } from './store/store.ts';
 
 /** How a mesh is governed. */
 export interface Settings {
-  readonly policy: Policy;
+  /** An admin may set another one at any time: it is read anew whenever it is needed. */
+  policy: Policy;
   /** Seconds of an epoch. */
   readonly epochS: number;
   /** Seconds a config is good for, from when it was asked for. Default: three epochs. */
@@ -21,8 +22,8 @@ export interface Settings {
   readonly observeOnly: boolean;
   /** Tunnel subnet; nodes get its addresses from the second host on. */
   readonly tunnelPrefix: string;
-  /** Ed25519 public keys (32 bytes) of evaluators. */
-  readonly evaluators: readonly Uint8Array[];
+  /** Ed25519 public keys (32 bytes) of evaluators; as the policy, set at any time. */
+  evaluators: readonly Uint8Array[];
   /** Whether `GET /v1/epoch` answers callers from the loopback network without a signature. */
   readonly epochOnLoopback: boolean;
 }

@@ -48,6 +48,11 @@ export function databaseIn(directory: string): string {
   return join(directory, 'mesh.db');
 }
 
+/** The policy that an admin set last, for a controller that is started without one. */
+export function keptPolicyIn(directory: string): string {
+  return join(directory, 'policy.json');
+}
+
 /** The controller's signing seed. Made for a new mesh only: a mesh is named by its key. */
 export async function signingKey(
   store: Store,

@@ -68,7 +68,6 @@ class TrialMesh {
       standings,
       isAwaited: () => false,
       isReachable: () => true,
-      isReleased: false,
       observeOnly: false,
       describe: withoutWords,
     };

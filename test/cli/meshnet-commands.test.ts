@@ -71,6 +71,33 @@ test('epoch, rotate, status and node list tell the state, for people and as JSON
   expect(json(overNetwork.out)).toMatchObject({ epoch: Number(before.epoch) + 1 });
 });
 
+test('a policy is checked, set and shown', async () => {
+  const file = join(directory, 'another-policy.json');
+  const write = (threshold: number) =>
+    writeFileSync(
+      file,
+      JSON.stringify({ version: 2, suites: [{ suite: 'alignment', threshold }] }),
+    );
+  write(0.65);
+  const checked = await meshnet('policy', 'check', file);
+  expect(checked.out).toContain('alignment: score >= 0.65 and age <= 120 s\n');
+  const dry = await meshnet('policy', 'set', file, '--socket', socket, '--dry-run');
+  expect(dry.out).toContain('0 of 0 members would be cut');
+  const set = await meshnet('policy', 'set', file, '--socket', socket);
+  expect(set.out).toMatch(/would be cut\nset: judged by it from the next epoch on\n$/);
+  const shown = await meshnet('policy', 'show', '--socket', socket, '--json');
+  expect(json(shown.out)).toMatchObject({ rules: ['alignment: score >= 0.65 and age <= 120 s'] });
+  write(6.5);
+  for (const words of [
+    ['check', file],
+    ['set', file, '--socket', socket],
+  ]) {
+    const { code, err } = await meshnet('policy', ...words);
+    expect(code).toBe(words[0] === 'check' ? 2 : 4);
+    expect(err).toContain('suites[0].threshold');
+  }
+});
+
 test('exit codes and messages say what went wrong', async () => {
   const nobody = await meshnet('status', '--socket', join(directory, 'none'), '--state', directory);
   expect(nobody).toMatchObject({ code: 3 });

@@ -9,7 +9,14 @@ import {
   tokenRequestSchema,
 } from '../../contract/admin.ts';
 import { TOKEN_ID_PATTERN } from '../../contract/join-token.ts';
+import {
+  type PolicyChange,
+  policyAnswerSchema,
+  policyChangeSchema,
+  policyOutlookSchema,
+} from '../../contract/policy.ts';
 import type { Caller } from '../operations/caller.ts';
+import { setPolicy, showPolicy } from '../operations/policy.ts';
 import { followEvents, readEvents } from '../operations/read-events.ts';
 import { removeNode } from '../operations/remove-node.ts';
 import { resetSequences } from '../operations/reset-sequences.ts';
@@ -34,6 +41,20 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
   app.post('/v1/rotate', {
     schema: { summary: 'Start a new epoch at once', response: { 200: rotateAnswerSchema } },
     handler: async () => orRefuse(await rotate(services, ADMIN)),
+  });
+
+  app.get('/v1/policy', {
+    schema: { summary: 'The policy in force', response: { 200: policyAnswerSchema } },
+    handler: async () => orRefuse(showPolicy(services, ADMIN)),
+  });
+
+  app.put<{ Body: PolicyChange }>('/v1/policy', {
+    schema: {
+      summary: 'Set another policy, in force from the next epoch on',
+      body: policyChangeSchema,
+      response: { 200: policyOutlookSchema },
+    },
+    handler: async ({ body }) => orRefuse(await setPolicy(services, ADMIN, body)),
   });
 
   app.post<{ Body: TokenRequest }>('/v1/tokens', {

@@ -17,7 +17,6 @@ const NOBODY: Braked = { phase: 'open', since: null, until: null, held: [] };
 export function brakeMesh(
   parameters: BrakeParameters,
   verdicts: ReadonlyMap<string, NodeVerdict>,
-  isReleased: boolean,
   moment: { readonly now: number; readonly epochMs: number },
 ): BrakedMesh {
   const condemned: Condemned[] = [];
@@ -32,7 +31,7 @@ export function brakeMesh(
     if (isCut) condemned.push({ nodeId, lack: lackOf(judged.judgement) });
   }
   if (condemned.length === 0) return { verdicts, braked: NOBODY, members, condemned: [] };
-  const braked = brake(parameters, condemned, members, { since, isReleased }, moment);
+  const braked = brake(parameters, condemned, members, since, moment);
   const why = sentenceOf(braked, parameters, condemned.length, members);
   const held = { since: braked.since, why };
   const after = new Map(verdicts);

@@ -7,14 +7,6 @@ export interface Condemned {
   readonly lack: number;
 }
 
-/** What the brake goes on from. */
-export interface BrakeState {
-  /** Since when too many would be cut at once, controller's clock, ms; null: they would not. */
-  readonly since: number | null;
-  /** An operator has said that they are to be cut, all of them, now. */
-  readonly isReleased: boolean;
-}
-
 export interface Braked {
   /**
    * `open`: all that are condemned are cut. `capped`: the worst of them, up to `max_cut`. `frozen`: nobody,
@@ -36,24 +28,26 @@ const ROUNDING = 1e-9;
  * more than one) are not believed for `freezeEpochs`; after that, and always, no more than `maxCut` of the
  * members (but one) go in one epoch, and never so many that fewer than `minMembers` are left.
  *
+ * An operator who knows better writes another policy.
+ *
  * @param members those of the epoch before that are judged at all, the condemned among them
+ * @param before since when too many would be cut at once, controller's clock, ms; null: they would not
  */
 export function brake(
   parameters: BrakeParameters,
   condemned: readonly Condemned[],
   members: number,
-  state: BrakeState,
+  before: number | null,
   { now, epochMs }: { readonly now: number; readonly epochMs: number },
 ): Braked {
   const share = (of: number) => Math.max(1, Math.floor(of * members + ROUNDING));
   const spare = Math.max(0, members - parameters.minMembers);
   const isMass = condemned.length > share(parameters.freezeAbove);
-  const since = isMass ? (state.since ?? now) : null;
+  const since = isMass ? (before ?? now) : null;
   const lasts = parameters.freezeEpochs * epochMs;
   // Half an epoch of play: boundaries are not met to the millisecond.
-  const isFrozen = since !== null && !state.isReleased && now - since < lasts - epochMs / 2;
-  const isUncapped = isMass && state.isReleased;
-  const most = isFrozen ? 0 : Math.min(spare, isUncapped ? members : share(parameters.maxCut));
+  const isFrozen = since !== null && now - since < lasts - epochMs / 2;
+  const most = isFrozen ? 0 : Math.min(spare, share(parameters.maxCut));
   const worstFirst = condemned.toSorted((a, b) => b.lack - a.lack);
   const held = worstFirst.slice(most).map((one) => one.nodeId);
   return {

@@ -10,8 +10,6 @@ export interface MeshState extends MeshEvidence {
   readonly evaluators: readonly string[];
   /** Whether other members could reach a node that is to become one. */
   readonly isReachable: (nodeId: string) => boolean;
-  /** An operator has said that whom the brake holds is to be cut. */
-  readonly isReleased: boolean;
   /** Verdicts are made, but nobody is cut. */
   readonly observeOnly: boolean;
 }
@@ -33,7 +31,7 @@ export function decideMesh(
     if (isNew && !state.isReachable(nodeId)) verdicts.set(nodeId, unreached(one));
   }
   if (policy.brake === null || state.observeOnly) return { verdicts };
-  return brakeMesh(policy.brake, verdicts, state.isReleased, { now, epochMs });
+  return brakeMesh(policy.brake, verdicts, { now, epochMs });
 }
 
 /** Nobody becomes a member who has not fetched a config: no other member could reach it. */

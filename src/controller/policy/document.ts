@@ -47,7 +47,7 @@ const suiteSchema = exactly(
   },
 );
 
-type SuiteDocument = FromSchema<typeof suiteSchema>;
+export type SuiteDocument = FromSchema<typeof suiteSchema>;
 
 const brakeSchema = exactly(
   {},
@@ -74,8 +74,10 @@ export const judgementProperties = {
 
 const judgementSchema = exactly({}, judgementProperties);
 
+export type JudgementDocument = FromSchema<typeof judgementSchema>;
+
 /** A document that has the shape of its schema, as a policy to complete. Throws a `SettingsError`. */
-export function policyOf(document: FromSchema<typeof judgementSchema>): GivenPolicy {
+export function policyOf(document: JudgementDocument): GivenPolicy {
   const { suites, brake, exempt, groups } = document;
   return {
     ...(suites === undefined ? {} : { suites: suites.map(suiteOf('suites')) }),

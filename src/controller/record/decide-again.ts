@@ -72,7 +72,6 @@ function stateOf(by: JudgedBy, rows: readonly VerdictRow[], from: DecidedFrom): 
     standings: new Map(rows.map((row) => [row.node, standingOf(row)])),
     isAwaited: (node) => byNode.get(node)!.awaited,
     isReachable: (node) => !isUnreachable(byNode.get(node)!),
-    isReleased: false,
     observeOnly: by.observeOnly,
   };
 }

@@ -14,16 +14,16 @@ const SALT_LENGTH = 16;
 export class EpochRecorder {
   private readonly crypto: CryptoProvider;
   private readonly random: RandomBytes;
-  private readonly policy: string;
+  private readonly settings: JudgedBy;
 
   constructor(crypto: CryptoProvider, random: RandomBytes, settings: JudgedBy) {
     this.crypto = crypto;
     this.random = random;
-    this.policy = policyHash(crypto, policyText(settings));
+    this.settings = settings;
   }
 
   record(next: Epoch, verdicts: ReadonlyMap<string, NodeVerdict>): RecordedEpoch {
-    const { crypto } = this;
+    const { crypto, settings } = this;
     const length = SALT_LENGTH * next.decisions.length;
     const salts = length === 0 ? new Uint8Array(0) : this.random(length);
     const rows = next.decisions.map((decision, i) => {
@@ -42,7 +42,7 @@ export class EpochRecorder {
       epoch: next.epoch,
       version: next.version,
       header: header === undefined ? null : toBase64(headerHash(crypto, fromBase64(header)!)),
-      policy: this.policy,
+      policy: policyHash(crypto, policyText(settings)),
       members,
       denied: next.decisions.length - members,
       removed: { count: removed.length, nodes: removed.length > MAX_NAMED ? null : removed },

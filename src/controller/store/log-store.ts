@@ -25,6 +25,8 @@ export interface RecordedEpoch {
 export interface LogStore {
   /** The controller starts under this policy, whose hash (base64) is known to whoever calls. */
   recordStart(at: number, policy: PolicyText, hash: string): Promise<void>;
+  /** What is decided from now on is decided under this policy. */
+  recordPolicy(at: number, policy: PolicyText, hash: string): Promise<void>;
   logState(): Promise<LogState>;
   /** Bytes of a tile, or of a bundle of entries, as wide as asked for. Undefined: not there (yet). */
   logTile(tile: Tile): Promise<Uint8Array | undefined>;

@@ -41,13 +41,18 @@ export class SqliteLog {
     this.tree.append(index, content);
   }
 
-  /** Within a write. A policy is written down whenever it is not the one of the start before. */
+  /** Within a write. */
   recordStart(at: number, policy: PolicyText, hash: string): void {
+    this.recordPolicy(at, policy, hash);
+    this.append(at, { event: 'started', policy: hash });
+  }
+
+  /** Within a write. A policy is written down whenever it is not the one before. */
+  recordPolicy(at: number, policy: PolicyText, hash: string): void {
     if (this.database.get('SELECT 1 FROM log_policy WHERE hash = ?', hash) === undefined) {
       this.database.run('INSERT OR REPLACE INTO log_policy VALUES (1, ?)', hash);
       this.append(at, { event: 'policy', hash, policy });
     }
-    this.append(at, { event: 'started', policy: hash });
   }
 
   /** Within the write that commits the epoch. */

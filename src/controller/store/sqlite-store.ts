@@ -216,6 +216,10 @@ export class SqliteStore implements Store {
     });
   }
 
+  async recordPolicy(at: number, policy: PolicyText, hash: string): Promise<void> {
+    await this.database.write(() => this.log.recordPolicy(at, policy, hash));
+  }
+
   async logState(): Promise<LogState> {
     return this.log.state;
   }

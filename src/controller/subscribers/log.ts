@@ -11,6 +11,7 @@ const LEVELS: Partial<Record<ControllerEventName, Level>> = {
   overload: 'warn',
   restored: 'warn',
   brake: 'warn',
+  policy_set: 'warn',
   state_lost: 'error',
   epoch_failed: 'error',
   request_failed: 'error',

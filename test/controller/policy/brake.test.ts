@@ -170,7 +170,7 @@ describe('a real failure is ended', () => {
     const mesh = selfMeasured();
     mesh.reportAll((i) => (i < 12 ? 0.3 : 0.9));
     expect(mesh.end()).toBe(NODES);
-    mesh.isReleased = true;
+    mesh.policy = policyFrom({ ...PLAIN, brake: { max_cut: 1, freeze_above: 1 } });
     expect(mesh.end()).toBe(8);
   });
 
@@ -226,14 +226,13 @@ test('the brake never cuts anybody that is not condemned, nor more than it says,
       fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 60 }),
       fc.integer({ min: 0, max: 40 }),
       fc.option(fc.integer({ min: 0, max: 600_000 })),
-      fc.boolean(),
-      (limits, lacks, others, ago, isReleased) => {
+      (limits, lacks, others, ago) => {
         const now = 1_000_000;
         const condemned = lacks.map((lack, i) => ({ nodeId: `n${i}`, lack }));
         const members = condemned.length + others;
         const since = ago === null ? null : now - ago;
         const at = { now, epochMs: 60_000 };
-        const braked = brake(limits, condemned, members, { since, isReleased }, at);
+        const braked = brake(limits, condemned, members, since, at);
         const cut = condemned.filter((one) => !braked.held.includes(one.nodeId));
         const least = Math.min(...cut.map((one) => one.lack));
         for (const one of condemned) {
@@ -241,7 +240,7 @@ test('the brake never cuts anybody that is not condemned, nor more than it says,
         }
         if (cut.length > 0) expect(members - cut.length).toBeGreaterThanOrEqual(limits.minMembers);
         if (braked.phase === 'frozen') expect(cut).toEqual([]);
-        else if (!isReleased) {
+        else {
           expect(cut.length).toBeLessThanOrEqual(Math.max(1, limits.maxCut * members + 1e-6));
         }
         if (braked.phase === 'open') expect(cut.length).toBe(condemned.length);

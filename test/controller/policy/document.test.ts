@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { documentOf } from '../../../src/controller/policy/write-document.ts';
 import { PLAIN_RULE } from '../../../src/controller/policy.ts';
 import { readPolicy } from '../../../src/controller/policy-file.ts';
 import { completeSettings } from '../../../src/controller/settings.ts';
@@ -89,3 +90,21 @@ describe('a document that cannot be is refused, and the field is named', () => {
 function group(name: string, nodes: string[]) {
   return { name, nodes, suites: [{ suite: 's' }] };
 }
+
+test('a policy written as a document is the same policy when it is read', () => {
+  const given = {
+    version: 2,
+    suites: [
+      { suite: 'a', score: 'mean', cut: { cusum: { h: 0.15 } }, back: 3, readmit: 0.75 },
+      { suite: 'b', threshold: 0.5, cut: { of: 3, failed: 2 }, when_stale: 'hold' },
+      { suite: 'c', cut: { confidence: 0.95 }, min_samples: 50, max_age_s: 7200 },
+    ],
+    groups: [{ name: 'gpu', nodes: ['g1'], suites: [{ suite: 'vision' }] }],
+    exempt: ['gateway'],
+    brake: { max_cut: 0.1 },
+  };
+  for (const document of [given, { ...given, brake: null }, suite({}), { threshold: 0.8 }]) {
+    const policy = complete(document);
+    expect(complete(JSON.parse(JSON.stringify(documentOf(policy))))).toEqual(policy);
+  }
+});

@@ -108,6 +108,7 @@ export class SimController {
       },
     };
     const services = createServices({
+      keepPolicy: async () => {},
       store,
       settings,
       clock,

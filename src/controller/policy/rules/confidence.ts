@@ -21,6 +21,7 @@ export interface ConfidenceParameters {
 export const confidence: CutRule<ConfidenceParameters> = {
   fields: { confidence: { type: 'number' } },
   read: (cut) => ({ level: cut.confidence as number }),
+  write: ({ level }) => ({ confidence: level }),
   complete: (given) => given,
   check: ({ level }, field) => number(`${field}.confidence`, level, 0.5, 0.999999),
   ask({ values, samples, threshold }, { level }) {

@@ -24,6 +24,7 @@ const ROUNDING = 1e-9;
 export const cusum: CutRule<CusumParameters, GivenCusum> = {
   fields: { cusum: exactly({ h: { type: 'number' } }, { ref: { type: 'number' } }) },
   read: (cut) => cut.cusum as GivenCusum,
+  write: ({ ref, h }) => ({ cusum: { ref, h } }),
   complete: (given, threshold) => ({ ...given, ref: given.ref ?? threshold }),
   check({ ref, h }, field) {
     number(`${field}.cusum.ref`, ref, 0, 1);

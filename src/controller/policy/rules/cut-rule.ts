@@ -24,6 +24,8 @@ export interface CutRule<Parameters, Given = Parameters> {
   readonly fields: Readonly<Record<string, Schema>>;
   /** What the document, which has one of `fields` at least, gives. Throws a `SettingsError`. */
   read(cut: CutDocument, field: string): Given;
+  /** The fields that `read` gives these parameters from. */
+  write(parameters: Parameters): CutDocument;
   complete(given: Given, threshold: number): Parameters;
   /** Throws a `SettingsError` naming what is out of bounds, below `field`. */
   check(parameters: Parameters, field: string): void;

@@ -22,6 +22,7 @@ export const kOfN: CutRule<KOfNParameters> = {
     if (failed === undefined) throw new SettingsError(`${field}.failed`, 'an integer');
     return { of: of as number, failed: failed as number };
   },
+  write: ({ of, failed }) => ({ of, failed }),
   complete: (given) => given,
   check({ of, failed }, field) {
     integer(`${field}.of`, of, 1, MOST_VALUES);

@@ -21,7 +21,6 @@ const EVALUATOR_KEY = Uint8Array.from(
 export class JudgedMesh {
   policy: Policy;
   evaluators: string[] = [];
-  isReleased = false;
   epoch: Epoch | undefined;
   readonly nodeIds: string[];
   private now = 1_700_000_000_000;
@@ -71,7 +70,6 @@ export class JudgedMesh {
       standings: standingsOf(this.epoch),
       isAwaited: () => false,
       isReachable: () => true,
-      isReleased: this.isReleased,
       observeOnly: false,
     };
     const { verdicts } = decideMesh(this.policy, state, { now: this.now, epochMs: EPOCH_MS });
