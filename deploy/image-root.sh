@@ -6,7 +6,7 @@ root=$1
 library=$root/usr/local/lib/aligned-meshnet
 node=$(readlink -f node_modules/node/bin/node)
 
-mkdir -p "$root/etc" "$root/usr/local/bin" "$root/usr/share/doc/aligned-meshnet" "$library"
+mkdir -p "$root/etc" "$root/usr/local/bin" "$root/usr/share/doc/aligned-meshnet"
 install -d -m 1777 "$root/tmp"
 install -m 755 "$node" "$root/usr/local/bin/node"
 ldd "$node" | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p' | while read -r file; do
@@ -23,12 +23,9 @@ echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 install -d -m 700 -o 10001 -g 10001 "$root/var/lib/meshnet/controller"
 install -d -m 700 "$root/var/lib/meshnet/node"
 
-cp -R dist package.json LICENSE "$library/"
-find "$library/dist" -name '*.d.ts' -delete
+sh install-tree.sh "$library"
 npm sbom --omit=dev --sbom-format=spdx --package-lock-only \
   >"$root/usr/share/doc/aligned-meshnet/sbom.spdx.json"
-cp package.json package-lock.json .npmrc "$library/"
-npm ci --omit=dev --ignore-scripts --prefer-offline --no-audit --no-fund --prefix "$library"
 
 # No shell: the programs are their own launchers. SIGUSR1 would open the debugger.
 for name in meshnet meshtun; do

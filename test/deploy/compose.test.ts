@@ -43,7 +43,7 @@ requires('compose-check', 'podman-compose')('compose.yaml', () => {
     });
     expect(scores.map((score) => score >= 0.7)).toEqual([true, true, false]);
     const address = found.controller!.networks!.mesh!.ipv4_address;
-    expect(found.controller!.command).toContain(`${address}:8440`);
+    expect(found.controller!.command).toContain(`--listen=${address}:8440`);
     for (const [, { command }] of nodes) {
       expect(command.find((one) => one.startsWith('--controller='))).toContain(`//${address}:8440`);
     }

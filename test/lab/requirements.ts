@@ -28,6 +28,8 @@ export const CHECKS: Record<string, () => boolean> = {
   'compose-check': () => existsSync(DEPLOY_CHECKERS['compose-check']),
   'podman-compose': () => existsSync(DEPLOY_CHECKERS['podman-compose']),
   hadolint: () => existsSync(DEPLOY_CHECKERS.hadolint),
+  image: () => existsSync(DEPLOY_CHECKERS.image),
+  'debian-base': () => existsSync(DEPLOY_CHECKERS['debian-base']),
   promptfoo: () => existsSync(join(HARNESSES, 'promptfoo/.complete')),
   inspect: () => existsSync(join(HARNESSES, 'inspect/.complete')),
   federated: () => existsSync(join(HARNESSES, 'federated/.complete')),
@@ -54,6 +56,10 @@ export const DEPLOY_CHECKERS = {
   'compose-check': join(checkers, 'compose-check'),
   'podman-compose': join(checkers, 'python/bin/podman-compose'),
   hadolint: join(checkers, 'python/bin/hadolint'),
+  /** Root file system of the image that test/deploy/build-image.sh built. */
+  image: join(checkers, 'image/root'),
+  /** A Debian without a kernel, which it built that on. */
+  'debian-base': join(checkers, 'debian-base.tar'),
 } as const;
 
 /** Harnesses in environments of their own, where test/e2e/harnesses/install.sh puts them. */
