@@ -200,9 +200,12 @@ export class ConfigAgent {
 
   /** What came was older than what this node has seen: if the controller has forgotten that, it should know. */
   private async showNewest(signal: AbortSignal): Promise<void> {
-    if (this.pushedEvent === undefined) return;
+    const { held } = this.headers;
+    const isHeader = held && compareVersions(held.document, this.pushedMark) >= 0;
+    const newest = isHeader ? held.envelope : this.pushedEvent;
+    if (newest === undefined) return;
     try {
-      await this.options.client.postSeen(this.pushedEvent, signal);
+      await this.options.client.postSeen(newest, signal);
       this.succeeded('seen');
     } catch (error) {
       if (!signal.aborted) this.failed('seen', error);

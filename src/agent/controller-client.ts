@@ -128,9 +128,12 @@ export class ControllerClient {
     }
   }
 
-  /** Shows the controller the signed event of an epoch that is newer than what it gave out. Aborts with `signal`. */
-  async postSeen(event: Envelope, signal: AbortSignal): Promise<void> {
-    await this.post('/v1/epoch/seen', event, signal);
+  /**
+   * Shows the controller a header or an event that it signed and that is newer than what it gave out.
+   * Aborts with `signal`.
+   */
+  async postSeen(newest: Envelope, signal: AbortSignal): Promise<void> {
+    await this.post('/v1/epoch/seen', newest, signal);
   }
 
   /** `etag`: of the config in force; with it the answer may be 304. */

@@ -58,9 +58,14 @@ function newestEvent(): Envelope {
 const show = (body: unknown) => call(`${mesh.url}/v1/epoch/seen`, { method: 'POST', body });
 const readiness = () => mesh.admin('GET', '/readyz');
 
-test('what one node has seen is enough: nothing is given out or decided until it is announced', async () => {
+const header = (): Envelope => mesh.controller.services.governor.current!.header!.envelope;
+
+test.each([
+  ['event', newestEvent],
+  ['header', header],
+])('one %s is enough: nothing is given out or decided until it is announced', async (_, newest) => {
   await mesh.admin('DELETE', '/v1/nodes/b');
-  const seen = newestEvent();
+  const seen = newest();
   const { epoch, version } = payloadOf<{ epoch: number; version: number }>(seen);
   await mesh.restart({ onEvent }, 0, putBack);
   // Whoever was removed since is a member in the backup, and would be one again.
@@ -119,7 +124,11 @@ test('what this controller has not signed, for this mesh, as an event, says noth
   expect(await codeOf(forged)).toBe('envelope_signature');
   const elsewhere = { mesh_id: Buffer.alloc(32, 9).toString('base64') };
   expect(await codeOf(sign(PAYLOAD_TYPES.streamEvent, elsewhere))).toBe('wrong_mesh');
-  expect(await codeOf({ ...seen, payloadType: PAYLOAD_TYPES.header })).toBe('envelope_type');
+  expect(await codeOf({ ...seen, payloadType: PAYLOAD_TYPES.receipt })).toBe('envelope_type');
+  expect(await codeOf({ ...header(), payload: seen.payload })).toBe('invalid_field');
+  for (const nothing of [null, undefined, 7, [], {}]) {
+    expect(await codeOf(nothing)).toBe('envelope_malformed');
+  }
   expect(await codeOf(seen)).toBeUndefined();
   expect((await readiness()).status).toBe(200);
 });

@@ -21,20 +21,37 @@ export interface StartedNode {
 /** A controller and nodes in userspace mode, all in this process. */
 export class NodeRig {
   readonly directory: ReturnType<typeof temporaryDirectory>;
-  readonly controller: Controller;
+  /** Of the controller. */
+  readonly state: string;
+  controller!: Controller;
+  private readonly settings: GivenSettings;
   private readonly started: StartedNode[] = [];
 
-  private constructor(controller: Controller, directory: ReturnType<typeof temporaryDirectory>) {
-    this.controller = controller;
-    this.directory = directory;
+  private constructor(settings: GivenSettings) {
+    this.settings = settings;
+    this.directory = temporaryDirectory();
+    this.state = join(this.directory.path, 'controller');
   }
 
   static async open(settings: GivenSettings): Promise<NodeRig> {
-    const directory = temporaryDirectory();
-    const state = openState(join(directory.path, 'controller'));
-    const listen = { host: '127.0.0.1', port: 0 };
-    const controller = await startController({ state, listen, settings, crypto, random });
-    return new NodeRig(controller, directory);
+    const rig = new NodeRig(settings);
+    await rig.start(0);
+    return rig;
+  }
+
+  /** Stops the controller and starts it again where it was; `meanwhile` is done in between. */
+  async restart(meanwhile: () => void): Promise<void> {
+    const { port } = this.controller;
+    await this.controller.close();
+    meanwhile();
+    await this.start(port);
+  }
+
+  private async start(port: number): Promise<void> {
+    const listen = { host: '127.0.0.1', port };
+    const { settings } = this;
+    const state = openState(this.state);
+    this.controller = await startController({ state, listen, settings, crypto, random });
   }
 
   async node(

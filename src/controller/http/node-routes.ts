@@ -62,7 +62,8 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
 
   app.post('/v1/epoch/seen', {
     schema: {
-      summary: 'Show the signed event of an epoch that is newer than what this controller gave out',
+      summary:
+        'Show a signed header or event of an epoch that is newer than what this controller gave out',
       body: envelopeSchema,
       response: { 200: rotateAnswerSchema },
     },

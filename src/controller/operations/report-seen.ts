@@ -2,6 +2,7 @@ import type { RotateAnswer } from '../../contract/admin.ts';
 import { compareVersions } from '../../contract/config.ts';
 import { toBase64 } from '../../contract/encoding.ts';
 import { PAYLOAD_TYPES, readEnvelope, verifiedSigner } from '../../contract/envelope.ts';
+import { headerSchema } from '../../contract/epoch/header.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { streamEventSchema } from '../../contract/stream-event.ts';
 import type { Services } from '../services.ts';
@@ -15,8 +16,8 @@ export interface SeenCall {
 }
 
 /**
- * A node that was given something older than it has seen shows what it has seen: the event of an epoch,
- * signed by this controller. So one node is enough to tell that the state is an older one, and nobody can
+ * A node that was given something older than it has seen shows what it has seen: the header or the event
+ * of an epoch, signed by this controller. So one node is enough to tell that the state is an older one, and nobody can
  * claim that it is. Answers with the present epoch.
  */
 export async function reportSeen(
@@ -32,7 +33,11 @@ async function examine(
   { governor, crypto, meshId, signingSeed }: Services,
   body: unknown,
 ): Promise<Checked<RotateAnswer>> {
-  const read = readEnvelope(body, PAYLOAD_TYPES.streamEvent, streamEventSchema);
+  const { payloadType } = (body ?? {}) as { readonly payloadType?: unknown };
+  const read =
+    payloadType === PAYLOAD_TYPES.header
+      ? readEnvelope(body, PAYLOAD_TYPES.header, headerSchema)
+      : readEnvelope(body, PAYLOAD_TYPES.streamEvent, streamEventSchema);
   if (!read.ok) return read;
   const { mesh_id, epoch, version } = read.value.document;
   if (mesh_id !== toBase64(meshId)) {
