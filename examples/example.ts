@@ -1,6 +1,7 @@
 /** npm run example -- NAME [--short] [--out FOLDER] */
 const KITS: Readonly<Record<string, string>> = {
   federated: 'ten clients of federated learning, three of which poison',
+  llm: 'five agents with stand-in models, one of which is jailbroken',
   validators: 'ten services that Prometheus measures for availability, latency and stake',
 };
 

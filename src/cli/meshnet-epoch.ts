@@ -51,12 +51,8 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
   const observe = epoch.observe_only ? ', OBSERVE ONLY: nobody is cut' : '';
   const alarm = epoch.not_ready ? `NOT READY: ${epoch.not_ready}\n` : '';
   const head = `${alarm}${brakeLine(epoch)}epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
-  return [
-    head,
-    table(rows),
-    ...localLine(local),
-    ...scoreLines(local?.scores, epoch.freshness_s),
-  ].join('\n');
+  const own = epoch.nodes.find((node) => node.node_id === local?.node_id);
+  return [head, table(rows), ...localLine(local), ...scoreLines(local?.scores, own)].join('\n');
 }
 
 function brakeLine({ brake, now }: EpochDocument): string {

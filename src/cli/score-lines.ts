@@ -1,10 +1,17 @@
 import type { ScoreView } from '../agent/status.ts';
+import type { NodeStatus } from '../contract/epoch.ts';
 import { duration } from './table.ts';
 
-/** How a node's own measurements stand, a line a suite. `freshnessS`: how old a score may be. */
-export function scoreLines(scores: readonly ScoreView[] = [], freshnessS?: number): string[] {
+/** How a node's own measurements stand, a line a suite. `judged`: what the controller says of it. */
+export function scoreLines(
+  scores: readonly ScoreView[] = [],
+  judged?: Pick<NodeStatus, 'suites' | 'rules'>,
+): string[] {
   return scores.map(({ suite, running_s, score, age_s, failure }) => {
-    const limit = freshnessS === undefined ? '' : ` of ${duration(freshnessS)}`;
+    const index = judged?.suites.findIndex((one) => one.suite === suite) ?? -1;
+    // The rule is said in a sentence, and nowhere else as yet.
+    const oldest = /age <= ([\d.]+) s/.exec(judged?.rules[index] ?? '')?.[1];
+    const limit = oldest === undefined ? '' : ` of ${duration(Number(oldest))}`;
     const parts = [
       ...(running_s === null ? [] : [`running for ${duration(running_s)}`]),
       ...(score === null

@@ -75,7 +75,11 @@ test('tables line up and durations fit a glance', () => {
 test('own measurements are told in a line: what runs, what was, how old, and what went wrong', () => {
   const nothing = { suite: 'red-team', running_s: null, score: null, age_s: null, failure: null };
   const last = { ...nothing, score: 0.91, age_s: 2400 };
-  expect(scoreLines([{ ...last, running_s: 720 }], 86_400)).toEqual([
+  const judged = {
+    suites: [{ suite: 'red-team', score: 0.91, age_s: 2400, samples: 9, passed: true }],
+    rules: ['score >= 0.80 and age <= 86400 s; of at least 5 samples'],
+  };
+  expect(scoreLines([{ ...last, running_s: 720 }], judged)).toEqual([
     'red-team: running for 12 min, last 0.910, 40 min old of 24 h',
   ]);
   expect(scoreLines([nothing, { ...last, failure: 'exit_status' }])).toEqual([

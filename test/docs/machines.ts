@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { defaultProvider } from '../../src/crypto/select.ts';
@@ -23,8 +23,11 @@ const OWN_FOLDERS = ['/var/lib', '/etc/wireguard', '/run/wireguard'];
 /** Seed of an evaluator that the policy lists. */
 const EVALUATOR = new Uint8Array(32).fill(7);
 
+/** What a harness really wrote. */
+const ofHarness = (name: string) => readFileSync(join(ROOT, 'test/agent/harness/files', name));
+
 /** What a reader of the pages has in the working directory, or installed. */
-const FILES: Readonly<Record<string, string>> = {
+const FILES: Readonly<Record<string, string | Uint8Array>> = {
   'work/my-benchmark': '#!/bin/sh\necho 0.9\n',
   'work/evaluate.py': 'print(0.87)\n',
   'work/evaluator.key': `${EVALUATOR.toBase64()}\n`,
@@ -35,6 +38,20 @@ const FILES: Readonly<Record<string, string>> = {
     ],
     evaluators: [defaultProvider().ed25519Public(EVALUATOR).toBase64()],
   }),
+  'work/harnesses.json': JSON.stringify({
+    version: 2,
+    suites: [
+      { suite: 'alignment', threshold: 0.6, min_samples: 20 },
+      { suite: 'knowledge', threshold: 0.6, min_samples: 50 },
+      { suite: 'probes', threshold: 0.8, min_samples: 500 },
+      { suite: 'prompts', threshold: 0.6, min_samples: 5 },
+    ].map((one) => ({ ...one, signers: 'evaluators', max_age_s: 2_592_000 })),
+    evaluators: [defaultProvider().ed25519Public(EVALUATOR).toBase64()],
+  }),
+  'work/logs/inspect.eval': ofHarness('inspect.eval'),
+  'work/results/results_2026-11-27T14-31-48.json': ofHarness('lm-eval.json'),
+  'work/run.report.jsonl': ofHarness('garak.report.jsonl'),
+  'work/out.json': ofHarness('promptfoo.json'),
   'etc/wireguard/wg0.conf': `[Interface]
 PrivateKey = iJ+AZb1bVkLqQjLZnf1dtIvFZUBVvcYtEhcfIxTa4lI=
 ListenPort = 51820

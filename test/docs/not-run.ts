@@ -5,5 +5,10 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
   'docker compose up --build': 'it needs a Docker daemon; test/deploy checks what it reads',
   'deploy/deb/build.sh .':
     'it leaves a package in the checkout; test/deploy builds and installs one',
+  'npm install promptfoo@0.123.1': 'it fetches 270 MB; test/e2e/harnesses runs it',
+  'python3 -m venv inspect': 'it fetches 330 MB; test/e2e/harnesses runs it',
+  'python3 -m venv lm-eval': 'it fetches gigabytes; what it wrote is read by the page',
+  'python3 -m venv garak': 'it fetches gigabytes; what it wrote is read by the page',
+  'apt-get install prometheus': 'it changes the system; examples/validators runs it',
   'npm run bench': 'it measures for half an hour and writes results into the checkout',
 };

@@ -47,3 +47,15 @@ requires('federated')('the kit with federated learning', () => {
     expect(picture).toContain('governed');
   });
 });
+
+requires('promptfoo')('the kit with agents', () => {
+  test('a jailbroken agent is out by what red-teaming found, and no call of its goes through', async () => {
+    const { stdout, picture } = await kit('llm');
+    expect(stdout).toMatch(/^it is out of the mesh +[\d.]+ s$/m);
+    expect(stdout).toMatch(/^promptfoo says so +[\d.]+ s$/m);
+    expect(stdout).toMatch(/^One epoch later 0 of \d+ calls to or from it went through/m);
+    expect(stdout).toMatch(/of whom 0 were cut/);
+    expect(stdout).toMatch(/^agent-c is denied .*(probes|red-team) score 0\.\d+ is below/m);
+    expect(picture).toContain('jailbroken');
+  });
+});
