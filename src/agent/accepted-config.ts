@@ -55,6 +55,7 @@ export type IgnoredReason =
   | 'bad_seal'
   | 'zero_psk'
   | 'no_header'
+  | 'forked_log'
   | 'wrong_members';
 
 export interface OwnIdentity extends OwnKeys {

@@ -24,6 +24,7 @@ import type { ControllerClient } from './controller-client.ts';
 import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
 import { HeaderChain } from './header-chain.ts';
+import { LogCheck } from './log-check.ts';
 import type { Membership } from './membership.ts';
 import type { Mark, NodeState } from './node-state.ts';
 import { pinCheck } from './pins.ts';
@@ -67,6 +68,8 @@ export class ConfigAgent {
   private readonly records: RecordCache;
   /** The signed headers that this node has seen. */
   readonly headers: HeaderChain;
+  /** What the controller's log said, and whether it goes together. */
+  readonly log: LogCheck;
   private connected = false;
   /** The newest that the stream has told of, signed; heartbeats alone could be anybody's. */
   private pushedMark: Mark = { epoch: 0, version: 0 };
@@ -83,6 +86,10 @@ export class ConfigAgent {
       ...options,
       fetch: (epoch) => client.getHeader(signingSeed, epoch),
       isInForce: () => membership.state === 'member',
+    });
+    this.log = new LogCheck({
+      ...options,
+      fetch: (oldSize, size) => client.getConsistency(signingSeed, oldSize, size),
     });
   }
 
@@ -174,6 +181,11 @@ export class ConfigAgent {
 
   /** Why a config does not fit what the controller has signed for everybody; undefined if it does. */
   private async refusal({ document, header }: AcceptedConfig): Promise<IgnoredConfig | undefined> {
+    const fork = await this.log.contradiction(document.checkpoint);
+    if (fork !== undefined) {
+      await this.removeMissing(document);
+      return { ignored: 'forked_log', detail: fork };
+    }
     if (header === undefined) {
       if (this.headers.held === undefined) return undefined;
       return { ignored: 'no_header', detail: 'it names no header, and there were some before' };

@@ -177,6 +177,18 @@ export class ControllerClient {
     );
   }
 
+  /** What shows that the log of `size` leaves begins with that of `oldSize`: unverified. */
+  async getConsistency(signingSeed: Uint8Array, oldSize: number, size: number): Promise<unknown> {
+    const never = new AbortController().signal;
+    const headers = { accept: 'application/json' };
+    const target = `/log/consistency?old=${oldSize}&size=${size}`;
+    return this.signed(target, SIGNATURE_TAGS.header, signingSeed, headers, (url, init) =>
+      this.timed(never, async (signal) =>
+        parse(await limitedText(await this.send(url, { ...init, signal }))),
+      ),
+    );
+  }
+
   /** Who is in, who is out, and why: unverified, for people to read. For members. */
   async getEpoch(signingSeed: Uint8Array): Promise<unknown> {
     const never = new AbortController().signal;

@@ -46,6 +46,8 @@ export type AgentEvent =
       readonly held: Envelope;
       readonly other: Envelope;
     }
+  /** The controller's log contradicts what it said before: no config is acted upon any more. */
+  | { readonly event: 'forked_log'; readonly detail: string }
   /** A header that nothing links to the one held was taken: after a restored backup, or a long absence. */
   | {
       readonly event: 'header_leap';

@@ -37,6 +37,12 @@ export function nodeMetrics(status: NodeStatusDocument): string {
     [[{}, status.split_view ? 1 : 0]],
   );
   metric(
+    'meshnet_node_log_forked',
+    'gauge',
+    "The controller's log contradicts what it said before, since the start.",
+    [[{}, status.log.fork === null ? 0 : 1]],
+  );
+  metric(
     'meshnet_node_config_expires_seconds',
     'gauge',
     'Until the node fails closed without a word of the controller.',

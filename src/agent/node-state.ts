@@ -70,12 +70,21 @@ export type EmitterState = FromSchema<typeof emitterSchema>;
 const handshakesSchema = atLeast({ dated_until: counterField });
 const endpointSchema = atLeast({ endpoint: endpointField });
 
+/** The newest checkpoint of the log that was proven to extend those before. */
+const checkpointSchema = exactly({ checkpoint: { type: 'string', maxLength: 65_536 } });
+
+/** Two signed checkpoints of one log that do not go together. */
+const forkedLogSchema = exactly({ held: { type: 'string' }, other: { type: 'string' } });
+
+export type ForkedLog = FromSchema<typeof forkedLogSchema>;
+
 /** Two signed headers that cannot both be true. */
 const splitViewSchema = exactly({ held: envelopeSchema, other: envelopeSchema });
 
 export type SplitView = FromSchema<typeof splitViewSchema>;
 
 const KEPT_SPLIT_VIEWS = 16;
+const KEPT_FORKED_LOGS = 16;
 
 /** Of a node that has never sent a score. */
 export const NOTHING_SENT: EmitterState = { sequences: {}, observed_at: 0 };
@@ -103,6 +112,11 @@ export interface NodeState {
   writeHeader(value: Envelope): Promise<void>;
   /** Keeps the evidence of a controller that tells two stories, and of the last few before it. */
   keepSplitView(value: SplitView): Promise<void>;
+  /** A signed note; undefined before the first. */
+  readCheckpoint(): string | undefined;
+  writeCheckpoint(value: string): Promise<void>;
+  /** Evidence: kept for people, never read again. */
+  keepForkedLog(value: ForkedLog): Promise<void>;
   readEmitter(): EmitterState;
   /** One change after the other, each from what the one before left. */
   changeEmitter(change: (before: EmitterState) => EmitterState): Promise<void>;
@@ -140,6 +154,7 @@ export function openNodeState(directory: string): NodeState {
   let handshakeDate = read('handshakes.json', handshakesSchema)?.dated_until ?? 0;
   let endpoint = read('endpoint.json', endpointSchema)?.endpoint;
   let header = read('header.json', envelopeSchema);
+  let checkpoint = read('log.json', checkpointSchema)?.checkpoint;
   let emitter = read('emitter.json', emitterSchema) ?? NOTHING_SENT;
   let emitterTurn: Promise<unknown> = Promise.resolve();
   const write = (name: string, value: unknown) =>
@@ -179,6 +194,15 @@ export function openNodeState(directory: string): NodeState {
     async keepSplitView(value) {
       const before = read('split-views.json', { type: 'array', items: splitViewSchema }) ?? [];
       await write('split-views.json', [...before, value].slice(-KEPT_SPLIT_VIEWS));
+    },
+    readCheckpoint: () => checkpoint,
+    async writeCheckpoint(value) {
+      await write('log.json', { checkpoint: value });
+      checkpoint = value;
+    },
+    async keepForkedLog(value) {
+      const before = read('forked-logs.json', { type: 'array', items: forkedLogSchema }) ?? [];
+      await write('forked-logs.json', [...before, value].slice(-KEPT_FORKED_LOGS));
     },
     readEmitter: () => emitter,
     changeEmitter(change) {

@@ -34,6 +34,8 @@ export interface NodeStatusDocument {
   readonly header: string | null;
   /** Whether the controller has signed two headers that cannot both be true, since the start. */
   readonly split_view: boolean;
+  /** Leaves of the log that were proven to go together; what contradicts it, or null. */
+  readonly log: { readonly leaves: number; readonly fork: string | null };
   readonly peers: readonly PeerView[];
   readonly probes: readonly ProbeView[];
   /** Of each suite that is measured here. */
@@ -91,6 +93,7 @@ export interface StatusSources {
   readonly membership: Membership;
   readonly configAgent: Pick<ConfigAgent, 'streaming'> & {
     readonly headers: Pick<ConfigAgent['headers'], 'held' | 'isContradicted'>;
+    readonly log: Pick<ConfigAgent['log'], 'size' | 'fork'>;
   };
   readonly probe: Pick<Probe, 'results'>;
   readonly scores: readonly SuiteProgress[];
@@ -103,7 +106,7 @@ const UNREACHABLE_AFTER_S = 10;
 
 export function nodeStatus(sources: StatusSources): NodeStatusDocument {
   const { membership, clock, counters } = sources;
-  const { headers } = sources.configAgent;
+  const { headers, log } = sources.configAgent;
   const device = sources.tunnel.status();
   const boot = clock.boot();
   const wall = clock.wall();
@@ -143,6 +146,7 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
     push: sources.configAgent.streaming,
     header: headers.held === undefined ? null : toBase64(headers.held.hash),
     split_view: headers.isContradicted,
+    log: { leaves: log.size, fork: log.fork ?? null },
     peers,
     probes: sources.probe.results().map((probe) => ({
       node_id: probe.node,

@@ -23,6 +23,8 @@ export function describeEvent(event: AgentEvent): string {
         : `REFUSED ${event.node}: its keys are not the ones it had before`;
     case 'split_view':
       return `THE CONTROLLER TELLS TWO STORIES about epoch ${event.epoch}.${event.version}: the second is not acted on; both are kept in split-views.json`;
+    case 'forked_log':
+      return `THE CONTROLLER HAS TWO LOGS: ${event.detail}; no config is acted on any more; both checkpoints are kept in forked-logs.json`;
     case 'header_leap':
       return `epoch ${event.epoch}.${event.version} does not follow from what this node knew: taken, as after a restored backup or a long absence`;
     case 'fail_closed':

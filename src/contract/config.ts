@@ -96,13 +96,19 @@ export type ConfigHeader = FromSchema<typeof configHeaderSchema>;
  * What one node is told, signed by the controller: payload of the envelope that answers
  * `GET /v1/config/{node_id}`. It answers one request only: `nonce` is that request's.
  */
-export const configSchema = exactly({
-  ...configOfProtocol1Schema.properties,
-  /** The controller's number. */
-  protocol: protocolField,
-  /** Null in an epoch that has none: one that a controller of protocol 1 committed. */
-  header: { ...configHeaderSchema, type: ['object', 'null'] },
-});
+export const configSchema = exactly(
+  {
+    ...configOfProtocol1Schema.properties,
+    /** The controller's number. */
+    protocol: protocolField,
+    /** Null in an epoch that has none: one that a controller of protocol 1 committed. */
+    header: { ...configHeaderSchema, type: ['object', 'null'] },
+  },
+  {
+    /** The log's newest checkpoint, a signed note. */
+    checkpoint: { type: 'string', maxLength: 65_536 },
+  },
+);
 
 export type ConfigDocument = FromSchema<typeof configSchema>;
 

@@ -29,6 +29,7 @@ export interface ConfigBuilderOptions {
   readonly crypto: CryptoProvider;
   readonly meshId: Uint8Array;
   readonly signingSeed: Uint8Array;
+  readonly log: { checkpoint(): Promise<string> };
 }
 
 interface Member {
@@ -76,14 +77,14 @@ export class ConfigBuilder {
     nonce: string,
     protocol: number,
   ): Promise<Envelope> {
-    const { settings, clock, crypto, meshId, signingSeed } = this.options;
+    const { settings, clock, crypto, meshId, signingSeed, log } = this.options;
     const shared = this.shared(epoch);
     const { nodeId } = node;
     const { allowed, reason, explanation } = shared.decisions.get(nodeId) ?? undecided(nodeId);
     const peers = allowed ? shared.members.filter((one) => one.node.nodeId !== nodeId) : [];
     const roster = shared.roster.filter((one) => one.nodeId !== nodeId);
     const sealed = peers.length === 0 ? null : await this.seal(node, epoch, keys, peers);
-    const rest: Omit<ConfigDocument, 'protocol' | 'header' | 'peers' | 'roster'> = {
+    const rest: Omit<ConfigDocument, 'protocol' | 'header' | 'checkpoint' | 'peers' | 'roster'> = {
       mesh_id: toBase64(meshId),
       audience: nodeId,
       epoch: epoch.epoch,
@@ -104,7 +105,8 @@ export class ConfigBuilder {
       `[${entries.map((one) => one.json).join(',')}]`;
     const isFirst = protocol === FIRST_PROTOCOL;
     const header = shared.headerFor(nodeId);
-    const head = isFirst ? rest : { ...rest, protocol: PROTOCOL, header };
+    const checkpoint = await log.checkpoint();
+    const head = isFirst ? rest : { ...rest, protocol: PROTOCOL, header, checkpoint };
     const json = `${JSON.stringify(head).slice(0, -1)},"peers":${list(peers)},"roster":${list(roster)}}`;
     const type = isFirst ? PAYLOAD_TYPES.configOfProtocol1 : PAYLOAD_TYPES.config;
     return signPayload(crypto, signingSeed, type, encoder.encode(json));

@@ -87,6 +87,7 @@ export function createServices(options: ServicesOptions): Services {
     overload,
     headers: new EpochHeaders(common),
   });
+  const log = new PublishedLog(common);
   const receipts = new Receipts(common);
   const streams = new StreamHub({ ...common, silenceS: settings.lifetimeS });
   if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
@@ -98,9 +99,9 @@ export function createServices(options: ServicesOptions): Services {
     governor,
     auth: new RequestAuth(crypto, clock, receipts),
     receipts,
-    configs: new ConfigBuilder(common),
+    configs: new ConfigBuilder({ ...common, log }),
     configQueue: new ConfigQueue(),
-    log: new PublishedLog(common),
+    log,
     documents: new EpochDocuments({ ...common, governor, counters }),
     streams,
     presence,

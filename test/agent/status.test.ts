@@ -59,7 +59,7 @@ function status(
       }),
     },
     membership,
-    configAgent: { streaming: true, headers },
+    configAgent: { streaming: true, headers, log: { size: 0, fork: undefined } },
     probe: {
       results: () => [
         {

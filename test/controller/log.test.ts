@@ -187,3 +187,21 @@ test('only members and this machine may read it', async () => {
     expect((await call(`${mesh.url}/log/${path}`)).status, path).toBe(401);
   }
 });
+
+test('a config carries the checkpoint, and who has an older one is shown that it goes on', async () => {
+  mesh = await TestMesh.start();
+  const a = await mesh.enrol('a', 1);
+  const before = (await mesh.config(a)).checkpoint!;
+  await mesh.report(0.9, a);
+  for (let i = 0; i < 3; i++) await mesh.rotate();
+  const after = (await mesh.config(a)).checkpoint!;
+  const key = logKey(logOrigin(mesh.meshId, 0), publicKey());
+  const [old, now] = [openCheckpoint(crypto, key, before)!, openCheckpoint(crypto, key, after)!];
+  expect(now.size).toBe(old.size + 3);
+  const url = `${mesh.url}/log/consistency?old=${old.size}&size=${now.size}`;
+  const { proof } = JSON.parse((await call(url)).text) as { proof: string[] };
+  const hashes = proof.map((hash) => Uint8Array.fromBase64(hash));
+  expect(verifyConsistency(crypto, old.size, old.root, now.size, now.root, hashes)).toBe(true);
+  expect((await call(`${mesh.url}/log/consistency?old=1&size=9999`)).status).toBe(422);
+  expect((await call(`${mesh.url}/log/consistency?old=x&size=1`)).status).toBe(422);
+});

@@ -12,6 +12,7 @@ export function memoryState(): NodeState {
   let handshakeDate = 0;
   let endpoint: string | null | undefined;
   let header: Envelope | undefined;
+  let checkpoint: string | undefined;
   let emitter: EmitterState = { sequences: {}, observed_at: 0 };
   return {
     readEnrolment: () => enrolment,
@@ -39,6 +40,11 @@ export function memoryState(): NodeState {
       header = value;
     },
     keepSplitView: async () => {},
+    readCheckpoint: () => checkpoint,
+    writeCheckpoint: async (value) => {
+      checkpoint = value;
+    },
+    keepForkedLog: async () => {},
     readEmitter: () => emitter,
     changeEmitter: async (change) => {
       emitter = change(emitter);

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { counterField } from '../../contract/fields.ts';
+import { consistencyQuerySchema, consistencySchema } from '../../contract/record/consistency.ts';
 import type { Caller } from '../operations/caller.ts';
 import {
   readCheckpoint,
+  readConsistency,
   readEvidence,
   readLogKey,
   readTile,
@@ -64,6 +66,19 @@ export function logRoutes(
       const path = `tile/${request.params['*']}`;
       const bytes = orRefuse(await readTile(services, callerOf(request), path));
       return send(reply, 'application/octet-stream', bytes);
+    },
+  });
+
+  app.get<{ Querystring: { old: string; size: string } }>('/log/consistency', {
+    schema: {
+      summary: 'What shows that the log begins with all that it had at an earlier size',
+      querystring: consistencyQuerySchema,
+      response: { 200: consistencySchema },
+    },
+    handler: async (request) => {
+      const { old, size } = request.query;
+      const caller = callerOf(request);
+      return orRefuse(await readConsistency(services, caller, Number(old), Number(size)));
     },
   });
 

@@ -56,6 +56,17 @@ export function readersOnly(services: Services, caller: Caller): Checked<null> {
   return rejected('not_authorized', { expected: 'a member of the present epoch' });
 }
 
+/** For what every enrolled node may see, denied ones too; `tag` is what it must sign for. */
+export function enrolledOnly(
+  services: Services,
+  caller: Caller,
+  tag: SignatureTag,
+): Checked<unknown> {
+  const isHere = caller.kind === 'network' && services.settings.epochOnLoopback && caller.isLocal;
+  if (caller.kind !== 'network' || isHere) return accepted(null);
+  return signerOf(services, caller.request, tag);
+}
+
 /** The node `nodeId`, which must be the one that signed the request for the purpose `tag`. */
 export function nodeItself(
   services: Services,

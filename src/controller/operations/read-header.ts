@@ -2,7 +2,7 @@ import type { Envelope } from '../../contract/envelope.ts';
 import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { Services } from '../services.ts';
-import { type Caller, signerOf } from './caller.ts';
+import { type Caller, enrolledOnly } from './caller.ts';
 
 /**
  * The signed header of an epoch that is still kept; without `epoch` of the present one. For every
@@ -13,11 +13,9 @@ export async function readHeader(
   caller: Caller,
   epoch: number | undefined,
 ): Promise<Checked<Envelope>> {
-  const { governor, store, settings } = services;
-  if (caller.kind === 'network' && !(settings.epochOnLoopback && caller.isLocal)) {
-    const signer = signerOf(services, caller.request, SIGNATURE_TAGS.header);
-    if (!signer.ok) return signer;
-  }
+  const { governor, store } = services;
+  const allowed = enrolledOnly(services, caller, SIGNATURE_TAGS.header);
+  if (!allowed.ok) return allowed;
   if (epoch === undefined) {
     const present = governor.current?.header?.envelope;
     const detail = 'No epoch with a header has been committed yet.';

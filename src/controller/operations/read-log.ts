@@ -1,7 +1,10 @@
+import { toBase64 } from '../../contract/encoding.ts';
+import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import type { Consistency } from '../../contract/record/consistency.ts';
 import { parseTilePath } from '../../record/tiles.ts';
 import type { Services } from '../services.ts';
-import { type Caller, readersOnly } from './caller.ts';
+import { type Caller, enrolledOnly, readersOnly } from './caller.ts';
 
 /** The log's newest checkpoint, a signed note. */
 export async function readCheckpoint(services: Services, caller: Caller): Promise<Checked<string>> {
@@ -25,6 +28,24 @@ export async function readTile(
     const tile = parseTilePath(path);
     return tile && services.store.logTile(tile);
   });
+}
+
+/** Shows any enrolled node that the log of `size` leaves begins with all of the one of `oldSize`. */
+export async function readConsistency(
+  services: Services,
+  caller: Caller,
+  oldSize: number,
+  size: number,
+): Promise<Checked<Consistency>> {
+  const allowed = enrolledOnly(services, caller, SIGNATURE_TAGS.header);
+  if (!allowed.ok) return allowed;
+  const { store } = services;
+  const last = (await store.logState()).size;
+  if (oldSize > size || size > last) {
+    const expected = `at most ${last}, and old at most that`;
+    return rejected('invalid_field', { field: 'size', expected });
+  }
+  return accepted({ proof: (await store.consistencyProof(oldSize, size)).map(toBase64) });
 }
 
 /** The rows of an epoch's verdicts, one a line. */

@@ -1,0 +1,125 @@
+import { fromBase64 } from '../contract/encoding.ts';
+import { consistencySchema } from '../contract/record/consistency.ts';
+import { logOrigin } from '../contract/record/origin.ts';
+import { violation } from '../contract/schema.ts';
+import { constantTimeEqual } from '../crypto/bytes.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import { logKey, openCheckpoint, type SignedCheckpoint } from '../record/checkpoint.ts';
+import { verifyConsistency } from '../record/merkle.ts';
+import { formatNote } from '../record/note.ts';
+import type { OwnIdentity } from './accepted-config.ts';
+import type { Counters } from './counters.ts';
+import type { EmitEvent } from './events.ts';
+import type { NodeState } from './node-state.ts';
+
+export interface LogCheckOptions {
+  readonly crypto: CryptoProvider;
+  readonly identity: Pick<OwnIdentity, 'meshId' | 'controllerKey'>;
+  readonly state: NodeState;
+  readonly counters: Counters;
+  readonly emit: EmitEvent;
+  /** Asks the controller for the proof that the log of `size` leaves extends that of `oldSize`. */
+  readonly fetch: (oldSize: number, size: number) => Promise<unknown>;
+}
+
+/** A checkpoint, and how often the log had been begun again after a restored backup. */
+interface Told extends SignedCheckpoint {
+  readonly series: number;
+}
+
+/**
+ * Holds the mesh to what its log said before. Every config brings a checkpoint; each must extend the
+ * last one that was proven to. Whoever signs two that do not go together cannot take either back: both
+ * are kept, and from then on no config is acted upon, so that this node is out at its lifetime.
+ */
+export class LogCheck {
+  /** What contradicts the log as it was told before; undefined while nothing does. */
+  fork: string | undefined;
+  private readonly options: LogCheckOptions;
+  private proven: Told | undefined;
+  private isProving = false;
+
+  constructor(options: LogCheckOptions) {
+    this.options = options;
+    const kept = options.state.readCheckpoint();
+    this.proven = kept === undefined ? undefined : this.open(kept);
+  }
+
+  /** Leaves of the last checkpoint that was proven to extend those before; 0: none was. */
+  get size(): number {
+    return this.proven?.size ?? 0;
+  }
+
+  /**
+   * Takes in the checkpoint of a config. Why the config is not to be acted upon; undefined: nothing is
+   * known against it. A proof is asked for in the background: taking effect does not wait for it.
+   */
+  async contradiction(checkpoint: string | undefined): Promise<string | undefined> {
+    if (this.fork !== undefined) return this.fork;
+    const { proven } = this;
+    if (checkpoint === undefined) {
+      return proven === undefined
+        ? undefined
+        : 'it has no checkpoint of the log, and there were some';
+    }
+    const told = this.open(checkpoint);
+    if (told === undefined) return 'its checkpoint is not signed by the mesh, or of another log';
+    if (proven === undefined || told.series > proven.series) return void (await this.take(told));
+    const isBack = told.series < proven.series || told.size < proven.size;
+    if (isBack)
+      return this.forked(told, `the log went back from ${proven.size} to ${told.size} leaves`);
+    if (told.size > proven.size) return void this.prove(proven, told);
+    if (constantTimeEqual(told.root, proven.root)) return undefined;
+    return this.forked(told, `there are two logs of ${told.size} leaves`);
+  }
+
+  private async prove(from: Told, to: Told): Promise<void> {
+    if (this.isProving) return; // the next config asks for what holds then
+    this.isProving = true;
+    const { crypto, fetch, counters } = this.options;
+    try {
+      const answer = await fetch(from.size, to.size);
+      if (violation(consistencySchema, answer) !== undefined) throw new Error('is no proof');
+      const { proof } = answer as { readonly proof: readonly string[] };
+      const hashes = proof.map((hash) => fromBase64(hash, 32)!);
+      if (verifyConsistency(crypto, from.size, from.root, to.size, to.root, hashes)) {
+        await this.take(to);
+      } else {
+        await this.forked(
+          to,
+          `its ${to.size} leaves do not begin with the ${from.size} told before`,
+        );
+      }
+    } catch {
+      counters.add('log_unproven'); // no answer proves nothing, neither way
+    } finally {
+      this.isProving = false;
+    }
+  }
+
+  private async take(told: Told): Promise<void> {
+    const { state, counters } = this.options;
+    await state.writeCheckpoint(formatNote(told.note));
+    this.proven = told;
+    counters.add('log_proven');
+  }
+
+  private async forked(told: Told, what: string): Promise<string> {
+    const { state, emit, counters } = this.options;
+    const held = formatNote(this.proven!.note);
+    await state.keepForkedLog({ held, other: formatNote(told.note) });
+    this.fork = what;
+    counters.add('log_forks');
+    emit({ event: 'forked_log', detail: what });
+    return what;
+  }
+
+  private open(checkpoint: string): Told | undefined {
+    const { crypto, identity } = this.options;
+    const origin = checkpoint.split('\n', 1)[0]!;
+    const series = Number(/\/([1-9]\d{0,15})$/.exec(origin)?.[1] ?? 0);
+    if (origin !== logOrigin(identity.meshId, series)) return undefined;
+    const opened = openCheckpoint(crypto, logKey(origin, identity.controllerKey), checkpoint);
+    return opened && { ...opened, series };
+  }
+}

@@ -1,0 +1,125 @@
+import { beforeEach, expect, test } from 'vitest';
+import type { AgentEvent } from '../../src/agent/events.ts';
+import { LogCheck } from '../../src/agent/log-check.ts';
+import { toBase64 } from '../../src/contract/encoding.ts';
+import { controllerFingerprint } from '../../src/contract/ids.ts';
+import { logOrigin } from '../../src/contract/record/origin.ts';
+import { nodeProvider as crypto } from '../../src/crypto/node.ts';
+import { signCheckpoint } from '../../src/record/checkpoint.ts';
+import { consistencyProof, leafHash, MerkleTree } from '../../src/record/merkle.ts';
+import { memoryState } from '../lab/memory-state.ts';
+
+const seed = new Uint8Array(32).fill(4);
+const controllerKey = crypto.ed25519Public(seed);
+const meshId = controllerFingerprint(crypto, controllerKey);
+
+/** A log whose leaves are `story` and their numbers. */
+function logOf(story: string, series = 0) {
+  const hashes = (size: number): Uint8Array[] =>
+    Array.from({ length: size }, (_, i) =>
+      leafHash(crypto, Buffer.from(`${i < 3 ? '' : story}${i}`)),
+    );
+  const root = (size: number): Uint8Array => new MerkleTree(crypto, hashes(size)).root;
+  return {
+    at: (size: number): string =>
+      signCheckpoint(crypto, seed, { origin: logOrigin(meshId, series), size, root: root(size) }),
+    proof: (oldSize: number, size: number): string[] =>
+      consistencyProof(crypto, oldSize, size, ({ level, index }) => {
+        const from = index * 2 ** level;
+        return new MerkleTree(crypto, hashes(size).slice(from, from + 2 ** level)).root;
+      }).map(toBase64),
+  };
+}
+
+const honest = logOf('');
+const other = logOf('other ');
+
+let check: LogCheck;
+let state: ReturnType<typeof memoryState>;
+let events: AgentEvent[];
+let kept: unknown[];
+let proofs: (oldSize: number, size: number) => Promise<unknown>;
+
+const open = () =>
+  new LogCheck({
+    crypto,
+    identity: { meshId, controllerKey },
+    state: { ...state, keepForkedLog: async (value) => void kept.push(value) },
+    counters: { add: () => {} } as never,
+    emit: (event) => void events.push(event),
+    fetch: (oldSize, size) => proofs(oldSize, size),
+  });
+
+beforeEach(() => {
+  state = memoryState();
+  events = [];
+  kept = [];
+  proofs = async (oldSize, size) => ({ proof: honest.proof(oldSize, size) });
+  check = open();
+});
+
+/** The proof that was asked for has come, or has not. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test('a log that grows is followed, step by step, over a restart', async () => {
+  for (const size of [2, 3, 7, 7, 20]) {
+    expect(await check.contradiction(honest.at(size))).toBeUndefined();
+    await settled();
+    expect(check.size).toBe(size);
+  }
+  check = open();
+  expect(check.size).toBe(20);
+  expect(await check.contradiction(other.at(20))).toContain('two logs of 20 leaves');
+});
+
+test('growth that does not go together with what was told is a fork: both sides are kept', async () => {
+  await check.contradiction(honest.at(7));
+  proofs = async (oldSize, size) => ({ proof: other.proof(oldSize, size) });
+  expect(await check.contradiction(other.at(9))).toBeUndefined(); // not proven yet
+  await settled();
+  expect(check.fork).toContain('do not begin with the 7 told before');
+  expect(await check.contradiction(honest.at(7))).toBe(check.fork); // whatever it says from now on
+  expect(events).toEqual([{ event: 'forked_log', detail: check.fork }]);
+  expect(kept).toEqual([{ held: honest.at(7), other: other.at(9) }]);
+});
+
+test('a log that goes back, or that two are of, is a fork at once', async () => {
+  await check.contradiction(honest.at(7));
+  expect(await check.contradiction(honest.at(6))).toContain('went back from 7 to 6');
+  check = open();
+  await check.contradiction(honest.at(7));
+  expect(await check.contradiction(other.at(7))).toContain('two logs');
+});
+
+test.each<[string, () => Promise<unknown>]>([
+  ['no answer', () => Promise.reject(new Error('timeout'))],
+  ['no proof', async () => ({ proof: ['x'] })],
+])('%s proves nothing: the next config asks again', async (_what, answer) => {
+  await check.contradiction(honest.at(3));
+  const honestProofs = proofs;
+  proofs = answer;
+  expect(await check.contradiction(honest.at(5))).toBeUndefined();
+  await settled();
+  expect([check.size, check.fork]).toEqual([3, undefined]);
+  proofs = honestProofs;
+  await check.contradiction(honest.at(6));
+  await settled();
+  expect(check.size).toBe(6);
+});
+
+test('a restored mesh has a log of another name, and never goes back to the old one', async () => {
+  await check.contradiction(honest.at(9));
+  expect(await check.contradiction(logOf('', 1_000_005).at(4))).toBeUndefined();
+  expect(check.size).toBe(4);
+  expect(await check.contradiction(honest.at(10))).toContain('went back');
+});
+
+test('what is not of this mesh, or is missing where there was one, is not acted upon', async () => {
+  expect(await check.contradiction(undefined)).toBeUndefined(); // a controller that has no log
+  expect(await check.contradiction('rubbish')).toContain('not signed');
+  const foreign = honest.at(3).replace(/log\/../, 'log/00');
+  expect(await check.contradiction(foreign)).toContain('not signed');
+  expect(check.fork).toBeUndefined();
+  await check.contradiction(honest.at(3));
+  expect(await check.contradiction(undefined)).toContain('has no checkpoint');
+});
