@@ -71,6 +71,17 @@ export async function controllerMetrics(services: Services): Promise<string> {
     'Leaves of the last checkpoint that each witness has cosigned.',
     [...services.log.cosigned].map(([witness, leaves]) => [{ witness }, leaves]),
   );
+  text.add(
+    'meshnet_requests_total',
+    'counter',
+    'Requests by route and status; a stream when it has ended.',
+    services.requests.samples,
+  );
+  text.histogram(
+    'meshnet_request_duration_seconds',
+    'From the arrival of a request until its answer is ready.',
+    services.requests.durations,
+  );
   eventMetrics(text, services);
   const perNode = (
     name: string,

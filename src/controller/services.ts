@@ -15,6 +15,7 @@ import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
 import { PublishedLog } from './record/published-log.ts';
 import { RequestAuth } from './request-auth.ts';
+import { RequestCounters } from './request-counters.ts';
 import type { Settings } from './settings.ts';
 import { EventSpine } from './spine.ts';
 import type { Store } from './store/store.ts';
@@ -53,6 +54,7 @@ export interface Services extends Given {
   readonly emit: EmitControllerEvent;
   readonly counters: EventCounters;
   readonly recent: RecentEvents;
+  readonly requests: RequestCounters;
   readonly budget: AddressBudget;
   /** Scores by (keyid, node, suite). */
   readonly scoreAllowances: Allowances;
@@ -108,6 +110,7 @@ export function createServices(options: ServicesOptions): Services {
     spine,
     counters,
     recent,
+    requests: new RequestCounters(),
     budget: new AddressBudget(monotonic),
     scoreAllowances: new Allowances(scoreLimit(settings)),
     moves: new Allowances(MOVES),

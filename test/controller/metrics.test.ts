@@ -50,6 +50,23 @@ test('metrics say what runs, what was decided and why, and how long it took', as
   expect(lines.join('\n')).toMatch(/^process_open_fds [1-9]\d*$/m);
 });
 
+test('requests are counted by route and status, whatever callers invent', async () => {
+  mesh = await TestMesh.start();
+  await mesh.enrol('a', 1);
+  for (const path of ['/x', '/y/z', '/v1/benchmarks/a']) await fetch(`${mesh.url}${path}`);
+  await fetch(`${mesh.url}/v1/benchmarks/a`, { method: 'POST', body: '{}' });
+  const lines = (await metrics()).filter((line) => line.startsWith('meshnet_requests_total{'));
+  expect(lines).toEqual([
+    'meshnet_requests_total{route="POST /v1/tokens",status="201"} 1',
+    'meshnet_requests_total{route="POST /v1/nodes",status="201"} 1',
+    'meshnet_requests_total{route="GET /v1/config/:node_id",status="200"} 1',
+    'meshnet_requests_total{route="none",status="404"} 2',
+    'meshnet_requests_total{route="none",status="405"} 1',
+    'meshnet_requests_total{route="POST /v1/benchmarks/:node_id",status="415"} 1',
+  ]);
+  expect(await metrics()).toContain('meshnet_request_duration_seconds_count 8');
+});
+
 test('an epoch that cannot be committed is overdue, by so many seconds', async () => {
   mesh = await TestMesh.start();
   const { store } = mesh.controller.services;

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Services } from '../services.ts';
 import { ADMIN, adminRoutes } from './admin-routes.ts';
 import { networkCaller } from './callers.ts';
+import { countRequests } from './count-requests.ts';
 import { headerRoutes } from './header-routes.ts';
 import { logRoutes } from './log-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
@@ -15,6 +16,7 @@ export async function networkServer(
   transport: Pick<ServerOptions, 'tls' | 'proxy'>,
 ): Promise<FastifyInstance> {
   const app = await createServer({ ...answering(services), ...transport });
+  countRequests(app, services.requests);
   nodeRoutes(app, services);
   stateRoutes(app, services, networkCaller);
   logRoutes(app, services, networkCaller);
@@ -25,6 +27,7 @@ export async function networkServer(
 /** What admins reach, by way of the socket alone. Does not listen yet. */
 export async function adminServer(services: Services): Promise<FastifyInstance> {
   const app = await createServer(answering(services));
+  countRequests(app, services.requests);
   adminRoutes(app, services);
   stateRoutes(app, services, () => ADMIN);
   logRoutes(app, services, () => ADMIN);
