@@ -1,9 +1,11 @@
-import { compareNodeIds } from '../contract/ids.ts';
-import { type Epoch, type EpochVersion, membersOf, nextBoundary } from './epoch.ts';
+import { Absence } from './absence.ts';
+import { type Epoch, type EpochVersion, membersOf } from './epoch.ts';
 import { EpochCommitter, type EpochCommitterOptions } from './epoch-committer.ts';
+import { EpochTimer } from './epoch-timer.ts';
 import { thrown } from './events.ts';
 import { Judging } from './judging.ts';
 import { LostState } from './lost-state.ts';
+import { type Outlook, outlookOf } from './outlook.ts';
 import { refuse } from './problem-error.ts';
 import type { EpochKeys } from './psk.ts';
 import { type JudgedBy, policyHash, policyText } from './record/policy-text.ts';
@@ -20,30 +22,17 @@ export interface GovernorOptions extends Omit<EpochCommitterOptions, 'judging'> 
   readonly overload: { take(): number };
 }
 
-/** What another policy would make of the mesh as it is; ids in byte order. */
-export interface Outlook {
-  readonly members: number;
-  readonly cut: readonly string[];
-  readonly admitted: readonly string[];
-}
-
 /** When epochs are decided: at boundaries, when an admin asks, and after an absence when all are back. */
 export class Governor {
+  readonly lost = new LostState();
   private readonly options: GovernorOptions;
   private readonly periodMs: number;
   private readonly intervalMs: number;
   private readonly judging: Judging;
   private readonly committer: EpochCommitter;
-  /** Members whose reports are missing because the controller was away, until when. */
-  private waiting: { since: number; until: number; members: Set<string> } | undefined;
-  /** Epoch boundaries are whole periods from here on. All times: the controller's clock. */
-  private anchor = 0;
-  /** The next decision. */
-  private due = 0;
-  /** Past this, something keeps epochs from being decided. */
-  private overdueAt = 0;
-  private readonly lost = new LostState();
-  private cancelTimer: () => void = () => {};
+  /** Undefined while nobody is waited for. */
+  private absence: Absence | undefined;
+  private readonly timer: EpochTimer;
   private busy: Promise<unknown> = Promise.resolve();
   private isClosed = false;
 
@@ -52,9 +41,12 @@ export class Governor {
     this.periodMs = options.settings.epochS * 1000;
     this.intervalMs = options.settings.reportIntervalS * 1000;
     const isAwaited = (nodeId: string, now: number) =>
-      this.waiting?.members.has(nodeId) === true && now < this.waiting.until;
+      this.absence?.awaits(nodeId) === true && now < this.absence.until;
     this.judging = new Judging({ ...options, isAwaited });
     this.committer = new EpochCommitter({ ...options, judging: this.judging });
+    this.timer = new EpochTimer(options.clock, this.periodMs, () => {
+      this.exclusively(() => this.boundary()).catch(this.failed);
+    });
   }
 
   /** Commits the first epoch ever, or waits for the members of the last one to report again. */
@@ -81,7 +73,7 @@ export class Governor {
    */
   get servable(): { readonly epoch: Epoch; readonly keys: EpochKeys } | undefined {
     const { current: epoch, keys } = this.committer;
-    if (!epoch || !keys || this.isOverdue || this.lost.isLost) return undefined;
+    if (!epoch || !keys || this.timer.isOverdue || this.lost.isLost) return undefined;
     return { epoch, keys };
   }
 
@@ -90,18 +82,15 @@ export class Governor {
     const { current, lost } = this;
     if (lost.isLost) return lost.sentence(current);
     if (current === undefined) return 'No epoch has been committed yet.';
-    if (this.isOverdue) return `Epoch ${current.epoch} is over and the next cannot be committed.`;
-    if (!this.waiting) return undefined;
+    if (this.timer.isOverdue)
+      return `Epoch ${current.epoch} is over and the next cannot be committed.`;
+    if (!this.absence) return undefined;
     return `Epoch ${current.epoch} goes on until its members have reported again.`;
-  }
-
-  private get isOverdue(): boolean {
-    return this.options.clock.now() > this.overdueAt;
   }
 
   /** Controller's clock of the next scheduled decision, ms. */
   get nextRotationAt(): number {
-    return Math.round(this.due);
+    return Math.round(this.timer.due);
   }
 
   /** Starts a new epoch at once; the next boundary is one whole epoch from now. */
@@ -111,21 +100,8 @@ export class Governor {
 
   /** Who of the members would go under another policy, were it in force now, and who would come. */
   async outlook(by: JudgedBy): Promise<Outlook> {
-    const { clock } = this.options;
-    const members = membersOf(this.current);
-    const verdicts = await this.judging.verdicts(this.current, clock.now(), undefined, by);
-    const ids = (which: (nodeId: string, allowed: boolean) => boolean) =>
-      [...verdicts]
-        .filter(([id, { verdict, allowedIfFresh }]) =>
-          which(id, verdict.allowed || allowedIfFresh === true),
-        )
-        .map(([id]) => id)
-        .sort(compareNodeIds);
-    return {
-      members: members.size,
-      cut: ids((id, allowed) => members.has(id) && !allowed),
-      admitted: ids((id, allowed) => !members.has(id) && allowed),
-    };
+    const now = this.options.clock.now();
+    return outlookOf(this.current, await this.judging.verdicts(this.current, now, undefined, by));
   }
 
   /** Judges by another policy from the next epoch on. It is in the log before anything follows from it. */
@@ -159,8 +135,8 @@ export class Governor {
       await this.committer.follow();
       if (this.lost.knows(seen, this.current)) return;
       const event = this.lost.learn(seen, this.current);
-      this.cancelTimer();
-      this.waiting = undefined;
+      this.timer.stop();
+      this.absence = undefined;
       if (event) this.options.emit(event);
     });
   }
@@ -172,7 +148,7 @@ export class Governor {
 
   /** A score of this node was accepted. */
   reported(nodeId: string): void {
-    if (!this.waiting?.members.has(nodeId)) return;
+    if (!this.absence?.awaits(nodeId)) return;
     this.exclusively(() => this.stopWaitingFor(nodeId)).catch(this.failed);
   }
 
@@ -183,7 +159,7 @@ export class Governor {
 
   async close(): Promise<void> {
     this.isClosed = true;
-    this.cancelTimer();
+    this.timer.stop();
     await this.busy;
     this.committer.close();
   }
@@ -193,42 +169,39 @@ export class Governor {
     const since = this.options.clock.now();
     const until = since + INTERVALS_AWAY * this.intervalMs;
     const members = [...membersOf(this.current).keys()];
-    this.waiting = { since, until, members: new Set(members) };
+    this.absence = new Absence(members, since, until);
     if (members.length === 0) {
       await this.decide();
     } else {
       const { epoch = 0 } = this.current ?? {};
       this.options.emit({ event: 'waiting', epoch, until, members });
-      this.arm(until, until + this.periodMs);
+      this.timer.setTo(until);
     }
   }
 
   private async stopWaitingFor(nodeId: string): Promise<void> {
-    const { waiting } = this;
+    const { absence } = this;
     const isEnrolled = this.options.directory.nodes.has(nodeId);
-    if (this.isClosed || !waiting?.members.has(nodeId) || !isEnrolled) return;
-    const observedSince = waiting.since - this.intervalMs; // clocks differ a little
-    if (!(await this.judging.hasReported(nodeId, waiting.since, observedSince))) return;
-    waiting.members.delete(nodeId);
-    if (waiting.members.size === 0) await this.decide();
+    if (this.isClosed || !absence?.awaits(nodeId) || !isEnrolled) return;
+    const observedSince = absence.since - this.intervalMs; // clocks differ a little
+    if (!(await this.judging.hasReported(nodeId, absence.since, observedSince))) return;
+    absence.endsFor(nodeId);
+    if (absence.isComplete) await this.decide();
   }
 
   /** Decides the epoch that begins now. */
   private async decide(removal?: Removal): Promise<Epoch> {
     if (this.lost.isLost) return refuse('not_ready', { detail: this.notReady! });
     const now = this.options.clock.now();
-    removal && this.waiting?.members.delete(removal.nodeId);
-    if (this.waiting && (this.waiting.members.size === 0 || now >= this.waiting.until)) {
-      this.waiting = undefined;
-    }
+    if (removal) this.absence?.endsFor(removal.nodeId);
+    if (this.absence?.isOver(now)) this.absence = undefined;
     try {
       const epoch = await this.committer.insist(removal);
-      this.anchor = now;
-      const due = this.waiting?.until ?? now + this.periodMs;
-      this.arm(due, due + this.periodMs);
+      this.timer.startFrom(now);
+      this.timer.setTo(this.absence?.until ?? now + this.periodMs);
       return epoch;
     } catch (error) {
-      this.arm(now + RETRY);
+      this.timer.tryAgain(now + RETRY);
       throw error;
     }
   }
@@ -237,11 +210,11 @@ export class Governor {
   private async boundary(): Promise<void> {
     const { clock, overload, emit } = this.options;
     if (this.isClosed || this.lost.isLost) return;
-    const { due } = this;
+    const { due } = this.timer;
     const now = clock.now();
-    if (now < due) return this.arm(due); // timers may fire early
+    if (now < due) return this.timer.tryAgain(due); // timers may fire early
     const missed = Math.max(now - due, overload.take());
-    if (this.waiting) {
+    if (this.absence) {
       await this.decide();
     } else if (missed > this.intervalMs) {
       // Reports were missed: this process was stopped, slept, or had no time for anybody. Members
@@ -253,26 +226,14 @@ export class Governor {
         if (!(await this.committer.commit())) {
           // Another controller was first: at this boundary, or this one has not heard of it before.
           if (this.current!.startedAt < due - this.periodMs / 2) await this.committer.insist();
-          else this.anchor = now;
+          else this.timer.startFrom(now);
         }
-        const next = nextBoundary(this.anchor, this.periodMs, Math.max(due, clock.now()));
-        this.arm(next, next + this.periodMs);
+        this.timer.setToNext(Math.max(due, clock.now()));
       } catch (error) {
-        this.arm(now + RETRY);
+        this.timer.tryAgain(now + RETRY);
         throw error;
       }
     }
-  }
-
-  private arm(due: number, overdueAt = this.overdueAt): void {
-    const { clock } = this.options;
-    this.cancelTimer();
-    this.due = due;
-    this.overdueAt = overdueAt;
-    if (this.isClosed) return;
-    this.cancelTimer = clock.after(due - clock.now(), () => {
-      this.exclusively(() => this.boundary()).catch(this.failed);
-    });
   }
 
   private readonly failed = (error: unknown): void => {

@@ -89,6 +89,7 @@ test.each([
   );
   expect(problemOf(await readiness()).detail).toContain('run: meshnet controller restored');
   expect((await mesh.epoch()).not_ready).toBe(problemOf(await readiness()).detail);
+  expect((await mesh.admin('GET', '/log/checkpoint')).status).toBe(503);
   // However much is reported and asked for: no epoch gets a number that another one had.
   await mesh.report(0.9, a, b);
   await mesh.clock.advance(10 * MIN);

@@ -1,7 +1,7 @@
 import { toBase64 } from '../../contract/encoding.ts';
 import type { PolicyAnswer, PolicyChange, PolicyOutlook } from '../../contract/policy.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
-import type { Outlook } from '../governor.ts';
+import type { Outlook } from '../outlook.ts';
 import { DEFAULT_BRAKE } from '../policy/document.ts';
 import { ruleText } from '../policy/explain.ts';
 import { documentOf } from '../policy/write-document.ts';

@@ -9,7 +9,11 @@ import { type Caller, enrolledOnly, readersOnly } from './caller.ts';
 /** The log's newest checkpoint, a signed note. */
 export async function readCheckpoint(services: Services, caller: Caller): Promise<Checked<string>> {
   const allowed = readersOnly(services, caller);
-  return allowed.ok ? accepted(await services.log.checkpoint()) : allowed;
+  if (!allowed.ok) return allowed;
+  const { lost, notReady } = services.governor;
+  // Another checkpoint was signed for what came after the backup: two of them cannot both be true.
+  if (lost.isLost) return rejected('not_ready', { detail: notReady ?? '' });
+  return accepted(await services.log.checkpoint());
 }
 
 /** The verifier key of the log's checkpoints, as tools are told it. */
