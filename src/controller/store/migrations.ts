@@ -175,4 +175,13 @@ export const MIGRATIONS: readonly string[] = [
   DROP INDEX score_history_by_time;
   CREATE INDEX score_history_by_node ON score_history (node_id, received_at);
   `,
+  // 7: rows of epochs in which somebody was cut are kept for ever, and the evidence of who is out then.
+  `
+  ALTER TABLE log_bundles ADD COLUMN is_kept INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX log_bundles_passing ON log_bundles (at) WHERE is_kept = 0;
+  CREATE TABLE log_evidence (
+    hash TEXT PRIMARY KEY,
+    evidence TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

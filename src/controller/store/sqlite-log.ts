@@ -55,14 +55,43 @@ export class SqliteLog {
     }
   }
 
-  /** Within the write that commits the epoch. */
+  /**
+   * Within the write that commits the epoch. Where somebody is cut, rows and evidence of whoever is out
+   * are kept for ever.
+   */
   recordEpoch(at: number, { event, rows }: RecordedEpoch): void {
     this.append(at, event);
+    const isKept = event.removed.count > 0;
     this.database.run(
-      'INSERT INTO log_bundles VALUES (?, ?, ?)',
+      'INSERT INTO log_bundles VALUES (?, ?, ?, ?)',
       event.epoch,
       at,
       zstdCompressSync(encodeBundle(rows)),
+      isKept ? 1 : 0,
+    );
+    if (!isKept) return;
+    for (const row of rows) {
+      const text = textOf(row);
+      if (!text.startsWith(DENIED)) continue;
+      for (const { node, hash, receivedAt } of evidenceIn(text)) {
+        this.database.run(
+          `INSERT OR IGNORE INTO log_evidence SELECT hash, evidence FROM score_history
+             WHERE node_id = ? AND received_at = ? AND hash = ?`,
+          node,
+          receivedAt,
+          hash,
+        );
+      }
+    }
+  }
+
+  /** Within a write: of epochs in which nobody was cut, only the root of the rows stays. */
+  prune(before: number, epochs: number): void {
+    this.database.run(
+      `DELETE FROM log_bundles WHERE epoch IN
+         (SELECT epoch FROM log_bundles WHERE is_kept = 0 AND at < ? ORDER BY at LIMIT ?)`,
+      before,
+      epochs,
     );
   }
 
@@ -89,15 +118,17 @@ export class SqliteLog {
       epoch,
     )?.epoch as number | null;
     const before = last === null ? undefined : this.verdictRows(last);
-    const told = new Set((before ? evidenceIn(before) : []).map((one) => one.hash));
+    const told = new Set((before ? evidenceIn(textOf(before)) : []).map((one) => one.hash));
     const lines: Uint8Array[] = [];
-    for (const { hash, receivedAt } of evidenceIn(rows)) {
+    for (const { node, hash, receivedAt } of evidenceIn(textOf(rows))) {
       if (told.has(hash)) continue;
-      const row = this.database.get(
-        'SELECT evidence FROM score_history WHERE received_at = ? AND hash = ?',
-        receivedAt,
-        hash,
-      );
+      const row =
+        this.database.get(
+          'SELECT evidence FROM score_history WHERE node_id = ? AND received_at = ? AND hash = ?',
+          node,
+          receivedAt,
+          hash,
+        ) ?? this.database.get('SELECT evidence FROM log_evidence WHERE hash = ?', hash);
       if (row !== undefined) lines.push(Buffer.from(row.evidence as string));
     }
     return encodeBundle(lines);
@@ -132,14 +163,30 @@ export class SqliteLog {
 }
 
 const EVIDENCE = /"hash":"([A-Za-z0-9+/]{43}=)","received_at":(\d+)/g;
+const NODE = /"node":"([a-z0-9-]+)"/;
+/** How the row of a node that is out begins. */
+const DENIED = '{"allowed":false,';
+
+interface NamedEvidence {
+  readonly node: string;
+  readonly hash: string;
+  readonly receivedAt: number;
+}
 
 /** The evidence that rows name; read from their text, which is canonical, because there are many. */
-function evidenceIn(rows: Uint8Array): { readonly hash: string; readonly receivedAt: number }[] {
-  const text = Buffer.from(rows.buffer, rows.byteOffset, rows.byteLength).toString('latin1');
-  return [...text.matchAll(EVIDENCE)].map((match) => ({
-    hash: match[1]!,
-    receivedAt: Number(match[2]),
-  }));
+function evidenceIn(rows: string): NamedEvidence[] {
+  return rows.split('\n').flatMap((row) => {
+    const node = NODE.exec(row)?.[1] ?? '';
+    return [...row.matchAll(EVIDENCE)].map((match) => ({
+      node,
+      hash: match[1]!,
+      receivedAt: Number(match[2]),
+    }));
+  });
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
 /** What the log says of a node that was enrolled. */

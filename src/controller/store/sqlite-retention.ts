@@ -1,6 +1,9 @@
 import type { HistoryLimits } from './history-limits.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
+import type { SqliteLog } from './sqlite-log.ts';
 
+/** And so many epochs' rows in the log. */
+const BUNDLES = 2;
 /** While the database is too large, so much of the past goes at a time, ms. */
 const SLICE = 60_000;
 
@@ -8,15 +11,18 @@ const SLICE = 60_000;
 export class SqliteRetention {
   private readonly database: SqliteDatabase;
   private readonly limits: HistoryLimits;
+  private readonly log: SqliteLog;
 
-  constructor(database: SqliteDatabase, limits: HistoryLimits) {
+  constructor(database: SqliteDatabase, limits: HistoryLimits, log: SqliteLog) {
     this.database = database;
+    this.log = log;
     this.limits = limits;
   }
 
   /** Within a write. Deletes at most `rows` of each kind. Freed pages are used again. */
   prune(now: number, rows: number): void {
     const before = this.horizon(now);
+    this.log.prune(before, BUNDLES);
     this.database.run(
       `DELETE FROM score_history WHERE id IN
          (SELECT id FROM (SELECT id, received_at FROM score_history ORDER BY id LIMIT ?)

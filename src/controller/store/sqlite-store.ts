@@ -54,7 +54,7 @@ export class SqliteStore implements Store {
     this.enrolled = new SqliteNodes(this.database);
     this.tokens = new SqliteTokens(this.database);
     this.benchmarks = new SqliteScores(this.database);
-    this.retention = history && new SqliteRetention(this.database, history);
+    this.retention = history && new SqliteRetention(this.database, history, this.log);
   }
 
   async mesh(): Promise<Uint8Array | undefined> {
