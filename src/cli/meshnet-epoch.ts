@@ -52,7 +52,13 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
   const alarm = epoch.not_ready ? `NOT READY: ${epoch.not_ready}\n` : '';
   const head = `${alarm}${brakeLine(epoch)}epoch ${epoch.epoch}, next rotation in ${duration(next)}, threshold ${epoch.threshold}${observe}`;
   const own = epoch.nodes.find((node) => node.node_id === local?.node_id);
-  return [head, table(rows), ...localLine(local), ...scoreLines(local?.scores, own)].join('\n');
+  return [
+    head,
+    table(rows),
+    ...evaluatorLines(epoch),
+    ...localLine(local),
+    ...scoreLines(local?.scores, own),
+  ].join('\n');
 }
 
 function brakeLine({ brake, now }: EpochDocument): string {
@@ -61,6 +67,15 @@ function brakeLine({ brake, now }: EpochDocument): string {
   if (brake.phase === 'capped') return `BRAKE: ${many}, only the worst ${brake.cut} are\n`;
   const left = brake.until === null ? '' : `, for another ${duration((brake.until - now) / 1000)}`;
   return `BRAKE: ${many}, nobody is${left}\n`;
+}
+
+function evaluatorLines({ evaluators }: EpochDocument): string[] {
+  return evaluators.map(({ evaluator, compared, bias, distance, last_s }) => {
+    const last = last_s === null ? 'has said nothing yet' : `last heard ${duration(last_s)} ago`;
+    if (bias === null || distance === null) return `evaluator ${evaluator}: ${last}`;
+    const sign = bias < 0 ? '' : '+';
+    return `evaluator ${evaluator}: ${sign}${bias.toFixed(3)} against the median of ${compared} scores (${distance.toFixed(3)} away on average), ${last}`;
+  });
 }
 
 function localLine(local: NodeStatusDocument | undefined): string[] {

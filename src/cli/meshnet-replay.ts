@@ -15,7 +15,7 @@ import type { ScoreSource } from '../replay/scores.ts';
 import { SimulatedScores, type Simulation } from '../replay/simulate.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { readScores } from './replay-scores.ts';
+import { readScores, scoresOfState } from './replay-scores.ts';
 import { replayText, runLengthText, type TrialAnswer } from './replay-text.ts';
 
 type Simulated = Omit<Simulation, 'epochs' | 'epochS' | 'suite' | 'threshold' | 'intervalS'>;
@@ -25,6 +25,7 @@ export interface ReplayCommand extends Simulated {
   readonly policy: string;
   readonly against: string;
   readonly from?: string;
+  readonly state?: string;
   readonly epoch: number;
   readonly interval?: number;
   readonly days: number;
@@ -42,8 +43,12 @@ export async function replay(options: ReplayCommand): Promise<void> {
     return;
   }
   const policies = [policyNamed(options.policy, options), policyNamed(options.against, options)];
-  const simulation = options.from === undefined ? simulationOf(options, policies[0]!) : undefined;
-  const source = sourceOf(options, simulation);
+  const recorded = await recordedScores(options);
+  const simulation = recorded === undefined ? simulationOf(options, policies[0]!) : undefined;
+  const source =
+    simulation === undefined
+      ? new RecordedScores(recorded!, options.epoch * 1000)
+      : new SimulatedScores(simulation);
   const answers = judged(options, source, policies, simulation);
   if (options.curve !== undefined && simulation !== undefined) {
     const curve = new OperatingCurve(simulation);
@@ -106,7 +111,7 @@ const PLAIN = [{ suite: 'alignment' }];
 
 function simulationOf(options: ReplayCommand, policy: Policy): Simulation {
   const { days, epoch, interval } = options;
-  const { suite, threshold } = policy.suites[0]!;
+  const { suite, threshold, reportIntervalS } = policy.suites[0]!;
   const epochs = Math.max(1, Math.round((days * 86_400) / epoch));
   const bad = Math.min(options.bad, options.nodes);
   return {
@@ -114,15 +119,15 @@ function simulationOf(options: ReplayCommand, policy: Policy): Simulation {
     bad,
     epochs,
     epochS: epoch,
-    intervalS: interval ?? epoch / 6,
+    intervalS: interval ?? reportIntervalS,
     suite,
     threshold,
   };
 }
 
-function sourceOf(options: ReplayCommand, simulation: Simulation | undefined): ScoreSource {
-  if (simulation !== undefined) return new SimulatedScores(simulation);
-  return new RecordedScores(readScores(options.from!), options.epoch * 1000);
+async function recordedScores({ from, state }: ReplayCommand) {
+  if (from !== undefined) return readScores(from);
+  return state === undefined ? undefined : scoresOfState(state);
 }
 
 /** On a terminal, a line that counts; elsewhere nothing. */

@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { suiteField } from '../contract/fields.ts';
 import { exactly, type FromSchema } from '../contract/from-schema.ts';
+import { signingKeyId } from '../contract/ids.ts';
 import { violation } from '../contract/schema.ts';
+import { ControllerStartError, databaseIn, openState } from '../controller/state-directory.ts';
+import { defaultProvider } from '../crypto/select.ts';
 import type { RecordedScore } from '../replay/recorded.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
@@ -18,6 +21,8 @@ const lineSchema = exactly(
     signer: { type: 'string', minLength: 1, maxLength: 63 },
   },
 );
+
+const crypto = defaultProvider();
 
 type Line = FromSchema<typeof lineSchema>;
 
@@ -40,6 +45,38 @@ export function readScores(path: string): RecordedScore[] {
   });
   if (scores.length === 0) throw new CommandError(EXIT.usage, 'usage', `${path}: no scores in it`);
   return scores;
+}
+
+/** All scores that a controller's state still has. Throws a `CommandError`, also while it runs. */
+export async function scoresOfState(directory: string): Promise<RecordedScore[]> {
+  if (!existsSync(databaseIn(directory))) {
+    const message = `--state ${directory}: there is no controller's database`;
+    throw new CommandError(EXIT.usage, 'usage', message);
+  }
+  const { store, close } = opened(directory);
+  try {
+    const byNode = await store.scoresSince(0);
+    const { nodes } = await store.roster();
+    const keyIds = new Map(
+      nodes.map(({ nodeId, signing }) => [signingKeyId(crypto, signing), nodeId]),
+    );
+    const scores = [...byNode].flatMap(([nodeId, of]) =>
+      of.map((one) => ({ ...one, nodeId, signer: keyIds.get(one.signer) ?? one.signer })),
+    );
+    if (scores.length > 0) return scores;
+    throw new CommandError(EXIT.usage, 'usage', `--state ${directory}: no scores in it`);
+  } finally {
+    await close();
+  }
+}
+
+function opened(directory: string) {
+  try {
+    return openState(directory);
+  } catch (error) {
+    if (!(error instanceof ControllerStartError)) throw error;
+    throw new CommandError(EXIT.failed, 'cannot_open', `--state: ${error.message}`);
+  }
 }
 
 function read(path: string): string {

@@ -58,6 +58,23 @@ const nodeStatusSchema = exactly({
 
 export type NodeStatus = FromSchema<typeof nodeStatusSchema>;
 
+const differenceField = { type: ['number', 'null'], minimum: -1, maximum: 1 } as const;
+
+const evaluatorStatusSchema = exactly({
+  /** `keyid`. */
+  evaluator: { type: 'string', minLength: 1, maxLength: 64 },
+  /** Its fresh words that others can be compared with. */
+  compared: counterField,
+  /** Mean of its score less the median of all: above 0 it is milder; null: nothing to compare. */
+  bias: differenceField,
+  /** Mean distance from the median. */
+  distance: differenceField,
+  /** Seconds since its last word on anybody; null: it has none. */
+  last_s: ageField,
+});
+
+export type EvaluatorStatus = FromSchema<typeof evaluatorStatusSchema>;
+
 const brakeStatusSchema = exactly({
   /** `frozen`: nobody is cut. `capped`: only the worst are. */
   phase: { type: 'string', enum: ['frozen', 'capped'] },
@@ -94,6 +111,8 @@ export const epochSchema = exactly({
   /** Rotations and exclusions since the controller started. */
   rotations: counterField,
   exclusions: counterField,
+  /** Those whose keys the policy lists, in its order. */
+  evaluators: { type: 'array', items: evaluatorStatusSchema },
   /** Every enrolled node, ids in byte order. */
   nodes: { type: 'array', maxItems: MAX_PEERS, items: nodeStatusSchema },
 });

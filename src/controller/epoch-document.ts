@@ -1,11 +1,13 @@
 import { toBase64 } from '../contract/encoding.ts';
-import type { EpochDocument } from '../contract/epoch.ts';
-import { compareNodeIds } from '../contract/ids.ts';
+import type { EpochDocument, EvaluatorStatus } from '../contract/epoch.ts';
+import { compareNodeIds, signingKeyId } from '../contract/ids.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
 import { brakeStatus } from './brake-status.ts';
 import type { ControllerClock } from './clock.ts';
 import type { NodeDirectory } from './directory.ts';
-import { undecided } from './epoch.ts';
+import { type NodeVerdict, undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
+import { agreementOf } from './policy/agreement.ts';
 import { backIn, ruleText } from './policy/explain.ts';
 import type { Settings } from './settings.ts';
 import type { EventCounters } from './subscribers/counters.ts';
@@ -15,6 +17,7 @@ export interface EpochDocumentOptions {
   readonly governor: Governor;
   readonly settings: Settings;
   readonly clock: ControllerClock;
+  readonly crypto: CryptoProvider;
   readonly meshId: Uint8Array;
   readonly counters: EventCounters;
 }
@@ -43,6 +46,7 @@ async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocume
     brake: brakeStatus(epoch, settings.policy.brake, settings.epochS * 1000),
     rotations: counters.count('epoch_committed'),
     exclusions: counters.exclusions,
+    evaluators: evaluatorsOf(options, verdicts, now),
     nodes: nodes.map(({ nodeId, tunnelAddress }) => {
       const { allowed, reason, explanation, sinceEpoch } =
         decisions.get(nodeId) ?? undecided(nodeId);
@@ -62,6 +66,19 @@ async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocume
       };
     }),
   };
+}
+
+function evaluatorsOf(
+  { settings, crypto }: EpochDocumentOptions,
+  verdicts: ReadonlyMap<string, NodeVerdict>,
+  now: number,
+): EvaluatorStatus[] {
+  const scores = new Map([...verdicts].map(([id, one]) => [id, one.scores ?? []]));
+  const keyIds = settings.evaluators.map((key) => signingKeyId(crypto, key));
+  return agreementOf(settings.policy, scores, keyIds, now).map(({ lastS, ...one }) => ({
+    ...one,
+    last_s: lastS,
+  }));
 }
 
 /** However many ask, it is made once for what it says: again after a change, or when its ages are old. */

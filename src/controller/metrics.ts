@@ -1,4 +1,4 @@
-import type { EpochDocument } from '../contract/epoch.ts';
+import type { EpochDocument, EvaluatorStatus } from '../contract/epoch.ts';
 import { MetricsText } from '../contract/prometheus.ts';
 import { processUsage } from '../ground/process-usage.ts';
 import { version } from '../ground/version.ts';
@@ -46,6 +46,23 @@ export async function controllerMetrics(services: Services): Promise<string> {
   );
   const held = brake?.held.length ?? 0;
   text.add('meshnet_brake_held', 'gauge', 'Members only because of the brake.', held);
+  const ofEvaluator = ({ evaluator }: EvaluatorStatus) => ({ evaluator });
+  text.each(
+    'meshnet_evaluator_bias',
+    'gauge',
+    'Mean of its scores less the median of all evaluators.',
+    epoch.evaluators,
+    ofEvaluator,
+    (one) => one.bias,
+  );
+  text.each(
+    'meshnet_evaluator_silence_seconds',
+    'gauge',
+    'Since its last word on anybody.',
+    epoch.evaluators,
+    ofEvaluator,
+    (one) => one.last_s,
+  );
   text.add('meshnet_streams', 'gauge', 'Nodes that receive pushes.', streams.size);
   const taken = counters.count('score_accepted');
   text.add('meshnet_benchmarks_accepted_total', 'counter', 'Scores taken.', taken);

@@ -86,3 +86,23 @@ test('a policy that cannot be is refused with the field named', async () => {
   expect(code).toBe(2);
   expect(err).toContain('suites[0].cut.failed');
 });
+
+test("recorded scores of a controller's state, while it is stopped", async () => {
+  const { TestMesh } = await import('../controller/support/test-mesh.ts');
+  const mesh = await TestMesh.start();
+  try {
+    const node = await mesh.enrol('a', 1);
+    for (const score of [0.9, 0.6, 0.9]) {
+      await mesh.report(score, node);
+      await mesh.clock.advance(60_000);
+    }
+    expect(await replay('--state', mesh.state)).toMatchObject({ code: 1 });
+    await mesh.controller.close();
+    const { out } = await replay('--state', mesh.state, '--policy', 'plain', '--json');
+    expect(JSON.parse(out)).toMatchObject({ trials: [{ measured: { cuts: 1 } }, {}] });
+    expect(await replay('--state', join(directory, 'none'))).toMatchObject({ code: 2 });
+    await mesh.open();
+  } finally {
+    await mesh.stop();
+  }
+});

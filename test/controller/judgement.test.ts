@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ControllerEvent } from '../../src/controller/events.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
+import { defaultProvider } from '../../src/crypto/select.ts';
 import { call, TestMesh } from './support/test-mesh.ts';
 import type { TestNode } from './support/test-node.ts';
 
@@ -123,4 +124,22 @@ test('a good report just before each boundary does not keep a bad node in where 
     await mesh.clock.advance(6 * S);
   }
   expect((await mesh.epoch()).nodes[0]).toMatchObject({ allowed: false });
+});
+
+test('how each evaluator stands to the median is shown', async () => {
+  const seeds = [21, 22, 23].map((seed) => new Uint8Array(32).fill(seed));
+  mesh = await TestMesh.start({
+    ...only({ suite: 'alignment', signers: 'evaluators' }),
+    evaluators: seeds.map((seed) => defaultProvider().ed25519Public(seed)),
+  });
+  const node = await mesh.enrol('n0', 1);
+  for (const [i, seed] of seeds.entries()) {
+    const body = node.score(mesh.meshId, [0.8, 0.81, 0.95][i]!, mesh.clock.now(), {}, seed);
+    expect((await mesh.post('n0', body)).status).toBe(202);
+  }
+  const { evaluators: shown } = await mesh.epoch();
+  expect(shown.map((one) => one.bias?.toFixed(2))).toEqual(['-0.01', '0.00', '0.14']);
+  expect(shown[2]).toMatchObject({ compared: 1, last_s: 0 });
+  const { text } = await call(`${mesh.controller.url}/metrics`);
+  expect(text).toMatch(/meshnet_evaluator_bias\{evaluator="[^"]+"\} 0\.1/);
 });

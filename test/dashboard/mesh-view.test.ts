@@ -16,6 +16,7 @@ function epochDocument(now: number, scores: Readonly<Record<string, number>>): E
     observe_only: false,
     not_ready: null,
     brake: null,
+    evaluators: [],
     rotations: 4,
     exclusions: 1,
     nodes: Object.entries(scores).map(([node_id, score]) => ({

@@ -13,6 +13,7 @@ export function declareReplay(program: Command): void {
     .option('--policy <policy>', 'to try: a file, or `default` or `plain`', 'default')
     .option('--against <policy>', 'to compare with', 'plain')
     .option('--from <file>', 'recorded scores, JSONL: node_id, score, received_at, ...')
+    .option('--state <dir>', 'recorded scores of a controller that is stopped')
     .option('--epoch <seconds>', 'length of an epoch', seconds, 60)
     .option('--nodes <count>', 'simulate so many', integerBetween(1, 10_000), 100)
     .option('--days <days>', 'for so long', numberBetween(0.001, 3650), 1)
