@@ -76,7 +76,7 @@ requires('compose-check', 'podman-compose')('compose.yaml', () => {
     expect(compose(file).code).not.toBe(0);
   });
 
-  test('is understood by podman-compose, too', () => {
+  test('is understood by podman-compose, too', { timeout: 60_000 }, () => {
     const PATH = [folder, process.env.PATH].join(delimiter);
     const command = [DEPLOY_CHECKERS['podman-compose'], '--in-pod', 'false'] as const;
     for (const files of [['compose.yaml'], ['compose.yaml', 'deploy/compose.userspace.yaml']]) {
@@ -88,5 +88,10 @@ requires('compose-check', 'podman-compose')('compose.yaml', () => {
       expect(code, output).toBe(0);
       expect(output).toContain('--score-mean=0.40');
     }
+    const file = join(folder, 'wrong.yaml');
+    writeFileSync(file, COMPOSE.replace('condition: service_healthy', 'condition: service_hale'));
+    expect(checked([...command, '-f', file, 'config'], { cwd: ROOT, env: { PATH } }).code).not.toBe(
+      0,
+    );
   });
 });

@@ -58,24 +58,31 @@ const snippet = (name: string) =>
 function start(command: readonly [string, ...string[]], environment: NodeJS.ProcessEnv = {}) {
   const [program, ...parameters] = command;
   const env = { ...process.env, ...environment };
-  const child = spawn(program, parameters, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(program, parameters, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
   running.push(child);
   return () => output;
 }
 
-/** A node that comes by the proxy becomes a member and hears pushes; the controller sees its address. */
-async function governsBy(errors: () => string): Promise<void> {
+/** Starts a node that comes by the proxy; returns what it says. */
+async function startNode(): Promise<() => string> {
   const asked = { node_id: 'a', ttl_s: 60 };
   const { token } = orRefuse(await issueToken(controller.services, { kind: 'admin' }, asked));
   const parameters = ['node', '--name', 'a', '--state', file('a'), '--backend', 'userspace'];
   parameters.push('--controller', `https://localhost:${port}`, '--score-mean', '0.9');
-  parameters.push('--emit', '0.3', '--poll', '30');
+  parameters.push('--emit', '0.3', '--poll', '30', '--json');
   const environment = { MESHNET_TOKEN: token, NODE_EXTRA_CA_CERTS: file('tls.pem') };
-  start([join(ROOT, 'bin/meshnet'), ...parameters], environment);
+  return start([join(ROOT, 'bin/meshnet'), ...parameters], environment);
+}
+
+/** A node that comes by the proxy becomes a member and hears pushes. */
+async function governsBy(errors: () => string): Promise<void> {
+  await startNode();
   const status = () => statusIn(file('a/status.json'));
   // It polls every 30 s: whatever comes sooner was pushed through the proxy.
   await until(() => status()?.push === true && status()?.state === 'member', 'a member').catch(
@@ -93,18 +100,30 @@ async function governsBy(errors: () => string): Promise<void> {
 }
 
 requires('nginx')('behind nginx, as its snippet says', () => {
-  test('nodes are governed', async () => {
+  /** `wrong`: a line of the snippet to leave out. */
+  function startNginx(wrong = ''): () => string {
+    const site = snippet('nginx.conf').replace('443', `127.0.0.1:${port}`);
     const main = `daemon off; pid ${file('nginx.pid')}; error_log stderr;
 events {}
 http {
   access_log off;
   client_body_temp_path ${file('body')}; proxy_temp_path ${file('proxy')};
   fastcgi_temp_path ${file('fastcgi')}; uwsgi_temp_path ${file('uwsgi')}; scgi_temp_path ${file('scgi')};
-  ${snippet('nginx.conf').replace('443', `127.0.0.1:${port}`).replace('mesh.example', 'localhost')}
+  ${site.replace('mesh.example', 'localhost').replace(wrong, '')}
 }`;
     writeFileSync(file('nginx.conf'), main);
-    const errors = start(['nginx', '-e', 'stderr', '-c', file('nginx.conf')]);
-    await governsBy(errors);
+    return start(['nginx', '-e', 'stderr', '-c', file('nginx.conf')]);
+  }
+
+  test('nodes are governed', async () => {
+    await governsBy(startNginx());
+  });
+
+  test('but not without the line that passes Host on: the node says what is wrong', async () => {
+    startNginx('proxy_set_header Host $http_host;');
+    const said = await startNode();
+    await until(() => said().includes('"code":"signature_invalid"'), 'the refusal');
+    expect(statusIn(file('a/status.json'))?.state).not.toBe('member');
   });
 });
 
