@@ -19,7 +19,11 @@ import type { RecordCache } from './record-cache.ts';
 
 /** A config that is the controller's, for us, fresh, newest, and complete. */
 export interface AcceptedConfig {
-  readonly document: ConfigDocument;
+  readonly document: InForceDocument;
+  /** The controller's number. */
+  readonly protocol: number;
+  /** Of the controller's log; undefined from a controller that has none. */
+  readonly checkpoint: string | undefined;
   /** In byte order of their ids; peers whose keys contradict a pin are not among them. */
   readonly peers: readonly AcceptedPeer[];
   readonly roster: readonly RosterEntry[];
@@ -29,6 +33,12 @@ export interface AcceptedConfig {
   readonly expiresAt: number;
   readonly etag: string | undefined;
 }
+
+/** What holds of an epoch for this node, from a config or from a lease and its header. */
+export type InForceDocument = Pick<
+  ConfigDocument,
+  'epoch' | 'version' | 'issued_at' | 'lifetime_s' | 'allowed' | 'reason' | 'explanation'
+>;
 
 export interface AcceptedPeer {
   readonly nodeId: string;
@@ -62,6 +72,8 @@ export interface OwnIdentity extends OwnKeys {
   readonly meshId: Uint8Array;
   readonly nodeId: string;
   readonly controllerKey: Uint8Array;
+  /** X25519 private keys, 32 bytes each. */
+  readonly wireguard: Uint8Array;
   readonly sealing: Uint8Array;
   /** Addresses of the mesh, and seconds of an epoch, as at enrolment. */
   readonly tunnelPrefix: string;
@@ -123,7 +135,7 @@ export async function judgeConfig(
   const expiresAt = answer.sentAt + document.lifetime_s;
   if (bootNow >= expiresAt) return ignore('expired', 'arrived after its lifetime');
 
-  const contradiction = contradictionIn(document);
+  const contradiction = sealContradictionIn(document) ?? contradictionIn(document);
   if (contradiction !== undefined) return ignore('inconsistent', contradiction);
   const records: KeyRecord[] = [];
   recordCache.nextConfig();
@@ -159,7 +171,17 @@ export async function judgeConfig(
     if (verdict === 'changed') changedPeers.push(peer.node_id);
   }
   const { roster } = document;
-  const config = { document, peers, roster, header, expiresAt, etag: answer.etag };
+  const { protocol, checkpoint } = document;
+  const config = {
+    document,
+    protocol,
+    checkpoint,
+    peers,
+    roster,
+    header,
+    expiresAt,
+    etag: answer.etag,
+  };
   return { config, refusedPeers, changedPeers };
 }
 
@@ -191,11 +213,14 @@ function acceptedPeer(peer: ConfigPeer, record: KeyRecord, psk: Uint8Array): Acc
   };
 }
 
-/** What a config of an honest controller never has. */
-function contradictionIn(document: ConfigDocument): string | undefined {
+/** What is told of the other members, and where this node stands. */
+type ToldPeers = Pick<ConfigDocument, 'audience' | 'tunnel_address' | 'tunnel_prefix' | 'epoch'> & {
+  readonly peers: readonly Pick<ConfigPeer, 'node_id' | 'tunnel_address' | 'since_epoch'>[];
+};
+
+/** What an honest controller never says. */
+export function contradictionIn(document: ToldPeers): string | undefined {
   const { peers, audience } = document;
-  if (!document.allowed && peers.length > 0) return 'peers for a denied node';
-  if ((document.sealed_psks !== null) !== peers.length > 0) return 'PSKs do not match the peers';
   const addresses = new Set([document.tunnel_address]);
   for (const [i, peer] of peers.entries()) {
     if (peer.node_id === audience) return 'the node is its own peer';
@@ -210,6 +235,12 @@ function contradictionIn(document: ConfigDocument): string | undefined {
   return undefined;
 }
 
+function sealContradictionIn(document: ConfigDocument): string | undefined {
+  const { peers, allowed, sealed_psks } = document;
+  if (!allowed && peers.length > 0) return 'peers for a denied node';
+  return (sealed_psks !== null) !== peers.length > 0 ? 'PSKs do not match the peers' : undefined;
+}
+
 function inPrefix(address: string, prefix: string): boolean {
   const [network, length] = prefix.split('/') as [string, string];
   const shift = 32 - Number(length);
@@ -221,7 +252,10 @@ function ipv4Number(address: string): number {
   return address.split('.').reduce((value, octet) => ((value << 8) | Number(octet)) >>> 0, 0);
 }
 
-function distinctKeys(own: OwnIdentity, records: readonly KeyRecord[]): boolean {
+export function distinctKeys(
+  own: Pick<OwnIdentity, 'wireguardPublic'>,
+  records: readonly Pick<KeyRecord, 'wireguard'>[],
+): boolean {
   const keys = [own.wireguardPublic, ...records.map((record) => record.wireguard)];
   return new Set(keys.map(toBase64)).size === keys.length;
 }
@@ -266,6 +300,7 @@ export function ownIdentity(
     wireguardPublic: crypto.x25519Public(keys.wireguard),
     signingPublic: crypto.ed25519Public(keys.signing),
     sealingPublic: crypto.x25519Public(keys.sealing),
+    wireguard: keys.wireguard,
     sealing: keys.sealing,
     tunnelPrefix: enrolment.tunnel_prefix,
     epochS: enrolment.epoch_s,

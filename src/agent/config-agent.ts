@@ -1,7 +1,8 @@
-import { type ConfigDocument, compareVersions } from '../contract/config.ts';
+import { compareVersions } from '../contract/config.ts';
 import { parseJson, toBase64 } from '../contract/encoding.ts';
 import { type Envelope, openEnvelope, PAYLOAD_TYPES } from '../contract/envelope.ts';
 import { HEADER_EVENT_NAME } from '../contract/epoch/header.ts';
+import { KEYS_EVENT_NAME } from '../contract/epoch/keys-answer.ts';
 import {
   STREAM_EVENT_NAME,
   STREAM_HEARTBEAT_S,
@@ -13,6 +14,7 @@ import {
   type AcceptedConfig,
   type IgnoredConfig,
   isTooFar,
+  type Judgement,
   judgeConfig,
   type OwnIdentity,
 } from './accepted-config.ts';
@@ -22,8 +24,9 @@ import { misfit } from './config-header.ts';
 import { CallError } from './controller-answer.ts';
 import type { ControllerClient } from './controller-client.ts';
 import type { Counters } from './counters.ts';
+import { EpochAgent } from './epoch-agent.ts';
 import type { EmitEvent } from './events.ts';
-import { HeaderChain } from './header-chain.ts';
+import type { HeaderChain } from './header-chain.ts';
 import { LogCheck } from './log-check.ts';
 import type { Membership } from './membership.ts';
 import type { Mark, NodeState } from './node-state.ts';
@@ -54,6 +57,8 @@ const FIRST_RETRY_MS = 250;
 /** After a push every node fetches its config: spread over this much per node of the mesh. */
 const FETCH_JITTER_PER_NODE_MS = 2;
 const MAX_FETCH_JITTER_MS = 2000;
+/** The keys of an epoch are pushed once they are sealed: this long (ms) they are not asked for. */
+const KEYS_PATIENCE_MS = 250;
 /** A push comes within moments of the commit: later than this (ms) it is being withheld. */
 const MAX_BEHIND_MS = 5000;
 /** How often lifetime and suspend are looked at. */
@@ -66,8 +71,9 @@ export class ConfigAgent {
   /** Calls that failed last time, so that a change is reported once. */
   private readonly failing = new Set<string>();
   private readonly records: RecordCache;
-  /** The signed headers that this node has seen. */
-  readonly headers: HeaderChain;
+  private readonly epochs: EpochAgent;
+  /** Whether the keys are sealed for all at once, and leases are asked for in the place of configs. */
+  private isLeased = false;
   /** What the controller's log said, and whether it goes together. */
   readonly log: LogCheck;
   private connected = false;
@@ -81,16 +87,17 @@ export class ConfigAgent {
   constructor(options: ConfigAgentOptions) {
     this.options = options;
     this.records = new RecordCache(options.crypto);
-    const { client, signingSeed, membership } = options;
-    this.headers = new HeaderChain({
-      ...options,
-      fetch: (epoch) => client.getHeader(signingSeed, epoch),
-      isInForce: () => membership.state === 'member',
-    });
+    const { client, signingSeed } = options;
     this.log = new LogCheck({
       ...options,
       fetch: (oldSize, size) => client.getConsistency(signingSeed, oldSize, size),
     });
+    this.epochs = new EpochAgent(options);
+  }
+
+  /** The signed headers that this node has seen. */
+  get headers(): HeaderChain {
+    return this.epochs.headers;
   }
 
   /** True while an event stream is open and not silent. */
@@ -122,7 +129,7 @@ export class ConfigAgent {
     const backoff = new Backoff(FIRST_RETRY_MS, pollMs, random);
     while (!signal.aborted) {
       this.wakePoll = new AbortController(); // a wish that comes during the fetch counts
-      const ok = await this.fetchConfig(signal).catch((error: unknown) => {
+      const ok = await this.fetch(signal).catch((error: unknown) => {
         this.failed('config', error); // e.g. the disk is full: what is in force stays, and expires
         return false;
       });
@@ -132,16 +139,45 @@ export class ConfigAgent {
     }
   }
 
-  private async fetchConfig(signal: AbortSignal): Promise<boolean> {
-    const { client, identity, signingSeed, membership, crypto, clock, state, emit, counters } =
-      this.options;
-    let answer: Awaited<ReturnType<ControllerClient['getConfig']>>;
+  /** Asks for a config, or for a lease, whichever the keys of the epoch come with. */
+  private async fetch(signal: AbortSignal): Promise<boolean> {
     try {
-      answer = await client.getConfig(identity.nodeId, signingSeed, this.etag(), signal);
+      return this.isLeased ? await this.fetchLease(signal) : await this.fetchConfig(signal);
     } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      if (error.code === 'keys_elsewhere') {
+        this.isLeased = !this.isLeased;
+        return this.isLeased ? this.fetchLease(signal) : this.fetchConfig(signal);
+      }
       if (!signal.aborted) this.failed('config', error);
       return false;
     }
+  }
+
+  private async fetchLease(signal: AbortSignal): Promise<boolean> {
+    const judged = await this.epochs.fetch(signal);
+    this.succeeded('config');
+    if (judged === 'config') {
+      this.isLeased = false;
+      return this.fetchConfig(signal);
+    }
+    this.options.counters.add('lease_answers');
+    return this.accept('lease', await this.unlessForked(judged), signal);
+  }
+
+  /** Nothing is taken any more from whoever keeps two logs. */
+  private async unlessForked(judged: Judgement): Promise<Judgement> {
+    if ('ignored' in judged) return judged;
+    const detail = await this.log.contradiction(judged.config.checkpoint);
+    if (detail === undefined) return judged;
+    await this.removeMissing(judged.config);
+    return { ignored: 'forked_log', detail };
+  }
+
+  private async fetchConfig(signal: AbortSignal): Promise<boolean> {
+    const { client, identity, signingSeed, membership, crypto, clock, state, counters } =
+      this.options;
+    const answer = await client.getConfig(identity.nodeId, signingSeed, this.etag(), signal);
     this.succeeded('config');
     counters.add('config_answers');
     if (answer.body === undefined) {
@@ -159,15 +195,26 @@ export class ConfigAgent {
       this.records,
     );
     const refused = 'ignored' in judged ? judged : await this.refusal(judged.config);
-    if (refused) {
-      counters.add(`config_ignored_${refused.ignored}`);
-      emit({ event: 'ignored', what: 'config', reason: refused.ignored, detail: refused.detail });
-      if (refused.ignored === 'older') await this.showNewest(signal);
+    if (refused === undefined && !('ignored' in judged)) {
+      client.learnTime(judged.config.document.issued_at);
+    }
+    return this.accept('config', refused ?? judged, signal);
+  }
+
+  /** Puts in force what was found good, and says what was not. */
+  private async accept(
+    what: 'config' | 'lease' | 'push',
+    judged: Judgement,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { client, membership, emit, counters } = this.options;
+    if ('ignored' in judged) {
+      counters.add(`${what}_ignored_${judged.ignored}`);
+      emit({ event: 'ignored', what, reason: judged.ignored, detail: judged.detail });
+      if (judged.ignored === 'older') await this.showNewest(signal);
       return false;
     }
-    if ('ignored' in judged) return false;
-    client.learnTime(judged.config.document.issued_at);
-    client.learnProtocol(judged.config.document.protocol);
+    client.learnProtocol(judged.config.protocol);
     for (const node of judged.refusedPeers) {
       counters.add('peers_refused_key_changed');
       emit({ event: 'key_changed', node, accepted: false });
@@ -180,17 +227,18 @@ export class ConfigAgent {
   }
 
   /** Why a config does not fit what the controller has signed for everybody; undefined if it does. */
-  private async refusal({ document, header }: AcceptedConfig): Promise<IgnoredConfig | undefined> {
-    const fork = await this.log.contradiction(document.checkpoint);
+  private async refusal(config: AcceptedConfig): Promise<IgnoredConfig | undefined> {
+    const { document, header } = config;
+    const fork = await this.log.contradiction(config.checkpoint);
     if (fork !== undefined) {
-      await this.removeMissing(document);
+      await this.removeMissing(config);
       return { ignored: 'forked_log', detail: fork };
     }
     if (header === undefined) {
       if (this.headers.held === undefined) return undefined;
       return { ignored: 'no_header', detail: 'it names no header, and there were some before' };
     }
-    if (!this.headers.holds(header.hash)) await this.removeMissing(document);
+    if (!this.headers.holds(header.hash)) await this.removeMissing(config);
     const named = await this.headers.obtain(header.hash);
     if (named === undefined) {
       return { ignored: 'no_header', detail: 'the header that it names cannot be taken' };
@@ -200,14 +248,14 @@ export class ConfigAgent {
   }
 
   /** What a config takes away does not wait until it is known whether it fits. */
-  private async removeMissing({ epoch, version, peers }: ConfigDocument): Promise<void> {
+  private async removeMissing({ document, peers }: AcceptedConfig): Promise<void> {
     const { membership, identity } = this.options;
-    const since = new Map(peers.map((peer) => [peer.node_id, peer.since_epoch]));
+    const since = new Map(peers.map((peer) => [peer.nodeId, peer.sinceEpoch]));
     // Whoever has been out in between goes as well, and comes back with what fits.
     const missing = [...membership.peers.values()]
       .filter((peer) => since.get(peer.nodeId) !== peer.sinceEpoch)
       .map((peer) => peer.nodeId);
-    await membership.removeAtOnce({ epoch, version }, missing, identity.nodeId);
+    await membership.removeAtOnce(document, missing, identity.nodeId);
   }
 
   /** What came was older than what this node has seen: if the controller has forgotten that, it should know. */
@@ -295,6 +343,7 @@ export class ConfigAgent {
           if (item.kind !== 'event') continue;
           if (item.name === STREAM_EVENT_NAME) await this.pushed(item.data, signal);
           if (item.name === HEADER_EVENT_NAME) this.headerPushed(item.data);
+          if (item.name === KEYS_EVENT_NAME) this.keysPushed(item.data, signal);
         }
       }
     } finally {
@@ -339,13 +388,27 @@ export class ConfigAgent {
     // Whom a missed push would have removed only the config can tell, so that is not put off.
     const nodes = missedSome ? 0 : (membership.inForce?.roster.length ?? 0);
     const jitter = random() * Math.min(MAX_FETCH_JITTER_MS, nodes * FETCH_JITTER_PER_NODE_MS);
-    void clock.sleep(jitter, signal).then(() => this.pollNow());
+    const patience = this.isLeased && !missedSome ? KEYS_PATIENCE_MS : 0;
+    void clock.sleep(patience + jitter, signal).then(() => {
+      const present = membership.inForce?.document;
+      if (!present || compareVersions(present, membership.mark) < 0) this.pollNow();
+    });
   }
 
   /** Those between may have to be asked for: what the stream brings next does not wait for that. */
   private headerPushed(data: string): void {
     const envelope = parseJson(new TextEncoder().encode(data));
     this.headers.take(envelope).catch((error: unknown) => this.failed('header', error));
+  }
+
+  private keysPushed(data: string, signal: AbortSignal): void {
+    this.epochs
+      .keysPushed(data)
+      .then(async (judged) => {
+        const kept = judged && (await this.unlessForked(judged));
+        if (kept === undefined || !(await this.accept('push', kept, signal))) this.pollNow();
+      })
+      .catch((error: unknown) => this.failed('push', error));
   }
 
   private async watchLoop(signal: AbortSignal): Promise<void> {

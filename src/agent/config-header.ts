@@ -79,7 +79,11 @@ export function misfit(
 }
 
 /** Others are told of this node what it knows of itself. */
-function selfFault(own: OwnKeys, document: ConfigDocument, self: MemberEntry): string | undefined {
+export function selfFault(
+  own: OwnKeys,
+  document: Pick<ConfigDocument, 'audience' | 'tunnel_address'>,
+  self: MemberEntry,
+): string | undefined {
   if (self.nodeId !== document.audience || self.tunnelAddress !== document.tunnel_address) {
     return 'others are told another name or address of this node';
   }

@@ -44,6 +44,14 @@ export async function limitedText(
   response: Response,
   received: (bytes: number) => void = () => {},
 ): Promise<string> {
+  return Buffer.from(await limitedBytes(response, received)).toString('utf8');
+}
+
+/** The same as bytes. */
+export async function limitedBytes(
+  response: Response,
+  received: (bytes: number) => void = () => {},
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
@@ -59,7 +67,7 @@ export async function limitedText(
   if (size > MAX_ANSWER_BYTES) {
     throw new CallError(response.status, 'unexpected_answer', 'the answer is too large');
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 const NO_TIME = 'it does not sign its time: upgrade the controller first, or set the clock here';

@@ -14,7 +14,14 @@ import { envelopeHash, openReceipt, type Receipt, requestHash } from '../contrac
 import { violation } from '../contract/schema.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import type { AgentClock } from './clock.ts';
-import { CallError, limitedText, parse, problemOf, reason } from './controller-answer.ts';
+import {
+  CallError,
+  limitedBytes,
+  limitedText,
+  parse,
+  problemOf,
+  reason,
+} from './controller-answer.ts';
 
 /** `meshId`: of the mesh whose controller it is, once that is known. */
 export type Fetch = (
@@ -28,6 +35,11 @@ interface Sent {
   readonly nonce: string;
   /** Boot clock (s) just before the request was sent. */
   readonly sentAt: number;
+}
+
+/** The answer to a request, unverified, and what it must fit. */
+export interface SignedAnswer extends Sent {
+  readonly body: unknown;
 }
 
 /** An answered config request. */
@@ -158,6 +170,56 @@ export class ControllerClient {
           return { ...answer, body: response.status === 304 ? undefined : parse(text) };
         }),
     );
+  }
+
+  /** What this node is at this moment: a lease, unverified. */
+  async getLease(
+    nodeId: string,
+    signingSeed: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<SignedAnswer> {
+    const headers = { accept: 'application/json' };
+    return this.signed(
+      `/v1/lease/${nodeId}`,
+      SIGNATURE_TAGS.lease,
+      signingSeed,
+      headers,
+      async (url, init, sent) =>
+        this.timed(signal, async (limited) => {
+          const response = await this.send(url, { ...init, signal: limited });
+          return { ...sent, body: parse(await limitedText(response)) };
+        }),
+    );
+  }
+
+  /** What a member needs of the present epoch: unverified. `since`: version of the membership held. */
+  async getKeys(
+    nodeId: string,
+    signingSeed: Uint8Array,
+    since: number | undefined,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const headers = { accept: 'application/json' };
+    const target = `/v1/keys/${nodeId}${since === undefined ? '' : `?since=${since}`}`;
+    return this.signed(target, SIGNATURE_TAGS.keys, signingSeed, headers, (url, init) =>
+      this.timed(signal, async (limited, received) =>
+        parse(await limitedText(await this.send(url, { ...init, signal: limited }), received)),
+      ),
+    );
+  }
+
+  /** The bytes of a piece by its name (base64url), unverified; undefined: it is not kept. */
+  async getPiece(name: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const init = { headers: { accept: 'application/octet-stream' } };
+    return this.timed(signal, async (limited, received) => {
+      try {
+        const url = this.url(`/v1/pieces/${name}`);
+        return await limitedBytes(await this.send(url, { ...init, signal: limited }), received);
+      } catch (error) {
+        if (error instanceof CallError && error.code === 'piece_unknown') return undefined;
+        throw error;
+      }
+    });
   }
 
   /** The signed header of an epoch, by default the newest: unverified. Undefined: it is not kept. */

@@ -32,7 +32,7 @@ export type AgentEvent =
     }
   | {
       readonly event: 'ignored';
-      readonly what: 'config' | 'push' | 'header';
+      readonly what: 'config' | 'lease' | 'push' | 'header';
       readonly reason: string;
       readonly detail: string;
     }

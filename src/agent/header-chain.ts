@@ -17,6 +17,8 @@ export interface HeaderChainOptions {
   readonly fetch: (epoch: number | undefined) => Promise<unknown>;
   /** Whether there is a membership that a header could take away or change. */
   readonly isInForce: () => boolean;
+  /** Called with each header that is taken, in order: what it takes away waits for nothing. */
+  readonly onTaken: (header: Header) => Promise<void>;
 }
 
 /**
@@ -64,6 +66,22 @@ export class HeaderChain {
   /** Whether two headers were seen that cannot both be true, since the start. */
   get isContradicted(): boolean {
     return this.reported.size > 0;
+  }
+
+  /** Holds a header that somebody else was given against those seen here; it is not taken. */
+  compare(value: unknown): Promise<void> {
+    return this.inTurn(async () => {
+      const header = this.open(value);
+      const known = header && this.past.get(header.document.version);
+      if (header && known && !equalBytes(known.hash, header.hash)) {
+        await this.splitView(known, header);
+      }
+    });
+  }
+
+  /** Once all headers that came so far have been judged. */
+  async settled(): Promise<void> {
+    await this.turn;
   }
 
   /** Takes a header that came, with those between it and the one held. */
@@ -120,6 +138,7 @@ export class HeaderChain {
       }
       if (!follows(last, next)) return this.splitView(last, next);
       this.remember(next);
+      await this.options.onTaken(next);
       last = next;
     }
     return follows(last, header) ? this.keep(header) : this.splitView(last, header);
@@ -144,6 +163,7 @@ export class HeaderChain {
     await this.options.state.writeHeader(header.envelope); // before it has any effect
     this.remember(header);
     this.options.counters.add('headers');
+    await this.options.onTaken(header);
     return 'taken';
   }
 

@@ -102,7 +102,7 @@ export class Membership {
         const pins = state.readPins();
         const newPins = updatePins(
           pins,
-          document,
+          config,
           config.peers.map((peer) => peer.record),
           this.options.epochS,
           this.passedSinceConfig(),
@@ -135,7 +135,12 @@ export class Membership {
    * A signed word newer than everything seen, a push or a config that has still to be looked into: its
    * removals hold before anything is fetched, and before anything that waits for its turn, or for a disk.
    */
-  async removeAtOnce(mark: Mark, nodes: readonly string[], ownId: string): Promise<boolean> {
+  async removeAtOnce(
+    { epoch, version }: Mark,
+    nodes: readonly string[],
+    ownId: string,
+  ): Promise<boolean> {
+    const mark = { epoch, version }; // nothing else of what it may be part of
     const { clock, emit, state } = this.options;
     const receivedAt = clock.monotonic();
     if (compareVersions(mark, this.highest) <= 0) return false;

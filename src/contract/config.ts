@@ -33,7 +33,7 @@ const configPeerSchema = exactly({
 
 export type ConfigPeer = FromSchema<typeof configPeerSchema>;
 
-const rosterEntrySchema = exactly({
+export const rosterEntrySchema = exactly({
   node_id: nodeIdField,
   tunnel_address: tunnelAddressField,
   allowed: { type: 'boolean' },

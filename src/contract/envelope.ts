@@ -17,6 +17,8 @@ export const PAYLOAD_TYPES = {
   streamEvent: 'application/vnd.aligned-meshnet.stream-event.v1+json',
   receipt: 'application/vnd.aligned-meshnet.receipt.v1+json',
   header: 'application/vnd.aligned-meshnet.header.v1+json',
+  seals: 'application/vnd.aligned-meshnet.seals.v1+json',
+  lease: 'application/vnd.aligned-meshnet.lease.v1+json',
 } as const;
 
 export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];

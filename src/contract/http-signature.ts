@@ -28,6 +28,8 @@ export const SIGNATURE_TAGS = {
   epoch: 'aligned-meshnet-epoch',
   endpoint: 'aligned-meshnet-endpoint',
   header: 'aligned-meshnet-header',
+  lease: 'aligned-meshnet-lease',
+  keys: 'aligned-meshnet-keys',
 } as const;
 
 export type SignatureTag = (typeof SIGNATURE_TAGS)[keyof typeof SIGNATURE_TAGS];

@@ -29,6 +29,8 @@ export const PROBLEMS = {
   not_authorized: { status: 403, title: 'This caller may not do this' },
   node_removed: { status: 403, title: 'This node was removed from the mesh' },
   unknown_node: { status: 404, title: 'No such node' },
+  piece_unknown: { status: 404, title: 'No piece of this name is kept' },
+  keys_elsewhere: { status: 409, title: 'The keys of this epoch are to be had in another way' },
   header_unknown: { status: 404, title: 'No header of this epoch is kept' },
 
   // Envelopes.

@@ -19,6 +19,7 @@ import { createServices, type Services } from './services.ts';
 import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
 import type { Subscriber } from './spine.ts';
 import { type ControllerState, keptPolicyIn, signingKey } from './state-directory.ts';
+import { keysSubscriber } from './subscribers/keys.ts';
 import { logSubscriber } from './subscribers/log.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
 import { witnessSubscriber } from './subscribers/witness.ts';
@@ -109,6 +110,7 @@ async function serve(
     monotonic: () => performance.now(),
   });
   const { spine, emit, governor, streams, documents, meshId } = services;
+  spine.subscribe(keysSubscriber(services));
   if (options.logger) spine.subscribe(logSubscriber(options.logger));
   spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);

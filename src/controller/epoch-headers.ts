@@ -9,6 +9,7 @@ import {
 import { type MemberEntry, recordSignatureIn } from '../contract/epoch/member-entry.ts';
 import { MembershipTree } from '../contract/epoch/membership-tree.ts';
 import { TO_MEMBERS } from '../contract/fields.ts';
+import { FIRST_PROTOCOL } from '../contract/protocol.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { type Epoch, type EpochHeader, membersOf } from './epoch.ts';
 import type { Settings } from './settings.ts';
@@ -19,6 +20,8 @@ export interface EpochHeadersOptions {
   readonly settings: Settings;
   readonly meshId: Uint8Array;
   readonly signingSeed: Uint8Array;
+  /** What was spoken with a node last; undefined if it was not heard. */
+  readonly protocolOf: (nodeId: string) => number | undefined;
 }
 
 /** Makes and signs the header of each epoch before it is committed. */
@@ -54,6 +57,7 @@ export class EpochHeaders {
       grace_s: settings.graceS,
       count: tree.count,
       members_root: toBase64(tree.root),
+      keys: this.keysOf(tree),
       changes: listed(tree, before, next.removed),
     };
     const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.header, document);
@@ -72,6 +76,16 @@ export class EpochHeaders {
       this.newest = { header, tree };
     }
     return this.newest.tree;
+  }
+
+  /** Keys are sealed for all at once if every member can open them. */
+  private keysOf({ count, leaves }: MembershipTree): HeaderDocument['keys'] {
+    const { settings, protocolOf } = this.options;
+    const old = leaves.some(
+      ({ entry }) => (protocolOf(entry.nodeId) ?? FIRST_PROTOCOL) === FIRST_PROTOCOL,
+    );
+    if (old || count === 0) return 'config';
+    return count <= settings.pairwiseUpTo ? 'pairwise' : 'group';
   }
 
   private entryOf(node: NodeRecord, sinceEpoch: number): MemberEntry {

@@ -4,11 +4,17 @@
  * member that can have none is reached by nobody and keeps everybody waiting.
  */
 export class Presence {
-  private readonly heard = new Set<string>();
+  /** The protocol that was spoken last, by node. */
+  private readonly heard = new Map<string, number>();
 
-  /** A request of the node for its config or its stream was verified. */
-  add(nodeId: string): void {
-    this.heard.add(nodeId);
+  /** A request of the node for its config, its lease or its stream was verified. */
+  add(nodeId: string, protocol: number): void {
+    this.heard.set(nodeId, protocol);
+  }
+
+  /** What was spoken with the node last; undefined if it was not heard since the start. */
+  protocolOf(nodeId: string): number | undefined {
+    return this.heard.get(nodeId);
   }
 
   has(nodeId: string): boolean {

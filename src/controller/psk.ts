@@ -4,6 +4,8 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 
 const encoder = new TextEncoder();
 const PAIR_LABEL = encoder.encode('aligned-meshnet pair v1\0');
+/** No node id has a space or a zero byte: this is nobody's node_psk. */
+const GROUP_LABEL = encoder.encode('aligned-meshnet group v1\0');
 
 export interface PskNode {
   readonly nodeId: string;
@@ -63,6 +65,12 @@ export class EpochKeys {
     if (this.isErased) throw new Error('the epoch is over');
     const seedOf = (nodeId: string) => this.seed(nodeId);
     return peers.map((peer) => pairPsk(this.crypto, this.meshId, this.epoch, seedOf, node, peer));
+  }
+
+  /** The base (32 bytes) that all members of the epoch are told in kind `group`; the caller zeroes it. */
+  group(): Uint8Array {
+    if (this.isErased) throw new Error('the epoch is over');
+    return this.crypto.hmacSha256(this.secret, GROUP_LABEL, this.meshId, u64be(this.epoch));
   }
 
   erase(): void {

@@ -8,14 +8,18 @@ import { ConfigQueue } from './config-queue.ts';
 import { NodeDirectory } from './directory.ts';
 import { EpochDocuments } from './epoch-document.ts';
 import { EpochHeaders } from './epoch-headers.ts';
+import { EpochSeals } from './epoch-seals.ts';
+import { EpochViews } from './epoch-view.ts';
 import type { EmitControllerEvent, StampedEvent } from './events.ts';
 import { Governor } from './governor.ts';
 import { MOVES, scoreLimit } from './limits.ts';
+import { MembershipDeltas } from './membership-deltas.ts';
 import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
 import { PublishedLog } from './record/published-log.ts';
 import { RequestAuth } from './request-auth.ts';
 import { RequestCounters } from './request-counters.ts';
+import { RosterLists } from './rosters.ts';
 import type { Settings } from './settings.ts';
 import { EventSpine } from './spine.ts';
 import type { Store } from './store/store.ts';
@@ -46,6 +50,10 @@ export interface Services extends Given {
   readonly receipts: Receipts;
   readonly configs: ConfigBuilder;
   readonly configQueue: ConfigQueue;
+  readonly views: EpochViews;
+  readonly seals: EpochSeals;
+  readonly deltas: MembershipDeltas;
+  readonly rosters: RosterLists;
   readonly log: PublishedLog;
   readonly documents: EpochDocuments;
   readonly streams: StreamHub;
@@ -87,7 +95,7 @@ export function createServices(options: ServicesOptions): Services {
     ...common,
     presence,
     overload,
-    headers: new EpochHeaders(common),
+    headers: new EpochHeaders({ ...common, protocolOf: (nodeId) => presence.protocolOf(nodeId) }),
   });
   const log = new PublishedLog(common);
   const receipts = new Receipts(common);
@@ -103,6 +111,10 @@ export function createServices(options: ServicesOptions): Services {
     receipts,
     configs: new ConfigBuilder({ ...common, log }),
     configQueue: new ConfigQueue(),
+    views: new EpochViews(crypto),
+    seals: new EpochSeals(common),
+    deltas: new MembershipDeltas(given.store),
+    rosters: new RosterLists(crypto, directory),
     log,
     documents: new EpochDocuments({ ...common, governor, counters }),
     streams,

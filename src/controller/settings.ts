@@ -16,6 +16,8 @@ export interface Settings {
   readonly lifetimeS: number;
   /** Seconds that keypairs of an older epoch are still received on. Default: a third of an epoch. */
   readonly graceS: number;
+  /** Members up to which each pair has a base of its own; beyond, one is sealed for all. */
+  readonly pairwiseUpTo: number;
   /** Seconds between two reports of a node. Default: a sixth of an epoch. */
   readonly reportIntervalS: number;
   /** Verdicts are computed, logged and shown, but nobody is cut. */
@@ -41,6 +43,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     epochS,
     lifetimeS: given.lifetimeS ?? 3 * epochS,
     graceS: given.graceS ?? epochS / 3,
+    pairwiseUpTo: given.pairwiseUpTo ?? 256,
     reportIntervalS,
     observeOnly: given.observeOnly ?? false,
     tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',
@@ -49,6 +52,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   };
   number('lifetime', settings.lifetimeS, epochS, 86_400);
   number('grace', settings.graceS, 0.1, epochS);
+  number('pairwise up to', settings.pairwiseUpTo, 0, MAX_PEERS);
   checkEvaluators(settings);
   hostAddresses(settings.tunnelPrefix);
   return settings;

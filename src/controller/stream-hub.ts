@@ -112,6 +112,16 @@ export class StreamHub {
     return envelope;
   }
 
+  has(nodeId: string): boolean {
+    return this.streams.has(nodeId);
+  }
+
+  /** An event for one node, if it has a stream. */
+  send(nodeId: string, name: string, id: string, data: object): void {
+    const stream = this.streams.get(nodeId);
+    if (stream) this.write(nodeId, stream, eventText(name, id, data));
+  }
+
   close(): void {
     this.cancelHeartbeat();
     for (const nodeId of [...this.streams.keys()]) this.drop(nodeId);
@@ -130,13 +140,15 @@ export class StreamHub {
   }
 
   private broadcast(text: string): void {
-    for (const [nodeId, { sink }] of this.streams) {
-      if (sink.backlog > MAX_BACKLOG) this.drop(nodeId);
-      else sink.write(text);
-    }
+    for (const [nodeId, stream] of this.streams) this.write(nodeId, stream, text);
+  }
+
+  private write(nodeId: string, { sink }: Stream, text: string): void {
+    if (sink.backlog > MAX_BACKLOG) this.drop(nodeId);
+    else sink.write(text);
   }
 }
 
-function eventText(name: string, id: string, envelope: Envelope): string {
-  return `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(envelope)}\n\n`;
+function eventText(name: string, id: string, data: object): string {
+  return `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -207,7 +207,7 @@ test('an evaluator reports a score from the command line, with its own sequence'
       waiting: () => {},
     };
     await enrol(enrolling, new AbortController().signal);
-    judged.services.presence.add('node-j'); // as if it had fetched its config
+    judged.services.presence.add('node-j', 1); // as if it had fetched its config
     const mesh = toBase64(judged.meshId);
     const report = (value: string, ...more: string[]) => {
       const options = ['--key', key, '--mesh', mesh, '--controller', judged.url];
@@ -283,7 +283,7 @@ describe('who asks about the epoch over the network', () => {
         new AbortController().signal,
       );
       rememberController(state, strict.url);
-      strict.services.presence.add(name); // as if it had fetched its config
+      strict.services.presence.add(name, 1); // as if it had fetched its config
     }
     const mesh = toBase64(strict.meshId);
     await meshnet(

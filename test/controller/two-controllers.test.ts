@@ -36,7 +36,13 @@ function controller(seed: number): OneOfTwo {
   const emit = (event: ControllerEvent) => void events.push(event);
   const random = seededBytes(seed);
   const overload = { take: () => 0 };
-  const headers = new EpochHeaders({ crypto, settings, meshId, signingSeed });
+  const headers = new EpochHeaders({
+    crypto,
+    settings,
+    meshId,
+    signingSeed,
+    protocolOf: () => undefined,
+  });
   const made = { random, meshId, overload, headers, emit };
   const common = { store, directory, settings, clock, crypto, ...made };
   return { directory, events, governor: new Governor({ ...common, presence: new Presence() }) };

@@ -149,13 +149,15 @@ export class MeshAgent {
   }
 
   private get answers(): number {
-    return this.counters.get('config_answers') + this.counters.get('controller_config_failures');
+    const { counters } = this;
+    const answered = counters.get('config_answers') + counters.get('lease_answers');
+    return answered + counters.get('controller_config_failures');
   }
 
   /** Answers that were applied or ignored. */
   private get dealtWith(): number {
     const settled = Object.entries(this.counters.snapshot()).filter(([name]) =>
-      /^(?:configs_applied|config_unchanged|config_ignored_.*|controller_config_failures)$/.test(
+      /^(?:configs_applied|config_unchanged|(?:config|lease)_ignored_.*|controller_config_failures)$/.test(
         name,
       ),
     );

@@ -15,6 +15,10 @@ process.exitCode = await chooseProgram(
     exclusion: program('exclusion.ts', 'how fast a node that is cut is shut out everywhere'),
     denied: program('denied.ts', 'what a denied node tries, and that none of it is accepted'),
     fanout: program('fanout.ts', 'how fast an epoch reaches many nodes'),
+    epoch: program(
+      'epoch-cost.ts',
+      'what an epoch costs the controller and a member, and how many bytes',
+    ),
     crowd: program('crowd.ts', 'many nodes in one process rotate at the same time'),
   },
   process.argv.slice(2),

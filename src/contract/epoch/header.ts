@@ -13,6 +13,7 @@ import {
 import { atLeast, type FromSchema } from '../from-schema.ts';
 import { accepted, type Checked, rejected } from '../problems.ts';
 import type { Schema } from '../schema.ts';
+import { SEAL_KINDS } from './seal-kinds.ts';
 
 /** More names than this, added and changed together, a header does not list. */
 export const MAX_LISTED_CHANGES = 1000;
@@ -57,6 +58,8 @@ export const headerSchema = atLeast({
   count: { type: 'integer', minimum: 0, maximum: MAX_PEERS },
   /** Base64 of the root of the membership tree. */
   members_root: bytes32Field,
+  /** Where the keys of the epoch are: in configs, while a member speaks protocol 1, or sealed under seals. */
+  keys: { type: 'string', enum: ['config', ...SEAL_KINDS] },
   changes: changesSchema,
 });
 

@@ -65,7 +65,7 @@ export function decodeMemberEntry(bytes: Uint8Array): MemberEntry | undefined {
   }
   const nodeId = decoder.decode(bytes.subarray(1, idEnd));
   const endpoint = decoder.decode(bytes.subarray(endpointAt + 1)) || null;
-  const rest = bytes.slice(idEnd, endpointAt);
+  const rest = new Uint8Array(bytes.subarray(idEnd, endpointAt)); // a Buffer's slice is no copy
   const view = new DataView(rest.buffer);
   const sinceEpoch = Number(view.getBigUint64(FIXED_LENGTH - 8));
   if (!isNodeId(nodeId) || !Number.isSafeInteger(sinceEpoch)) return undefined;

@@ -4,6 +4,7 @@ import type { Services } from '../services.ts';
 import { ADMIN, adminRoutes } from './admin-routes.ts';
 import { networkCaller } from './callers.ts';
 import { countRequests } from './count-requests.ts';
+import { epochRoutes } from './epoch-routes.ts';
 import { headerRoutes } from './header-routes.ts';
 import { logRoutes } from './log-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
@@ -21,6 +22,7 @@ export async function networkServer(
   stateRoutes(app, services, networkCaller);
   logRoutes(app, services, networkCaller);
   headerRoutes(app, services);
+  epochRoutes(app, services);
   return app;
 }
 

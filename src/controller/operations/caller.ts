@@ -1,5 +1,6 @@
 import { SIGNATURE_TAGS, type SignatureTag } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import { protocolSpoken } from '../../contract/protocol.ts';
 import type { ClaimSurroundings } from '../endpoint-claims.ts';
 import { membersOf } from '../epoch.ts';
 import type { Services } from '../services.ts';
@@ -100,6 +101,9 @@ export function signerOf(
   }
   const { nodeId } = signer.value.node;
   streams.seen(nodeId);
-  if (!READING.has(tag)) presence.add(nodeId);
+  if (READING.has(tag)) return signer;
+  const protocol = protocolSpoken(request.query);
+  if (!protocol.ok) return protocol;
+  presence.add(nodeId, protocol.value);
   return signer;
 }

@@ -20,6 +20,7 @@ const header: HeaderDocument = {
   grace_s: 20,
   count: 0,
   members_root: meshId,
+  keys: 'config',
   changes: { removed: [], added: [], changed: [] },
 };
 const sign = (fields: object = {}, signingSeed = seed): Envelope =>

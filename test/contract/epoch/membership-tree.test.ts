@@ -18,6 +18,7 @@ test('an entry is what its bytes say, and other bytes say something else or noth
     fc.property(memberEntry, fc.nat(), fc.integer({ min: 1, max: 255 }), (entry, at, flip) => {
       const bytes = encodeMemberEntry(entry);
       expect(decodeMemberEntry(bytes)).toEqual(entry);
+      expect(decodeMemberEntry(Buffer.from(bytes))).toEqual(entry); // pooled: not at offset 0
       const other = bytes.slice();
       other[at % bytes.length]! ^= flip;
       const read = decodeMemberEntry(other);

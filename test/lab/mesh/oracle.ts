@@ -1,4 +1,7 @@
 import { type ConfigDocument, compareVersions } from '../../../src/contract/config.ts';
+import type { HeaderDocument } from '../../../src/contract/epoch/header.ts';
+import type { LeaseDocument } from '../../../src/contract/epoch/lease.ts';
+import type { SealsDocument } from '../../../src/contract/epoch/seals.ts';
 import type { StreamEvent } from '../../../src/contract/stream-event.ts';
 import type { Peer } from '../../../src/device/peer.ts';
 import type { PeerTable } from '../../../src/device/peer-table.ts';
@@ -31,11 +34,19 @@ export class Oracle implements Listener {
   private readonly epochs = new Map<number, ReadonlyMap<string, number>>();
   /** "node peer" -> boot clock, s: end of the last config's lifetime that listed the peer. */
   private readonly listedUntil = new Map<string, number>();
+  private readonly headers = new Map<string, { linked: number; readonly arrived: Set<number> }>();
+  /** The newest that arrived, by node. */
+  private readonly seals = new Map<string, SealsDocument>();
+  /** Boot clock, s: end of the last lease, by node. */
+  private readonly leasedUntil = new Map<string, number>();
+  private readonly lifetimeS: number;
   private readonly nodes: readonly SimNode[];
   private readonly byKey: ReadonlyMap<string, SimNode>;
 
-  constructor(nodes: readonly SimNode[]) {
+  /** `lifetimeS`: of leases, seconds. */
+  constructor(nodes: readonly SimNode[], lifetimeS: number) {
     this.nodes = nodes;
+    this.lifetimeS = lifetimeS;
     this.byKey = new Map(nodes.map((node) => [node.tunnel.publicKey.toHex(), node]));
     for (const node of nodes) {
       node.tunnel.onSent = (datagram, { address, port }) => {
@@ -82,6 +93,50 @@ export class Oracle implements Listener {
     const peers = new Set(removed.includes(nodeId) ? [] : before?.peers);
     for (const gone of removed) peers.delete(gone);
     this.known.set(nodeId, { epoch, version, peers, configured: before?.configured ?? 0 });
+  }
+
+  leaseArrived(nodeId: string, lease: LeaseDocument, sentAt: number): void {
+    const node = this.nodes.find((one) => one.nodeId === nodeId)!;
+    const before = this.known.get(nodeId);
+    const until = sentAt / 1000 + this.lifetimeS;
+    if ((before && compareVersions(lease, before) < 0) || node.boot() >= until) return;
+    if (!lease.allowed) {
+      const { epoch, version } = lease;
+      this.known.set(nodeId, { epoch, version, peers: new Set(), configured: epoch });
+      return;
+    }
+    this.leasedUntil.set(nodeId, Math.max(until, this.leasedUntil.get(nodeId) ?? 0));
+    if (before?.configured === lease.epoch) this.extend(nodeId, before.peers);
+  }
+
+  /** Headers name each other: one tells nothing before those between have come. */
+  headerArrived(nodeId: string, { epoch }: HeaderDocument): void {
+    const headers = this.headers.get(nodeId) ?? { linked: epoch, arrived: new Set() };
+    this.headers.set(nodeId, headers);
+    headers.arrived.add(epoch);
+    while (headers.arrived.has(headers.linked + 1)) headers.linked++;
+    const seals = this.seals.get(nodeId);
+    if (seals !== undefined) this.keysArrived(nodeId, seals);
+  }
+
+  /** Keys are of use once the header that they belong to is known. */
+  keysArrived(nodeId: string, seals: SealsDocument): void {
+    const { epoch, version } = seals;
+    const before = this.known.get(nodeId);
+    if (before && compareVersions({ epoch, version }, before) < 0) return;
+    this.seals.set(nodeId, seals);
+    if ((this.headers.get(nodeId)?.linked ?? 0) < epoch) return;
+    const peers = new Set([...this.epochs.get(epoch)!.keys()].filter((id) => id !== nodeId));
+    this.known.set(nodeId, { epoch, version, peers, configured: epoch });
+    this.extend(nodeId, peers);
+  }
+
+  private extend(nodeId: string, peers: ReadonlySet<string>): void {
+    const until = this.leasedUntil.get(nodeId) ?? 0;
+    for (const peer of peers) {
+      const pair = `${nodeId} ${peer}`;
+      this.listedUntil.set(pair, Math.max(until, this.listedUntil.get(pair) ?? 0));
+    }
   }
 
   accepted(at: SimulatedNode, from: SimulatedNode): void {

@@ -1,6 +1,10 @@
 import type { Fetch } from '../../../src/agent/controller-client.ts';
 import type { ConfigDocument } from '../../../src/contract/config.ts';
 import type { Envelope } from '../../../src/contract/envelope.ts';
+import { HEADER_EVENT_NAME, type HeaderDocument } from '../../../src/contract/epoch/header.ts';
+import { KEYS_EVENT_NAME, type KeysAnswer } from '../../../src/contract/epoch/keys-answer.ts';
+import type { LeaseDocument } from '../../../src/contract/epoch/lease.ts';
+import type { SealsDocument } from '../../../src/contract/epoch/seals.ts';
 import type { StreamEvent } from '../../../src/contract/stream-event.ts';
 import type { SimAnswer, SimController, SimRequest } from './sim-controller.ts';
 import type { SimWorld } from './sim-world.ts';
@@ -22,6 +26,11 @@ export interface Listener {
   /** `sentAt`: simulated ms at which the answered request left. */
   configArrived(nodeId: string, document: ConfigDocument, sentAt: number): void;
   eventArrived(nodeId: string, event: StreamEvent): void;
+  /** `sentAt`: simulated ms at which the request that it answers left. */
+  leaseArrived(nodeId: string, lease: LeaseDocument, sentAt: number): void;
+  headerArrived(nodeId: string, header: HeaderDocument): void;
+  /** All that a node needs to take up the keys of an epoch. */
+  keysArrived(nodeId: string, seals: SealsDocument): void;
 }
 
 /** One run of a node's process: its end of the channel. */
@@ -90,10 +99,7 @@ export class SimChannel {
                 user.whenAwake(() => {
                   if (signal.aborted) return;
                   if (answer === undefined) return refuse();
-                  if (pathname.startsWith('/v1/config/') && answer.status === 200) {
-                    const document = payloadOf<ConfigDocument>(JSON.parse(answer.body));
-                    this.listener.configArrived(user.nodeId, document, sentAt);
-                  }
+                  if (answer.status === 200) this.arrived(user, pathname, answer, sentAt);
                   resolve(responseOf(answer));
                 });
               }),
@@ -138,13 +144,10 @@ export class SimChannel {
     const answer = this.controller.stream(request, {
       backlog: 0,
       write: (text) => {
-        const event = /^data: (.*)$/m.exec(text)?.[1];
-        if (event !== undefined && this.chance(user, this.faults.eventLoss)) return;
+        const events = [...text.matchAll(/^event: (.*)\nid: .*\ndata: (.*)$/gm)];
+        if (events.length > 0 && this.chance(user, this.faults.eventLoss)) return;
         arrive(() => {
-          if (event !== undefined) {
-            const document = payloadOf<StreamEvent>(JSON.parse(event));
-            this.listener.eventArrived(user.nodeId, document);
-          }
+          for (const [, name, data] of events) this.pushed(user, name!, JSON.parse(data!));
           reader.enqueue(new TextEncoder().encode(text));
         });
       },
@@ -181,6 +184,31 @@ export class SimChannel {
     for (const work of greeting) work();
   }
 
+  private arrived(user: ChannelUser, path: string, { body }: SimAnswer, sentAt: number): void {
+    const { nodeId } = user;
+    const value = () => JSON.parse(String(body));
+    if (path.startsWith('/v1/config/')) {
+      this.listener.configArrived(nodeId, payloadOf<ConfigDocument>(value()), sentAt);
+    } else if (path.startsWith('/v1/lease/')) {
+      this.listener.leaseArrived(nodeId, payloadOf<LeaseDocument>(value()), sentAt);
+    } else if (path === '/v1/header') {
+      this.pushed(user, HEADER_EVENT_NAME, value());
+    } else if (path.startsWith('/v1/keys/')) {
+      this.pushed(user, KEYS_EVENT_NAME, value());
+    }
+  }
+
+  private pushed({ nodeId }: ChannelUser, name: string, value: unknown): void {
+    if (name === KEYS_EVENT_NAME) {
+      const { seals } = value as KeysAnswer;
+      this.listener.keysArrived(nodeId, payloadOf<SealsDocument>(seals));
+    } else if (name === HEADER_EVENT_NAME) {
+      this.listener.headerArrived(nodeId, payloadOf<HeaderDocument>(value as Envelope));
+    } else {
+      this.listener.eventArrived(nodeId, payloadOf<StreamEvent>(value as Envelope));
+    }
+  }
+
   /** One message on its way; it may never arrive. */
   private travel(user: ChannelUser, arrived: () => void): void {
     if (this.chance(user, this.faults.callLoss)) return;
@@ -207,7 +235,10 @@ export class SimChannel {
 }
 
 function responseOf({ status, headers, body }: SimAnswer): Response {
-  return new Response(status === 304 ? null : body, { status, headers });
+  return new Response(status === 304 ? null : new Uint8Array(Buffer.from(body)), {
+    status,
+    headers,
+  });
 }
 
 function payloadOf<T>(envelope: Envelope): T {

@@ -1,13 +1,15 @@
 import type { Envelope } from '../../../src/contract/envelope.ts';
 import { controllerFingerprint } from '../../../src/contract/ids.ts';
 import type { KeyRecord } from '../../../src/contract/key-record.ts';
-import type { Problem } from '../../../src/contract/problems.ts';
+import { type Problem, problem } from '../../../src/contract/problems.ts';
 import { type Epoch, membersOf } from '../../../src/controller/epoch.ts';
 import type { StampedEvent } from '../../../src/controller/events.ts';
 import type { Arrival, NetworkRequest } from '../../../src/controller/operations/caller.ts';
 import { openStream } from '../../../src/controller/operations/open-stream.ts';
 import { readConfig } from '../../../src/controller/operations/read-config.ts';
 import { readHeader } from '../../../src/controller/operations/read-header.ts';
+import { readKeys } from '../../../src/controller/operations/read-keys.ts';
+import { readLease } from '../../../src/controller/operations/read-lease.ts';
 import { reportScore } from '../../../src/controller/operations/report-score.ts';
 import { rotate } from '../../../src/controller/operations/rotate.ts';
 import { orRefuse } from '../../../src/controller/problem-error.ts';
@@ -15,6 +17,7 @@ import { createServices, type Services } from '../../../src/controller/services.
 import type { Settings } from '../../../src/controller/settings.ts';
 import { SqliteStore } from '../../../src/controller/store/sqlite-store.ts';
 import type { StreamSink } from '../../../src/controller/stream-hub.ts';
+import { keysSubscriber } from '../../../src/controller/subscribers/keys.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import type { SimWorld } from './sim-world.ts';
 
@@ -33,7 +36,7 @@ export interface SimRequest {
 export interface SimAnswer {
   readonly status: number;
   readonly headers: Record<string, string>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** Everything that a crash takes with it. */
@@ -119,6 +122,7 @@ export class SimController {
       monotonic: () => world.simulation.now,
       onEvent: (event) => this.happened(process, event),
     });
+    services.spine.subscribe(keysSubscriber(services));
     this.process = Object.assign(process, { services });
     world.now(() => void services.governor.start().catch(this.failed));
   }
@@ -188,6 +192,22 @@ export class SimController {
       const epoch = new URLSearchParams(request.query).get('epoch');
       const header = await readHeader(services, caller, epoch === null ? undefined : Number(epoch));
       return header.ok ? json(200, header.value) : this.refusal(header.problem);
+    }
+    if (request.path.startsWith('/v1/pieces/')) {
+      const bytes = services.views.piece(nodeId) ?? services.rosters.piece(nodeId);
+      if (bytes === undefined) return this.refusal(problem('piece_unknown'));
+      return { status: 200, headers: {}, body: bytes };
+    }
+    if (request.path.startsWith('/v1/lease/')) {
+      const lease = await readLease(services, { nodeId, request: networkRequest(request) });
+      return lease.ok ? json(200, lease.value) : this.refusal(lease.problem);
+    }
+    if (request.path.startsWith('/v1/keys/')) {
+      const since = new URLSearchParams(request.query).get('since');
+      const call = { nodeId, request: networkRequest(request) };
+      const number = since === null ? undefined : Number(since);
+      const keys = await readKeys(services, { ...call, since: number });
+      return keys.ok ? json(200, keys.value) : this.refusal(keys.problem);
     }
     const read = await readConfig(services, {
       nodeId,

@@ -70,7 +70,7 @@ class Mesh {
       { length: nodes },
       (_, i) => new SimNode(this.world, settings, `node-${'abcd'[i]}`),
     );
-    this.oracle = new Oracle(this.nodes);
+    this.oracle = new Oracle(this.nodes, settings.lifetimeS);
     this.channel = new SimChannel(this.world, this.controller, this.oracle);
     this.controller.onCommit = (epoch, members) => this.oracle.epochCommitted(epoch, members);
     this.ledger = new Ledger(simulation);

@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ownIdentity } from '../../src/agent/accepted-config.ts';
+import { EpochFollower } from '../../src/agent/epoch-follower.ts';
+import { keyRecordOf, type NodeKeys } from '../../src/agent/node-keys.ts';
+import { toBase64 } from '../../src/contract/encoding.ts';
+import { openHeader } from '../../src/contract/epoch/header.ts';
+import type { KeysAnswer } from '../../src/contract/epoch/keys-answer.ts';
+import type { LeaseDocument } from '../../src/contract/epoch/lease.ts';
+import { signKeyRecord } from '../../src/contract/key-record.ts';
+import { steadyClock } from '../../src/controller/clock.ts';
+import { keysAnswer } from '../../src/controller/operations/read-keys.ts';
+import { createServices, type Services } from '../../src/controller/services.ts';
+import { completeSettings } from '../../src/controller/settings.ts';
+import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
+import { keysSubscriber } from '../../src/controller/subscribers/keys.ts';
+import { defaultProvider } from '../../src/crypto/select.ts';
+import { median } from '../lab/statistics.ts';
+
+const crypto = defaultProvider();
+const EPOCHS = 5;
+
+export interface EpochCost {
+  readonly members: number;
+  readonly changes: number;
+  /** Processor time of the controller from the commit until the last stream was written, ms. */
+  readonly controllerCpuMs: number;
+  /** Written to each member's stream in an epoch. */
+  readonly bytesPerMember: number;
+  /** Processor time of one member from the push until its peers and keys are known, ms. */
+  readonly memberCpuMs: number;
+}
+
+interface Enrolled {
+  readonly nodeId: string;
+  readonly keys: NodeKeys;
+}
+
+/**
+ * A controller with its database on a disk, and a stream for each member that counts what is written;
+ * the network is not in it. Medians of five epochs.
+ */
+export async function epochCost(members: number, changes: number): Promise<EpochCost> {
+  const directory = mkdtempSync(join(tmpdir(), 'meshnet-epoch-cost-'));
+  const store = new SqliteStore(join(directory, 'mesh.db'));
+  let committed: NodeJS.CpuUsage | undefined;
+  const services = createServices({
+    keepPolicy: async () => {},
+    store,
+    settings: completeSettings({ observeOnly: true, tunnelPrefix: '10.0.0.0/16', epochS: 3600 }),
+    clock: steadyClock(0),
+    crypto,
+    random: (length) => new Uint8Array(randomBytes(length)),
+    signingSeed: new Uint8Array(randomBytes(32)),
+    overload: { take: () => 0 },
+    monotonic: () => performance.now(),
+    onEvent: ({ event }) => {
+      if (event === 'epoch_committed') committed = process.cpuUsage();
+    },
+  });
+  try {
+    await store.claim(services.meshId);
+    const nodes = await enrolled(services, members);
+    let written = 0;
+    for (const { nodeId } of nodes) {
+      services.presence.add(nodeId, 2);
+      const write = (text: string) => {
+        written += text.length;
+      };
+      services.streams.add(nodeId, { backlog: 0, write, end: () => {} });
+    }
+    await services.governor.start();
+    await services.governor.rotate();
+    const push = keysSubscriber(services);
+    const member = new Member(services, nodes[0]!);
+    await member.take();
+    const [cpu, bytes, memberCpu]: number[][] = [[], [], []];
+    for (let epoch = 0; epoch < EPOCHS; epoch++) {
+      for (let i = 0; i < changes; i++) {
+        const { nodeId } = nodes[(epoch * changes + i + 1) % members]!;
+        await store.setEndpoint(nodeId, `192.0.2.${i + 1}:${20_000 + epoch}`, 0);
+      }
+      written = 0;
+      await services.governor.rotate();
+      await push.handle({ event: 'epoch_committed' } as never); // what the controller queues
+      const used = process.cpuUsage(committed);
+      cpu!.push((used.user + used.system) / 1000);
+      bytes!.push(written / members);
+      memberCpu!.push(await member.take());
+      await delay(50);
+    }
+    return {
+      members,
+      changes,
+      controllerCpuMs: Math.round(median(cpu!)),
+      bytesPerMember: Math.round(median(bytes!)),
+      memberCpuMs: Math.round(median(memberCpu!)),
+    };
+  } finally {
+    services.streams.close();
+    await services.governor.close();
+    await store.close();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function enrolled(
+  { store, meshId, directory }: Services,
+  count: number,
+): Promise<Enrolled[]> {
+  const nodes = Array.from({ length: count }, (_, i): Enrolled => {
+    const key = () => new Uint8Array(randomBytes(32));
+    const keys = { wireguard: key(), signing: key(), sealing: key() };
+    return { nodeId: `node-${String(i).padStart(5, '0')}`, keys };
+  });
+  await Promise.all(
+    nodes.map(async ({ nodeId, keys }, i) => {
+      const record = keyRecordOf(crypto, keys, meshId, nodeId);
+      const token = { id: nodeId, secret: undefined, nodeId, expiresAt: 1e15, usedBy: null };
+      await store.addToken(token, 0);
+      const { wireguard, signing, sealing } = record;
+      const envelope = signKeyRecord(crypto, keys.signing, record);
+      const node = { nodeId, record: envelope, wireguard, signing, sealing, enrolledAt: 0 };
+      const address = `10.0.${i >> 8}.${i & 255}`;
+      const { outcome } = await store.enrol({ ...node, endpoint: null }, nodeId, [address]);
+      if (outcome !== 'enrolled') throw new Error(outcome);
+    }),
+  );
+  await directory.refresh();
+  return nodes;
+}
+
+/** One member's part: from what is pushed to its peers and keys. */
+class Member {
+  private readonly services: Services;
+  private readonly nodeId: string;
+  private readonly follower: EpochFollower;
+  private readonly controllerKey: Uint8Array;
+  private version: number | undefined;
+
+  constructor(services: Services, { nodeId, keys }: Enrolled) {
+    this.services = services;
+    this.nodeId = nodeId;
+    this.controllerKey = crypto.ed25519Public(services.signingSeed);
+    const enrolment = {
+      mesh_id: toBase64(services.meshId),
+      node_id: nodeId,
+      controller_key: toBase64(this.controllerKey),
+      tunnel_prefix: services.settings.tunnelPrefix,
+      epoch_s: services.settings.epochS,
+    };
+    this.follower = new EpochFollower({
+      crypto,
+      identity: ownIdentity(crypto, enrolment, keys),
+      fetchKeys: async () => this.answer(),
+      fetchPiece: async (name) => services.views.piece(name) ?? services.rosters.piece(name),
+      readKeys: (value) => value as KeysAnswer,
+    });
+  }
+
+  /** Processor time that the present epoch takes it, ms. */
+  async take(): Promise<number> {
+    const { governor, views, meshId, settings, rosters } = this.services;
+    const view = views.of(governor.servable!.epoch)!;
+    const text = JSON.stringify([view.header.envelope, await this.answer()]);
+    const before = process.cpuUsage();
+    const [envelope, pushed] = JSON.parse(text) as [unknown, KeysAnswer];
+    const header = openHeader(crypto, envelope, toBase64(meshId), [this.controllerKey]);
+    if (!header.ok) throw new Error(header.problem.code);
+    const document = {
+      ...header.value.document,
+      allowed: true,
+      tunnel_address: '10.0.0.0',
+      tunnel_prefix: settings.tunnelPrefix,
+      roster: toBase64(rosters.of(view, true).name),
+    } as unknown as LeaseDocument;
+    const lease = { document, askedAt: 0 };
+    const judged =
+      this.version === undefined
+        ? await this.follower.follow(lease, header.value, () => 'fits')
+        : await this.follower.pushed(lease, header.value, pushed, () => 'fits');
+    const used = process.cpuUsage(before);
+    if (!judged || 'ignored' in judged) throw new Error(JSON.stringify(judged));
+    this.version = view.document.version;
+    return (used.user + used.system) / 1000;
+  }
+
+  private async answer(): Promise<KeysAnswer> {
+    const { governor, views, seals, deltas } = this.services;
+    const { epoch, keys } = governor.servable!;
+    const view = views.of(epoch)!;
+    const delta = this.version === undefined ? null : await deltas.since(view, this.version);
+    const sealed = await seals.of(view, keys)!;
+    return keysAnswer(view, sealed, view.places.get(this.nodeId)!, delta);
+  }
+}
