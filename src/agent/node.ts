@@ -13,6 +13,7 @@ import { Counters } from './counters.ts';
 import { Emitter } from './emitter.ts';
 import { announceEndpoint } from './endpoint-announcer.ts';
 import type { EmitEvent } from './events.ts';
+import { HeaderCompare } from './header-compare.ts';
 import { enrolled } from './join.ts';
 import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
@@ -216,6 +217,9 @@ async function startLocked(
     ),
     tunnelEnd(backend, until),
   ];
+  if (backend.kind !== 'userspace') {
+    parts.push(compareHeaders(configAgent, membership, surroundings, counters, enrolment, until));
+  }
   for (const { suite, source, intervalMs, runningSince } of options.sources) {
     const emitter = new Emitter({
       client,
@@ -251,6 +255,25 @@ async function startLocked(
     }
   })();
   return { enrolment, backend, status, ended };
+}
+
+/** Compares headers with other members. Where that cannot be, the node does without, and says so. */
+async function compareHeaders(
+  { headers }: ConfigAgent,
+  membership: Membership,
+  { clock, random, emit }: NodeSurroundings,
+  counters: Counters,
+  { tunnel_address }: Enrolment,
+  signal: AbortSignal,
+): Promise<void> {
+  const members = () => [...membership.peers.values()].map((peer) => peer.tunnelAddress);
+  try {
+    const compare = new HeaderCompare({ headers, members, clock, random, counters });
+    await compare.run(tunnel_address, signal);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    emit({ event: 'device_note', detail: `headers are not compared with other members: ${why}` });
+  }
 }
 
 /** Opens the tunnel on the port that the mesh was told, or on another if that is taken by now. */
