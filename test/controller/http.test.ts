@@ -546,7 +546,7 @@ describe('who may read the state', () => {
     expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     for (const line of text.trimEnd().split('\n')) {
       expect(line).toMatch(
-        /^# (?:HELP|TYPE) [a-z_]+ .+$|^[a-z_]+(?:\{[a-z]+="[^"]*"\})? [-\d.e+]+$/,
+        /^# (?:HELP|TYPE) [a-z_]+ .+$|^[a-z_]+(?:\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? [-\d.e+]+$/,
       );
     }
     expect(text).toContain('meshnet_node_allowed{node="a"} 1');

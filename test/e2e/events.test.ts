@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 
 const MESHNET = new URL('../../src/cli/meshnet.ts', import.meta.url).pathname;
@@ -20,6 +20,7 @@ function follow(...parameters: string[]): {
 } {
   const argv = [MESHNET, 'events', '--follow', '--socket', controller.socket, ...parameters];
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
   const followed = { child, text: '', errors: '' };
   child.stdout!.on('data', (text) => {
     followed.text += text;
