@@ -417,7 +417,11 @@ export class ControllerClient {
     try {
       response = await this.options.fetch(url.href, { ...init, redirect: 'error' }, this.meshId);
     } catch (error) {
-      throw new CallError(0, 'unreachable', `the controller cannot be reached: ${reason(error)}`);
+      const why = reason(error);
+      // What plain HTTP meets at a port that speaks TLS.
+      const isHungUp = url.protocol === 'http:' && why === 'UND_ERR_SOCKET';
+      const hint = isHungUp ? ' (if it speaks TLS, its URL begins with https://)' : '';
+      throw new CallError(0, 'unreachable', `the controller cannot be reached: ${why}${hint}`);
     }
     if (response.ok || response.status === 304) return response;
     throw await problemOf(response);

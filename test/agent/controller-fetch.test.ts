@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
+import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { controllerFetch } from '../../src/agent/controller-fetch.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { startNode } from '../../src/agent/node.ts';
@@ -91,6 +92,18 @@ test('nor to one whose certificate only stands beside that of the mesh', async (
   const { port } = server.address() as { port: number };
   const call = controllerFetch(crypto)(`https://127.0.0.1:${port}/`, {}, meshId);
   await expect(call).rejects.toThrow(/not of this mesh/);
+});
+
+test('who asks a controller that speaks TLS for plain HTTP is told', async () => {
+  const client = new ControllerClient({
+    fetch: controllerFetch(crypto),
+    clock: systemClock,
+    crypto,
+    random,
+    url: controller.url.replace('https:', 'http:'),
+    timeoutMs: 5000,
+  });
+  await expect(client.getEpoch(random(32))).rejects.toThrow('its URL begins with https://');
 });
 
 test('a call that is given up ends, also when its answer has begun', async () => {

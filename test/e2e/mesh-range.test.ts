@@ -62,7 +62,7 @@ requires(
           '--state',
           join(state, name),
           '--controller',
-          'http://192.0.2.1:8440',
+          'https://192.0.2.1:8440',
           '--backend',
           'linux',
           '--score-mean',
