@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ControllerEvent } from '../../src/controller/events.ts';
+import { DEFAULT_POLICY } from '../../src/controller/policy/default-policy.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { LogWatch } from './support/log-watch.ts';
 import { call, TestMesh } from './support/test-mesh.ts';
 import type { TestNode } from './support/test-node.ts';
 
@@ -142,4 +144,20 @@ test('how each evaluator stands to the median is shown', async () => {
   expect(shown[2]).toMatchObject({ compared: 1, last_s: 0 });
   const { text } = await call(`${mesh.controller.url}/metrics`);
   expect(text).toMatch(/meshnet_evaluator_bias\{evaluator="[^"]+"\} 0\.1/);
+});
+
+test('the log confirms what means, sums, the brake and a policy set meanwhile decided', async () => {
+  const nodes = await withMembers(6, DEFAULT_POLICY as GivenSettings);
+  const watch = new LogWatch(() => mesh.url, mesh.meshId);
+  await epochOf(0.85, ...nodes);
+  await epochOf(0.72, ...nodes.slice(0, 1)); // the others are silent
+  await epochOf(0.4, ...nodes);
+  await epochOf(0.4, ...nodes);
+  const document = { version: 2, suites: [{ suite: 'alignment', cut: { of: 3, failed: 2 } }] };
+  const change = { document, dry_run: false, confirmed: true };
+  expect((await mesh.admin('PUT', '/v1/policy', change)).status).toBe(200);
+  await epochOf(0.9, ...nodes);
+  await epochOf(0.9, ...nodes);
+  expect(await watch.look()).toEqual([]);
+  expect(watch.confirmed).toBeGreaterThan(30);
 });

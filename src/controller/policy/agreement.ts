@@ -1,4 +1,5 @@
 import { everySuite, type Policy, type Score } from '../policy.ts';
+import { byReceipt } from './order.ts';
 import { lowerMedian } from './reading.ts';
 
 /** How far an evaluator's fresh words are from the median of all evaluators about the same node. */
@@ -66,7 +67,7 @@ function newestWords(
   for (const one of scores) {
     if (one.suite !== suite || !signers.has(one.signer)) continue;
     const other = newest.get(one.signer);
-    if (other === undefined || one.receivedAt >= other.receivedAt) newest.set(one.signer, one);
+    if (other === undefined || byReceipt(one, other) >= 0) newest.set(one.signer, one);
   }
   return newest;
 }

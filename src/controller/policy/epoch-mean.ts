@@ -1,8 +1,4 @@
-/** A score, and when it was received, ms. */
-interface Received {
-  readonly score: number;
-  readonly receivedAt: number;
-}
+import { byReceipt, type Timed } from './order.ts';
 
 /**
  * What scores say of `[from, to]`, ms, on the whole: the lower of two means. In the one each weighs as
@@ -11,8 +7,8 @@ interface Received {
  * again and again until a score passes does not gain by falling silent then. The last score before
  * `from` stands on into the time after it. Scores in any order, at least one.
  */
-export function epochMean(scores: readonly Received[], from: number, to: number): number {
-  const sorted = isSorted(scores) ? scores : scores.toSorted((a, b) => a.receivedAt - b.receivedAt);
+export function epochMean(scores: readonly Timed[], from: number, to: number): number {
+  const sorted = isSorted(scores) ? scores : scores.toSorted(byReceipt);
   let [weighted, time, sum, count] = [0, 0, 0, 0];
   for (let i = 0; i < sorted.length; i++) {
     const { score, receivedAt } = sorted[i]!;
@@ -31,9 +27,9 @@ export function epochMean(scores: readonly Received[], from: number, to: number)
   return Number.isFinite(least) ? least : sorted.at(-1)!.score;
 }
 
-function isSorted(scores: readonly Received[]): boolean {
+function isSorted(scores: readonly Timed[]): boolean {
   for (let i = 1; i < scores.length; i++) {
-    if (scores[i]!.receivedAt < scores[i - 1]!.receivedAt) return false;
+    if (byReceipt(scores[i - 1]!, scores[i]!) > 0) return false;
   }
   return true;
 }

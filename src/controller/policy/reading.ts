@@ -1,5 +1,6 @@
 import type { Score, SignersOf, SuiteRule } from '../policy.ts';
 import { epochMean } from './epoch-mean.ts';
+import { byReceipt } from './order.ts';
 
 /** What accepted scores say at one moment about a node in a suite. */
 export type Reading =
@@ -87,7 +88,7 @@ function newestOfEach(
     let last: Score | undefined;
     for (const one of scores) {
       if (one.signer !== signer || one.suite !== rule.suite) continue;
-      if (last === undefined || one.receivedAt >= last.receivedAt) last = one;
+      if (last === undefined || byReceipt(one, last) >= 0) last = one;
     }
     if (last !== undefined) newest.push(last);
   }
