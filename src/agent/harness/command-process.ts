@@ -165,7 +165,9 @@ async function runKept(request: CommandRequest, keep: KeepRequest): Promise<void
       replaceFileSync(keep.file, runText(ended));
       break;
     } catch (error) {
-      if (tries >= WRITE_TRIES) throw error;
+      // Where there is no directory any more, nobody waits for the result either.
+      const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (isGone || tries >= WRITE_TRIES) throw error;
       await sleep(WRITE_PAUSE);
     }
   }

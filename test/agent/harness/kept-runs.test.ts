@@ -158,3 +158,14 @@ test('a file that is none of a run is not overwritten', async () => {
   expect(readFileSync(file, 'utf8')).toBe('{"id": 3}');
   rmSync(file);
 });
+
+test('a run whose state directory is removed ends, and waits for no room there', async () => {
+  const one = runs(noted('echo 0.9'));
+  expect(await one.source(never)).toBeNull();
+  await expect.poll(() => readRunFile(file)?.pid, soon).toBeGreaterThan(0);
+  const { pid } = readRunFile(file)!;
+  await expect.poll(begun, soon).toHaveLength(1);
+  letEnd();
+  rmSync(join(directory.path, 'runs'), { recursive: true });
+  await expect.poll(() => isRunning(pid), soon).toBe(false);
+});
