@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import { systemClock } from '../agent/clock.ts';
-import { KeyFileError } from '../contract/key-file.ts';
+import { KeyFileError, readKeyFile } from '../contract/key-file.ts';
 import {
   type Controller,
   ControllerStartError,
@@ -19,6 +19,7 @@ import { SettingsError } from '../controller/settings-error.ts';
 import type { Subscriber } from '../controller/spine.ts';
 import { keptPolicyIn } from '../controller/state-directory.ts';
 import { historyLimits } from '../controller/store/history-limits.ts';
+import type { Webhook } from '../controller/subscribers/webhook.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import type { DashboardAddress } from '../dashboard/dashboard.ts';
 import { print } from './answer.ts';
@@ -43,6 +44,8 @@ export interface ControllerCommand extends TransportOptions {
   readonly historyDays: number;
   readonly historyMegabytes: number;
   readonly dashboard?: DashboardAddress;
+  readonly webhook?: readonly string[];
+  readonly webhookSecret?: string;
   readonly witness?: readonly Witness[];
   readonly stopWithStdin?: boolean;
 }
@@ -93,6 +96,7 @@ async function start(
   logger: Logger,
 ): Promise<Controller> {
   const settings = settingsOf(options);
+  const webhooks = webhooksOf(options);
   const { historyDays: days, historyMegabytes: megabytes } = options;
   const { epochS } = completeSettings(settings); // before anything is opened
   const history = historyLimits(epochS, { days, megabytes });
@@ -106,8 +110,18 @@ async function start(
     random: (length) => new Uint8Array(randomBytes(length)),
     logger,
     subscribers: [statusLine(manager)],
+    webhooks,
     ...(options.witness === undefined ? {} : { witnesses: options.witness }),
   });
+}
+
+function webhooksOf({ webhook: urls = [], webhookSecret }: ControllerCommand): Webhook[] {
+  if (urls.length === 0) return [];
+  if (webhookSecret === undefined) {
+    throw new CommandError(EXIT.usage, 'usage', '--webhook needs --webhook-secret FILE');
+  }
+  const secret = readKeyFile(webhookSecret);
+  return urls.map((url) => ({ url, secret }));
 }
 
 function notice(dropped: number): string {

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -22,6 +23,7 @@ import { type ControllerState, keptPolicyIn, signingKey } from './state-director
 import { keysSubscriber } from './subscribers/keys.ts';
 import { logSubscriber } from './subscribers/log.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
+import { type Webhook, webhookSubscriber } from './subscribers/webhook.ts';
 import { witnessSubscriber } from './subscribers/witness.ts';
 
 export { ControllerStartError, openState } from './state-directory.ts';
@@ -47,6 +49,8 @@ export interface ControllerOptions {
   /** Called when something has happened, before anybody else is told. */
   readonly onEvent?: (event: StampedEvent) => void;
   readonly subscribers?: readonly Subscriber[];
+  /** Who is told of changes. */
+  readonly webhooks?: readonly Webhook[];
   /** Who cosigns the log. */
   readonly witnesses?: readonly Witness[];
 }
@@ -114,6 +118,10 @@ async function serve(
   if (options.logger) spine.subscribe(logSubscriber(options.logger));
   spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
+  for (const webhook of options.webhooks ?? []) {
+    const sleep = (ms: number) => delay(ms, undefined, { ref: false });
+    spine.subscribe(webhookSubscriber({ ...webhook, meshId: toBase64(meshId), fetch, sleep }));
+  }
   for (const witness of options.witnesses ?? []) {
     const client = new WitnessClient(witness, { crypto, store, log: services.log, fetch });
     spine.subscribe(witnessSubscriber(client));

@@ -3,9 +3,11 @@ import {
   DEFAULT_HISTORY_DAYS,
   DEFAULT_HISTORY_MEGABYTES,
 } from '../../controller/store/history-limits.ts';
-import { dashboardAddress, hostAndPort, numberBetween } from '../numbers.ts';
+import { dashboardAddress, hostAndPort, httpUrl, numberBetween } from '../numbers.ts';
 import { witnesses } from '../witness-option.ts';
 import { controllerState, json, seconds, share } from './options.ts';
+
+const webhookUrls = (url: string, before: readonly string[] = []) => [...before, httpUrl(url)];
 
 /** `meshnet controller`. */
 export function declareController(program: Command): void {
@@ -46,6 +48,12 @@ export function declareController(program: Command): void {
       numberBetween(1, 1e6),
       DEFAULT_HISTORY_MEGABYTES,
     )
+    .option(
+      '--webhook <url>',
+      'tell this URL of every change of a verdict; can be repeated',
+      webhookUrls,
+    )
+    .option('--webhook-secret <file>', 'key file of their signatures (32 bytes, base64, mode 0600)')
     .option('--witness <who>', "who cosigns the log, 'KEY URL'; can be repeated", witnesses)
     .addOption(
       new Option('--dashboard [address]', 'serve a page that shows the mesh, to this machine alone')
