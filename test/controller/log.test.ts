@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import type { ConfigDocument } from '../../src/contract/config.ts';
 import type { Envelope } from '../../src/contract/envelope.ts';
+import type { LeaseDocument } from '../../src/contract/epoch/lease.ts';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { readKeyFile } from '../../src/contract/key-file.ts';
 import { PROTOCOL, PROTOCOL_PARAMETER } from '../../src/contract/protocol.ts';
@@ -192,15 +192,14 @@ test('only members and this machine may read it', async () => {
   }
 });
 
-test('a config carries the checkpoint, and who has an older one is shown that it goes on', async () => {
+test('a lease carries the checkpoint, and who has an older one is shown that it goes on', async () => {
   mesh = await TestMesh.start();
   const a = await mesh.enrol('a', 1);
-  // As a node of today asks: one of protocol 1 is told of no checkpoint.
-  const url = `${mesh.url}/v1/config/a?${PROTOCOL_PARAMETER}=${PROTOCOL}`;
+  const url = `${mesh.url}/v1/lease/a?${PROTOCOL_PARAMETER}=${PROTOCOL}`;
   const told = async (): Promise<string> => {
-    const headers = a.signed(url, SIGNATURE_TAGS.config, mesh.clock.now());
+    const headers = a.signed(url, SIGNATURE_TAGS.lease, mesh.clock.now());
     const envelope = JSON.parse((await call(url, { headers })).text) as Envelope;
-    return payloadOf<ConfigDocument>(envelope).checkpoint!;
+    return payloadOf<LeaseDocument>(envelope).checkpoint;
   };
   const before = await told();
   await mesh.report(0.9, a);
