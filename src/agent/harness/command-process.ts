@@ -151,7 +151,11 @@ async function runKept(request: CommandRequest, keep: KeepRequest): Promise<void
   replaceFileSync(keep.file, runText({ ...started, ended_at: null, result: null }));
   let isLate = false;
   const { promise: stop, resolve } = Promise.withResolvers<void>();
-  process.on('SIGTERM', () => resolve());
+  const told = new AbortController();
+  process.on('SIGTERM', () => {
+    told.abort();
+    resolve();
+  });
   const late = setTimeout(() => {
     isLate = true;
     resolve();
@@ -167,8 +171,8 @@ async function runKept(request: CommandRequest, keep: KeepRequest): Promise<void
     } catch (error) {
       // Where there is no directory any more, nobody waits for the result either.
       const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      if (isGone || tries >= WRITE_TRIES) throw error;
-      await sleep(WRITE_PAUSE);
+      if (isGone || told.signal.aborted || tries >= WRITE_TRIES) throw error;
+      await sleep(WRITE_PAUSE, undefined, { signal: told.signal }).catch(() => {});
     }
   }
   lock.release();

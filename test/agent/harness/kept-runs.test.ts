@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/agent/clock.ts';
@@ -167,5 +167,18 @@ test('a run whose state directory is removed ends, and waits for no room there',
   await expect.poll(begun, soon).toHaveLength(1);
   letEnd();
   rmSync(join(directory.path, 'runs'), { recursive: true });
+  await expect.poll(() => isRunning(pid), soon).toBe(false);
+});
+
+test('a run that waits for room for its result ends when it is told to', async () => {
+  const one = runs(noted('echo 0.9'));
+  expect(await one.source(never)).toBeNull();
+  await expect.poll(begun, soon).toHaveLength(1);
+  const { pid } = readRunFile(file)!;
+  mkdirSync(`${file}.new`); // in the way of every replacement
+  letEnd();
+  await expect.poll(() => begun().filter(isRunning), soon).toEqual([]);
+  expect(isRunning(pid)).toBe(true);
+  process.kill(pid, 'SIGTERM');
   await expect.poll(() => isRunning(pid), soon).toBe(false);
 });
