@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   const last = existsSync(file) ? readRunFile(file) : undefined;
-  if (last?.result === null) process.kill(last.pid, 'SIGTERM');
+  if (last?.result === null && isRunning(last.pid)) process.kill(last.pid, 'SIGTERM');
   await expect.poll(() => begun().filter(isRunning), soon).toEqual([]);
   directory.remove();
 });
