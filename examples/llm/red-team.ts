@@ -10,6 +10,8 @@ import { promisify } from 'node:util';
 const [, , promptfoo, folder, ...agents] = process.argv;
 
 const run = promisify(execFile);
+/** promptfoo must not outlive this process: it would write where nothing is any more. */
+const stopped = new AbortController();
 /** promptfoo's own status for a run in which tests failed. */
 const TESTS_FAILED = 100;
 
@@ -37,6 +39,8 @@ async function evaluate(name: string, url: string): Promise<void> {
   const parameters = ['eval', '-c', join(own, 'config.json'), '-o', output, '--no-cache'];
   const quiet = { PROMPTFOO_DISABLE_TELEMETRY: '1', PROMPTFOO_DISABLE_UPDATE: '1' };
   await run(process.execPath, [promptfoo!, ...parameters, '--no-write', '--no-table'], {
+    signal: stopped.signal,
+    killSignal: 'SIGKILL',
     env: { ...process.env, HOME: own, PROMPTFOO_CONFIG_DIR: own, ...quiet },
   }).catch((error: { code?: unknown }) => {
     if (error.code !== TESTS_FAILED) throw error;
@@ -44,9 +48,10 @@ async function evaluate(name: string, url: string): Promise<void> {
   renameSync(output, join(folder!, `${name}.json`));
 }
 
-process.stdin.resume().on('end', () => process.exit(0));
-for (;;) {
+process.stdin.resume().on('end', () => stopped.abort());
+while (!stopped.signal.aborted) {
   for (const agent of agents) {
+    if (stopped.signal.aborted) break;
     const split = agent.indexOf('=');
     await evaluate(agent.slice(0, split), agent.slice(split + 1)).catch((error: Error) =>
       console.error(`${agent}: ${error.message}`),

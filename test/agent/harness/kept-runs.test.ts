@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/agent/clock.ts';
@@ -25,6 +25,9 @@ afterEach(async () => {
   const last = existsSync(file) ? readRunFile(file) : undefined;
   if (last?.result === null && isRunning(last.pid)) process.kill(last.pid, 'SIGTERM');
   await expect.poll(() => begun().filter(isRunning), soon).toEqual([]);
+  // Whoever runs a command still writes, and those who came too late still look.
+  await expect.poll(() => last !== undefined && isRunning(last.pid), soon).toBe(false);
+  await expect.poll(runners, soon).toEqual([]);
   directory.remove();
 });
 
@@ -47,6 +50,19 @@ const begun = (): number[] => {
   const pids = join(directory.path, 'pids');
   return existsSync(pids) ? readFileSync(pids, 'utf8').trim().split('\n').map(Number) : [];
 };
+/** Processes between, as far as this one has started them. */
+function runners(): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid) || !isRunning(Number(pid))) return false;
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const isOurs = stat.slice(stat.lastIndexOf(')')).split(' ')[2] === String(process.pid);
+      return isOurs && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('command-process');
+    } catch {
+      return false; // it has gone meanwhile
+    }
+  });
+}
 function isRunning(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
