@@ -77,7 +77,7 @@ function Row({ node, standing, now }: RowProps) {
   const age = observed.length === 0 ? '–' : duration(now - Math.min(...observed));
   return html`<tr class=${standing}>
     <th scope="row"><a href=${`#/node/${encodeURIComponent(node.id)}`}>${node.id}</a></th>
-    <td><span class=${`mark ${standing}`} aria-hidden="true">${MARKS[standing]}</span> ${node.allowed ? 'member' : standing === 'waiting' ? 'waits' : 'denied'}</td>
+    <td class="verdict"><span class=${`mark ${standing}`} aria-hidden="true">${MARKS[standing]}</span> ${node.allowed ? 'member' : standing === 'waiting' ? 'waits' : 'denied'}</td>
     <td>${score(node.score)}</td><td>${age}</td><td>${node.sinceEpoch ?? '–'}</td><td class="why">${node.explanation}</td>
   </tr>`;
 }

@@ -60,7 +60,7 @@ function Verified({ check }: { check: RecordCheck }) {
       ? 'This is the first time that this browser sees it; from now on it remembers.'
       : `It grew out of the ${count(before.size, 'entry', 'entries')} that this browser saw on ${dateTime(before.at)}.`;
   return html`
-    <p class="summary"><span class="mark member" aria-hidden="true">✓</span> <b>Verified here:</b>
+    <p class="summary"><span class="mark member" aria-hidden="true">✓</span> <b>Verified here:</b>${' '}
       ${count(check.size, 'entry', 'entries')}, signed by the mesh’s key. ${grew}</p>
     <dl>
       <dt>Root</dt><dd><code>${check.root}</code></dd>
