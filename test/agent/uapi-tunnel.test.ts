@@ -25,13 +25,16 @@ beforeEach(async () => {
   socket = join(directory.path, 'foreign.sock');
   device = new FakeTunnel();
   server = await UapiServer.listen({ tunnel: device, path: socket });
-  tunnel = new UapiTunnel({ socket, ownKey: bytes(1), clock: systemClock, renewAfterMs: 300 });
+  tunnel = tunnelThatRenewsAfter(60_000); // not while a test looks at what it did
 });
 afterEach(async () => {
   await tunnel.close();
   await server?.close();
   directory.remove();
 });
+
+const tunnelThatRenewsAfter = (renewAfterMs: number) =>
+  new UapiTunnel({ socket, ownKey: bytes(1), clock: systemClock, renewAfterMs });
 
 const peer = (key: number, change: Partial<PeerChange> = {}): PeerChange => ({
   publicKey: bytes(key),
@@ -92,9 +95,12 @@ test('a peer that was out in between loses its sessions: it is removed and added
 });
 
 test('where no handshake comes in time the peer is added again, which starts one', async () => {
+  await tunnel.close();
+  tunnel = tunnelThatRenewsAfter(300);
   await tunnel.open(bytes(7), 4500);
   await tunnel.configure({ peers: [peer(2)] });
-  await expect.poll(() => tunnel.status().drops.foreignPeerAddedAgain, { timeout: 3000 }).toBe(1);
+  const renewals = () => tunnel.status().drops.foreignPeerAddedAgain;
+  await expect.poll(renewals, { timeout: 3000 }).toBeGreaterThanOrEqual(1);
   const [removed, added] = device.changes.at(-1)!.peers!;
   expect(removed).toMatchObject({ remove: true });
   expect(added).toMatchObject({ presharedKey: bytes(102), persistentKeepalive: 25 });
