@@ -11,6 +11,8 @@ export interface Measure {
   readonly name: string;
   /** Also between two different implementations. */
   readonly mixed: boolean;
+  /** Over one tunnel at a time, as users have it: the others are not up. */
+  readonly alone?: boolean;
   run(path: Path, seconds: number): Promise<Values>;
 }
 
@@ -54,7 +56,8 @@ function udpMeasure(name: string, size: number, perSecond: number): Measure {
 }
 
 function distribution(times: readonly number[]): Values {
-  return { p50Us: quantile(times, 0.5) * 1000, p99Us: quantile(times, 0.99) * 1000 };
+  const at = (share: number) => quantile(times, share) * 1000;
+  return { p50Us: at(0.5), p99Us: at(0.99), p999Us: at(0.999) };
 }
 
 /** Payload of datagrams, bytes. The large ones make packets of 1400, which fit in one piece. */
@@ -80,6 +83,15 @@ export const MEASURES: readonly Measure[] = [
   {
     name: 'rtt-idle',
     mixed: false,
+    run: async ({ left, right }, seconds) => {
+      const count = (seconds * 1000) / PING_INTERVAL;
+      return distribution(await roundTrips(left, right, count, PING_INTERVAL));
+    },
+  },
+  {
+    name: 'rtt-alone',
+    mixed: false,
+    alone: true,
     run: async ({ left, right }, seconds) => {
       const count = (seconds * 1000) / PING_INTERVAL;
       return distribution(await roundTrips(left, right, count, PING_INTERVAL));

@@ -15,7 +15,8 @@ import { barePath, type Path, Tunnel } from './tunnel.ts';
  * Tunnels side by side: all of them are up at the same time, each in namespaces of its own, and
  * every measure goes over them one right after the other, in another order each round. So whatever
  * else the machine does, or how warm it is, touches all of them, and ratios within a round mean
- * something where absolute numbers do not.
+ * something where absolute numbers do not. What users feel of an idle tunnel is measured with no
+ * other one up: their work keeps the processors awake and the caches of ours cold.
  */
 
 const USAGE = `Usage: npm run bench -- native [options]
@@ -130,6 +131,22 @@ class Run {
 
   async round(round: number): Promise<void> {
     progress(`round ${round + 1} of ${this.options.rounds}, load ${loadNow()}\n`);
+    const alone = this.measures.filter((measure) => measure.alone);
+    if (alone.length < this.measures.length) await this.together(round);
+    for (const [name, between] of turned([...this.tunnels], round)) {
+      const measures = alone.filter(({ mixed }) => mixed || between[0] === between[1]);
+      if (measures.length === 0) continue;
+      const tunnel = await Tunnel.open(between);
+      try {
+        await tcp(tunnel.left, tunnel.right, WARM_UP_SECONDS, { streams: 1 });
+        for (const measure of measures) await this.measure(round, measure, name, tunnel);
+      } finally {
+        await tunnel.close();
+      }
+    }
+  }
+
+  private async together(round: number): Promise<void> {
     const paths = new Map<string, Path>();
     try {
       if (this.options.paths?.includes('none') ?? true) paths.set('none', barePath());
@@ -145,7 +162,7 @@ class Run {
         await tcp(left, right, WARM_UP_SECONDS, { streams: 1 });
       }
       let turn = round;
-      for (const measure of this.measures) {
+      for (const measure of this.measures.filter(({ alone }) => !alone)) {
         for (const [name, path] of turned([...paths], turn++)) {
           if (!measure.mixed && name.includes('-to-')) continue;
           await this.measure(round, measure, name, path);

@@ -23,7 +23,8 @@ const CPU: readonly Line[] = [
 ];
 
 const LATENCY: readonly Line[] = [
-  ['idle', 'rtt-idle'],
+  ['idle, one tunnel up at a time', 'rtt-alone'],
+  ['idle, all tunnels up', 'rtt-idle'],
   ['with 25,000 packets of 1400 bytes a second', 'rtt-moderate'],
   ['with a TCP stream at full rate', 'rtt-full'],
 ].flatMap(([label, measure]) => [

@@ -83,7 +83,7 @@ test('k of n epochs and probation: what was counted, and when it may be back', a
       'alignment score 0.66 is below the threshold of 0.70; failed 2 of the last 3 epochs: 0.64, 0.71, 0.66.',
     back_in_epochs: 2,
     rules: [
-      'score >= 0.70 and age <= 120 s; cut after 2 of 3 epochs failed; back after 2 of at least 0.75 in a row',
+      'score >= 0.70 and age <= 120 s; cut after 2 of 3 epochs failed; back after 2 in a row of at least 0.75',
     ],
   });
 

@@ -55,7 +55,7 @@ export function ruleText(rule: SuiteRule): string {
   const line = cutRule(cut.kind).line(cut);
   if (line !== undefined) parts.push(`cut ${line}`);
   if (back > 1 || readmit !== threshold) {
-    parts.push(`back after ${back} of at least ${decimals(readmit, 2)} in a row`);
+    parts.push(`back after ${back} in a row of at least ${decimals(readmit, 2)}`);
   }
   if (rule.whenStale === 'hold') parts.push('held while silent');
   return parts.join('; ');
