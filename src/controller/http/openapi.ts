@@ -75,7 +75,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [401, 403],
     media: 'text/plain',
   },
-  'GET /log/consistency': { id: 'getConsistency', caller: 'node', refusals: [401, 403] },
+  'GET /log/consistency': { id: 'getConsistency', caller: 'enrolled', refusals: [401, 403] },
   'GET /log/key': { id: 'getLogKey', caller: 'reader', refusals: [401, 403], media: 'text/plain' },
   'GET /log/verdicts/:epoch': {
     id: 'getVerdicts',
