@@ -212,6 +212,11 @@ export class Device implements DataPlaneEvents {
     else if (!this.queue.push({ message, source })) this.rejects.handshakeQueueOverflow++;
   }
 
+  /** Handshake messages that wait to be acted on. */
+  get waitingHandshakes(): number {
+    return this.queue.length;
+  }
+
   /** Data path: packets wait for a session, or the session is due for renewal. */
   handshakeWanted(slot: number, now: number): void {
     const peer = this.peers.at(slot);

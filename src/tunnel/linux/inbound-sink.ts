@@ -5,6 +5,7 @@ import type { NativeBuffer, Syscalls } from '../../io/linux/syscalls.ts';
 import { syscalls } from '../../io/linux/syscalls.ts';
 import { ENDPOINT } from '../../wire/endpoint.ts';
 import { VNET_GSO, VNET_HEADER } from '../../wire/virtio-net.ts';
+import { HandshakeShares } from './handshake-shares.ts';
 import type { Report } from './messages.ts';
 import type { Signals } from './signals.ts';
 
@@ -29,6 +30,7 @@ export class TunSink implements InboundSink {
   private readonly options: TunSinkOptions;
   private readonly calls: Syscalls = syscalls();
   private readonly memoryBase: number;
+  private readonly shares = new HandshakeShares();
   /** Addresses of the iovec lists, each made once: there are as many as places for such a list. */
   private readonly addresses = new Map<number, bigint>();
 
@@ -56,7 +58,9 @@ export class TunSink implements InboundSink {
 
   handshake(offset: number, length: number, endpointOffset: number): void {
     const { memory, signals, thread, report } = this.options;
-    if (!signals.takeHandshakePlace()) {
+    const isCrowded = signals.isQueueHalfFull;
+    const hasShare = !isCrowded || this.shares.take(memory.u8, endpointOffset, performance.now());
+    if (!hasShare || !signals.takeHandshakePlace()) {
       memory.addDrops(thread, DROP.handshakeQueueFull, 1);
       return;
     }

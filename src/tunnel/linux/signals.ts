@@ -7,7 +7,7 @@ const STOP = 0;
 const QUEUED_HANDSHAKES = 1;
 const BATCHES = 2; // one counter per data thread from here on
 
-/** Handshake messages between the inbound workers and control, as many as wireguard-go queues. */
+/** Handshake messages that inbound workers took and control has not acted on, as many as wireguard-go queues. */
 export const MAX_QUEUED_HANDSHAKES = 1024;
 
 /** Room for the words of so many data threads. */
@@ -49,8 +49,13 @@ export class Signals {
     return false;
   }
 
-  /** Control: a handshake message was taken off the queue. */
-  releaseHandshakePlace(): void {
-    Atomics.sub(this.words, QUEUED_HANDSHAKES, 1);
+  /** Control: so many handshake messages were acted on, or dropped. */
+  releaseHandshakePlaces(count: number): void {
+    Atomics.sub(this.words, QUEUED_HANDSHAKES, count);
+  }
+
+  /** Whether so many wait that the rest is shared out. */
+  get isQueueHalfFull(): boolean {
+    return Atomics.load(this.words, QUEUED_HANDSHAKES) >= MAX_QUEUED_HANDSHAKES / 2;
   }
 }

@@ -73,6 +73,9 @@ export class WorkerEngine implements Engine {
   private ended = false;
 
   /** As many pairs of workers as the TUN device has queues, and so many sockets. */
+  /** Handshake messages of the workers that the device has not acted on. */
+  private handshakesHeld = 0;
+
   constructor(
     options: WorkerEngineOptions,
     { tun, state, eventFd: linkFd }: TunDevice,
@@ -177,6 +180,7 @@ export class WorkerEngine implements Engine {
       this.device.forgetSources((endpoint) => routes.hasLeftSource(endpoint, port.fwmark));
     }
     this.device.poll(now);
+    this.releaseHandshakes();
   }
 
   nextPoll(now: number): number {
@@ -206,6 +210,14 @@ export class WorkerEngine implements Engine {
     this.device.setUp(this.interfaceUp && !this.lease.isOut, now);
   }
 
+  /** Their places are free again when the device has acted on them, or would not have them. */
+  private releaseHandshakes(): void {
+    const done = this.handshakesHeld - this.device.waitingHandshakes;
+    if (done <= 0) return;
+    this.workers.signals.releaseHandshakePlaces(done);
+    this.handshakesHeld -= done;
+  }
+
   private reported(thread: number, report: Report): void {
     if (this.ended) return;
     const { device } = this;
@@ -224,8 +236,9 @@ export class WorkerEngine implements Engine {
         device.keypairConfirmed(report.slot, monotonicNow());
         break;
       case 'handshake':
-        this.workers.signals.releaseHandshakePlace();
+        this.handshakesHeld++;
         device.receive(report.message, decodeEndpoint(report.endpoint, 0)!);
+        this.releaseHandshakes();
         break;
       case 'leaseOver':
         this.updateUp(monotonicNow());

@@ -190,23 +190,39 @@ requires('linux', 'node:ffi')('the sinks of the data workers', () => {
       expect(memory.drops('tunWriteFailed')).toBe(1);
     });
 
+    /** A handshake message from 10.0.`network`.1. */
+    function handshakeFrom(tun: TunSink, network: number): void {
+      const address = Uint8Array.of(10, 0, network, 1);
+      const endpoint = { family: 4, address, port: 51820, scope: 0 } as const;
+      encodeEndpoint(memory.u8, scratch + 512, endpoint);
+      tun.handshake(scratch, 148, scratch + 512);
+    }
+
     test('handshake messages go to control, as many as its queue takes', () => {
       const { tun, signals } = sink();
       memory.u8.fill(7, scratch, scratch + 148);
-      for (let i = 0; i < MAX_QUEUED_HANDSHAKES + 5; i++)
-        tun.handshake(scratch, 148, scratch + 512);
+      for (let i = 0; i < 100 * MAX_QUEUED_HANDSHAKES; i++) handshakeFrom(tun, i % 256);
       expect(reports).toHaveLength(MAX_QUEUED_HANDSHAKES);
-      expect(memory.drops('handshakeQueueFull')).toBe(5);
-      expect(reports[0]).toEqual({
+      expect(memory.drops('handshakeQueueFull')).toBe(99 * MAX_QUEUED_HANDSHAKES);
+      expect(reports[0]).toMatchObject({
         report: 'handshake',
         message: new Uint8Array(148).fill(7),
-        endpoint: new Uint8Array(ENDPOINT.length),
       });
       memory.u8.fill(8, scratch, scratch + 148); // the message was copied
       expect(reports[0]).toMatchObject({ message: new Uint8Array(148).fill(7) });
-      signals.releaseHandshakePlace();
-      tun.handshake(scratch, 148, scratch + 512);
+      signals.releaseHandshakePlaces(MAX_QUEUED_HANDSHAKES);
+      handshakeFrom(tun, 1);
       expect(reports).toHaveLength(MAX_QUEUED_HANDSHAKES + 1);
+    });
+
+    test('a flood from one address leaves room for others', () => {
+      const { tun } = sink();
+      for (let i = 0; i < 10_000; i++) handshakeFrom(tun, 1);
+      expect(reports.length).toBeLessThan(MAX_QUEUED_HANDSHAKES);
+      const flooded = reports.length;
+      // Of a few others hardly any shares the flood's bucket.
+      for (let network = 2; network < 12; network++) handshakeFrom(tun, network);
+      expect(reports.length).toBeGreaterThanOrEqual(flooded + 8);
     });
 
     test('a confirmed keypair is sent on before its packet is delivered, or soon given up on', () => {
