@@ -81,6 +81,7 @@ export class EpochHeaders {
   /** Keys are sealed for all at once if every member can open them. */
   private keysOf({ count, leaves }: MembershipTree): HeaderDocument['keys'] {
     const { settings, protocolOf } = this.options;
+    if (settings.pairwiseUpTo === null) return 'config';
     const old = leaves.some(
       ({ entry }) => (protocolOf(entry.nodeId) ?? FIRST_PROTOCOL) === FIRST_PROTOCOL,
     );

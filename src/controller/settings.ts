@@ -16,8 +16,11 @@ export interface Settings {
   readonly lifetimeS: number;
   /** Seconds that keypairs of an older epoch are still received on. Default: a third of an epoch. */
   readonly graceS: number;
-  /** Members up to which each pair has a base of its own; beyond, one is sealed for all. */
-  readonly pairwiseUpTo: number;
+  /**
+   * Members up to which each pair has a base of its own; beyond, one is sealed for all. Null: keys are not
+   * sealed for all members at once, but come with each one's config.
+   */
+  readonly pairwiseUpTo: number | null;
   /** Seconds between two reports of a node. Default: a sixth of an epoch. */
   readonly reportIntervalS: number;
   /** Verdicts are computed, logged and shown, but nobody is cut. */
@@ -43,7 +46,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     epochS,
     lifetimeS: given.lifetimeS ?? 3 * epochS,
     graceS: given.graceS ?? epochS / 3,
-    pairwiseUpTo: given.pairwiseUpTo ?? 256,
+    pairwiseUpTo: given.pairwiseUpTo ?? null,
     reportIntervalS,
     observeOnly: given.observeOnly ?? false,
     tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',
@@ -52,7 +55,9 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   };
   number('lifetime', settings.lifetimeS, epochS, 86_400);
   number('grace', settings.graceS, 0.1, epochS);
-  number('pairwise up to', settings.pairwiseUpTo, 0, MAX_PEERS);
+  if (settings.pairwiseUpTo !== null) {
+    number('pairwise up to', settings.pairwiseUpTo, 0, MAX_PEERS);
+  }
   checkEvaluators(settings);
   hostAddresses(settings.tunnelPrefix);
   return settings;

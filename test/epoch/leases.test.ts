@@ -18,7 +18,7 @@ let directory: ReturnType<typeof temporaryDirectory>;
 
 /** A mesh of three agents whose keys are sealed for all at once. */
 async function start(settings: GivenSettings = {}, push = false): Promise<void> {
-  mesh = await TestMesh.start(settings);
+  mesh = await TestMesh.start({ pairwiseUpTo: 256, ...settings });
   nodes = [];
   for (const [i, name] of ['a', 'b', 'c'].entries()) nodes.push(await mesh.enrol(name, i + 1));
   await mesh.report(0.9, ...nodes);

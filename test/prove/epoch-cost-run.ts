@@ -50,7 +50,12 @@ export async function epochCost(members: number, changes: number): Promise<Epoch
   const services = createServices({
     keepPolicy: async () => {},
     store,
-    settings: completeSettings({ observeOnly: true, tunnelPrefix: '10.0.0.0/16', epochS: 3600 }),
+    settings: completeSettings({
+      pairwiseUpTo: 256,
+      observeOnly: true,
+      tunnelPrefix: '10.0.0.0/16',
+      epochS: 3600,
+    }),
     clock: steadyClock(0),
     crypto,
     random: (length) => new Uint8Array(randomBytes(length)),
