@@ -143,7 +143,12 @@ export class Membership {
     const mark = { epoch, version }; // nothing else of what it may be part of
     const { clock, emit, state } = this.options;
     const receivedAt = clock.monotonic();
-    if (compareVersions(mark, this.highest) <= 0) return false;
+    const order = compareVersions(mark, this.highest);
+    // Of one epoch more may be told later, until its config is in force: who hears of it on connecting
+    // hears of no removal at first.
+    const isInForce = this.config && compareVersions(this.config.document, mark) >= 0;
+    const isMore = nodes.some((nodeId) => nodeId === ownId || this.peers.has(nodeId));
+    if (order < 0 || (order === 0 && (isInForce || !isMore))) return false;
     // In this process the mark counts from here on: no older config lets anybody in again.
     this.highest = mark;
     const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;

@@ -157,4 +157,18 @@ export const FOUND: readonly Schedule[] = [
       { kind: 'deny', node: 0, promptly: false },
     ],
   },
+  // Told the number of an epoch before its removals, a node applied none of them for two round trips.
+  {
+    seed: 0,
+    nodes: 3,
+    epochS: 6,
+    flows: 'both',
+    steps: [
+      { kind: 'cut', node: 0, told: false },
+      { kind: 'pass', ms: 4205 },
+      { kind: 'pass', ms: 5734 },
+      { kind: 'pass', ms: 2514 },
+      { kind: 'crash', ms: 1, silent: false, atCommit: true },
+    ],
+  },
 ];
