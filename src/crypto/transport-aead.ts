@@ -25,14 +25,7 @@ export interface TransportAead {
    * `sealEnd`: what is left to do of it goes along with the packet behind it. Until then its ciphertext
    * and the 16 bytes behind it are not touched.
    */
-  sealNext(
-    key: number,
-    counterLow: number,
-    counterHigh: number,
-    destination: number,
-    source: number,
-    length: number,
-  ): void;
+  readonly sealNext: TransportAead['seal'];
   /** Makes the last packet of `sealNext` whole. */
   sealEnd(): void;
   /**
