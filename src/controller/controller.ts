@@ -9,7 +9,9 @@ import type { Logger } from 'pino';
 import { toBase64 } from '../contract/encoding.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { replaceFile } from '../ground/files.ts';
+import { openFilesLimit } from '../ground/open-files.ts';
 import { type ControllerClock, steadyClock } from './clock.ts';
+import { connectionRoom } from './connection-room.ts';
 import type { ControllerEvent, StampedEvent } from './events.ts';
 import { monitorServer } from './http/monitors.ts';
 import { adminServer, listenOnSocket, networkServer } from './http/servers.ts';
@@ -17,7 +19,7 @@ import { Overload } from './overload.ts';
 import { ownCertificate, type ServerCertificate } from './own-certificate.ts';
 import { type Witness, WitnessClient } from './record/witness-client.ts';
 import { createServices, type Services } from './services.ts';
-import { completeSettings, type GivenSettings, type Settings } from './settings.ts';
+import { completeSettings, type GivenSettings, hostAddresses, type Settings } from './settings.ts';
 import type { Subscriber } from './spine.ts';
 import { type ControllerState, keptPolicyIn, signingKey } from './state-directory.ts';
 import { keysSubscriber } from './subscribers/keys.ts';
@@ -30,6 +32,8 @@ export { ControllerStartError, openState } from './state-directory.ts';
 
 /** Longest that subscribers are waited for at the end, ms. */
 const DRAIN = 2000;
+/** Connections that may wait to be accepted: after a start all members come at once. Linux takes up to somaxconn. */
+const BACKLOG = 4096;
 
 export interface ControllerOptions {
   /** Its store, and the directory of the signing key, the admin socket and status.json. */
@@ -143,14 +147,23 @@ async function serve(
       options.tls === 'own'
         ? ownCertificate(crypto, signingSeed, namesOf(options.listen.host), clock.now())
         : options.tls;
+    const { length: addresses } = hostAddresses(settings.tunnelPrefix);
+    const descriptors = openFilesLimit();
+    const room = connectionRoom(addresses, descriptors);
     const network = await networkServer(services, {
+      maxConnections: room.connections,
       ...(tls === undefined ? {} : { tls }),
       ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
     });
     servers.push(network);
     // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
-    const url = await network.listen({ host: options.listen.host, port: options.listen.port });
+    const url = await network.listen({ ...options.listen, backlog: BACKLOG });
     emit({ event: 'started', mesh_id: toBase64(meshId), url });
+    if (room.members < addresses) {
+      const { connections, members, descriptorsNeeded: descriptors_needed } = room;
+      const found = { descriptors, descriptors_needed, connections, members, addresses };
+      emit({ event: 'descriptors_short', ...found });
+    }
     if (tls) emit(certificateUsed(tls));
     if (options.metrics) monitors = await monitorServer(services, options.metrics);
     await governor.start();

@@ -5,6 +5,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
   switch (event.event) {
     case 'started':
       return `controller of mesh ${event.mesh_id} listening at ${event.url}`;
+    case 'descriptors_short':
+      return `the system lets this process open ${event.descriptors} files (RLIMIT_NOFILE): that is ${event.connections} connections, enough for ${event.members} members, and the mesh has addresses for ${event.addresses}. For all of them allow ${event.descriptors_needed}: LimitNOFILE= in a systemd unit, --ulimit nofile= for a container, ulimit -n in a shell`;
     case 'certificate_used':
       return `serves with the certificate of ${event.names}, until ${new Date(event.expires_at).toISOString()}`;
     case 'monitors_served':

@@ -17,6 +17,19 @@ export interface VerdictChange {
  */
 export type ControllerEvent =
   | { readonly event: 'started'; readonly mesh_id: string; readonly url: string }
+  /**
+   * The system lets this process have fewer descriptors (RLIMIT_NOFILE) than it needs for as many members
+   * as the mesh has addresses.
+   */
+  | {
+      readonly event: 'descriptors_short';
+      readonly descriptors: number;
+      readonly descriptors_needed: number;
+      readonly connections: number;
+      /** That it has room for, and how many addresses there are. */
+      readonly members: number;
+      readonly addresses: number;
+    }
   /** Connections from now on are served with it. `expires_at`: ms since 1970. */
   | { readonly event: 'certificate_used'; readonly names: string; readonly expires_at: number }
   | { readonly event: 'monitors_served'; readonly url: string }

@@ -18,12 +18,14 @@ const REQUEST_TIMEOUT = 10_000;
 const REQUEST_CHECK = 2000;
 /** Longer than nodes pause between two reports, so that they keep their connections, ms. */
 const KEEP_ALIVE_TIMEOUT = 15_000;
-/** Streams and requests together; more are turned away, so that memory and descriptors last. */
+/** On an admin's socket. */
 const MAX_CONNECTIONS = 4096;
 
 export interface ServerOptions extends ProblemAnswersOptions {
   /** PEM. Without it the server speaks plain HTTP. */
   readonly tls?: ServerCertificate;
+  /** Most connections at once. */
+  readonly maxConnections?: number;
   /** All connections come from this address, and X-Forwarded-For tells who called there. */
   readonly proxy?: string;
 }
@@ -52,7 +54,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     trustProxy: options.proxy === undefined ? false : isProxy(options.proxy),
     ...(options.tls === undefined ? { http: server } : { https: { ...server, ...tls } }),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
-  guardConnections(app, MAX_CONNECTIONS, options.proxy);
+  guardConnections(app, options.maxConnections ?? MAX_CONNECTIONS, options.proxy);
   app.removeContentTypeParser('text/plain');
   useContractSchemas(app);
   sayProtocolNumbers(app);

@@ -14,7 +14,7 @@ import { stateRoutes } from './state-routes.ts';
 /** What nodes, evaluators and members reach. Does not listen yet. */
 export async function networkServer(
   services: Services,
-  transport: Pick<ServerOptions, 'tls' | 'proxy'>,
+  transport: Pick<ServerOptions, 'tls' | 'proxy' | 'maxConnections'>,
 ): Promise<FastifyInstance> {
   const app = await createServer({ ...answering(services), ...transport });
   countRequests(app, services.requests);

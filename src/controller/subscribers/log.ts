@@ -9,6 +9,7 @@ const LEVELS: Partial<Record<ControllerEventName, Level>> = {
   refused: 'debug',
   waiting: 'warn',
   overload: 'warn',
+  descriptors_short: 'warn',
   restored: 'warn',
   brake: 'warn',
   policy_set: 'warn',
