@@ -22,6 +22,9 @@ import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
 import { freeUdpPort, ownEndpoint } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
 import type { SuiteSource } from './score-source.ts';
+import { EventFeed } from './socket/event-feed.ts';
+import { openNodeSocket } from './socket/node-socket.ts';
+import { pingNode } from './socket/ping-node.ts';
 import { type NodeStatusDocument, nodeStatus } from './status.ts';
 import { serveStatus, writeStatusFile } from './status-output.ts';
 
@@ -95,10 +98,16 @@ export async function startNode(
 
 async function startLocked(
   options: NodeOptions,
-  surroundings: NodeSurroundings,
+  given: NodeSurroundings,
   signal: AbortSignal,
 ): Promise<RunningNode> {
-  const { fetch, clock, crypto, randomBytes, random, emit } = surroundings;
+  const feed = new EventFeed(() => given.clock.wall());
+  const emit: EmitEvent = (event) => {
+    given.emit(event);
+    feed.emit(event);
+  };
+  const surroundings: NodeSurroundings = { ...given, emit };
+  const { fetch, clock, crypto, randomBytes, random } = surroundings;
   const keys = ensureNodeKeys(options.stateDirectory, randomBytes);
   const state = openNodeState(options.stateDirectory);
   const client = new ControllerClient({
@@ -177,12 +186,19 @@ async function startLocked(
   const stop = new AbortController();
   const until = AbortSignal.any([signal, stop.signal]);
   let server: Server | undefined;
+  const socket = await openNodeSocket(options.stateDirectory, emit, {
+    status,
+    feed,
+    ping: (node) => pingNode(node, { ping: backend.ping, status, roster: () => membership.roster }),
+    stop: () => stop.abort(),
+  });
   try {
     await membership.start();
     if (options.metrics) {
       server = await serveStatus(options.metrics.host, options.metrics.port, status);
     }
   } catch (error) {
+    close(socket);
     await backend.tunnel.close();
     throw error;
   }
@@ -249,12 +265,17 @@ async function startLocked(
       await Promise.allSettled(parts);
       await membership.stop();
       await backend.tunnel.close();
-      server?.close();
-      server?.closeAllConnections();
+      close(server);
       emit({ event: 'stopped' });
+      close(socket);
     }
   })();
   return { enrolment, backend, status, ended };
+}
+
+function close(server: Server | undefined): void {
+  server?.close();
+  server?.closeAllConnections();
 }
 
 /** Compares headers with other members. Where that cannot be, the node does without, and says so. */

@@ -10,6 +10,7 @@ import { declareHealth } from './commands/health.ts';
 import { declareKeygen } from './commands/keygen.ts';
 import { declareLog } from './commands/log.ts';
 import { declareNode } from './commands/node.ts';
+import { declarePing } from './commands/ping.ts';
 import { declarePolicy } from './commands/policy.ts';
 import { declareReplay } from './commands/replay.ts';
 import { declareScore } from './commands/score.ts';
@@ -46,6 +47,7 @@ export function meshnetCommand(): Command {
   declareScore(program);
   declareEvaluator(program);
   declareHealth(program);
+  declarePing(program);
   declareKeygen(program);
   return program;
 }

@@ -1,15 +1,27 @@
 import type { Command } from 'commander';
+import { durationSeconds } from '../numbers.ts';
 import { admin, nodeState } from './options.ts';
 
-/** `meshnet health`. */
+/** `meshnet health` and `meshnet wait-ready`. */
 export function declareHealth(program: Command): void {
-  admin(
-    program
-      .command('health')
-      .description('whether the controller or the node of this machine is well: for health checks')
-      .option('--state <dir>', 'state of the node', nodeState),
+  const asked = (name: string, description: string) =>
+    admin(
+      program
+        .command(name)
+        .description(description)
+        .option('--state <dir>', 'state of the node', nodeState),
+    );
+  asked(
+    'health',
+    'whether the controller or the node of this machine is well: for health checks',
   ).action(async (options) => {
     const { health } = await import('../meshnet-health.ts');
     await health(options);
   });
+  asked('wait-ready', 'wait until it decides epochs, or is a member that reaches the others')
+    .option('--timeout <time>', 'give up after this; exit code 1', durationSeconds, 60)
+    .action(async (options) => {
+      const { waitReady } = await import('../meshnet-health.ts');
+      await waitReady(options);
+    });
 }

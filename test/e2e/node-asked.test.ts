@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { meshnet } from '../cli/support/run-meshnet.ts';
+import { until } from '../lab/netns.ts';
+import { NodeRig, type StartedNode } from './node-rig.ts';
+
+const MESHNET = new URL('../../src/cli/meshnet.ts', import.meta.url).pathname;
+
+/** A mesh of two members and a node that is out, which people ask by `meshnet`. */
+let rig: NodeRig;
+let a: StartedNode;
+let b: StartedNode;
+const state = (name: string) => join(rig.directory.path, name);
+const nowhere = () => join(rig.directory.path, 'no.sock');
+const soon = { timeout: 10_000, interval: 20 };
+
+beforeAll(async () => {
+  rig = await NodeRig.open({ epochS: 1.5 });
+  a = await rig.node('a', () => 0.9);
+  b = await rig.node('b', () => 0.9);
+  await rig.node('c', () => 0.4);
+  await until(() => {
+    const { peers, probes } = a.node.status();
+    return peers.length === 1 && probes.length > 1;
+  }, 'a member that knows of both others');
+});
+afterAll(() => rig.close());
+
+test('only the user of the node may open its socket', () => {
+  expect(statSync(join(state('a'), 'node.sock')).mode & 0o777).toBe(0o600);
+});
+
+test('a member answers a ping with its path, handshake and round trip', async () => {
+  const { code, out } = await meshnet('ping', 'b', '--state', state('a'), '--count', '1');
+  expect(out).toMatch(
+    /^b 10\.10\.0\.\d+: [\d.]+ ms, by 127\.0\.0\.1:\d+, handshake [\d.]+ m?s ago\n$/,
+  );
+  expect(code).toBe(0);
+});
+
+test('a node that is out answers none, and it is said why; a name that is none is refused', async () => {
+  const out = await meshnet('ping', 'c', '--state', state('a'), '--count', '1', '--json');
+  expect(JSON.parse(out.out)).toMatchObject({ node: 'c', allowed: false, rtt_ms: null });
+  expect(JSON.parse(out.err)).toMatchObject({ error: { code: 'no_answer' } });
+  expect(out.code).toBe(1);
+  expect(await meshnet('ping', 'z', '--state', state('a'))).toMatchObject({ code: 4 });
+  const hostile = await meshnet('ping', '../stop?\u001b[2J', '--state', state('a'));
+  expect(hostile).toMatchObject({ code: 4 });
+  expect(hostile.err).not.toContain('\u001b');
+});
+
+test('events of a node are told where there is no controller, and followed until a signal', async () => {
+  const where = ['--state', state('a'), '--socket', nowhere()];
+  const { out } = await meshnet('events', ...where);
+  expect(out).toMatch(/^\d{4}-\S+Z a is up: userspace/m);
+  expect(out).not.toContain('probe');
+  const follow = spawn(
+    process.execPath,
+    [MESHNET, 'events', '--follow', '--all', '--json', ...where],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  onTestFinished(() => void follow.kill('SIGKILL'));
+  let text = '';
+  follow.stdout!.on('data', (more) => {
+    text += more;
+  });
+  await expect.poll(() => text, { timeout: 20_000 }).toContain('"event":"probe"');
+  expect(text).toContain('"event":"enrolled","node":"a"');
+  follow.kill('SIGTERM');
+  expect(await once(follow, 'exit')).toEqual([0, null]);
+});
+
+test('wait-ready returns for a member, and for a node that is out says why in the end', async () => {
+  const wait = (name: string, ...more: string[]) =>
+    meshnet('wait-ready', '--state', state(name), '--socket', nowhere(), ...more);
+  await expect.poll(() => a.node.status().ready, soon).toBe(true);
+  expect(await wait('a')).toMatchObject({ code: 0, out: 'a: ready\n' });
+  const denied = await wait('c', '--timeout', '1');
+  expect(denied.code).toBe(1);
+  expect(denied.err).toMatch(/not ready within 1 s: c: denied: .*0\.4/);
+  expect(await wait('none', '--timeout', '0')).toMatchObject({ code: 1 });
+  const socket = join(rig.state, 'admin.sock');
+  expect(await meshnet('wait-ready', '--socket', socket)).toMatchObject({ code: 0 });
+});
+
+test('a node that has stopped is not asked in vain', async () => {
+  b.stop.abort();
+  await b.node.ended;
+  const { code, err } = await meshnet('ping', 'a', '--state', state('b'));
+  expect([code, err]).toEqual([
+    3,
+    `meshnet: no node runs in ${state('b')}; start one, or name its --state\n`,
+  ]);
+});
