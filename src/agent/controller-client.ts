@@ -3,6 +3,7 @@ import { toBase64Url } from '../contract/encoding.ts';
 import { endpointAnswerSchema } from '../contract/endpoint.ts';
 import type { EnrolmentRequest } from '../contract/enrolment.ts';
 import type { Envelope } from '../contract/envelope.ts';
+import { type EpochDocument, epochInPages } from '../contract/epoch.ts';
 import {
   SIGNATURE_TAGS,
   type SignatureTag,
@@ -252,12 +253,16 @@ export class ControllerClient {
   }
 
   /** Who is in, who is out, and why: unverified, for people to read. For members. */
-  async getEpoch(signingSeed: Uint8Array): Promise<unknown> {
+  async getEpoch(signingSeed: Uint8Array): Promise<EpochDocument> {
     const never = new AbortController().signal;
     const headers = { accept: 'application/json' };
-    return this.signed('/v1/epoch', SIGNATURE_TAGS.epoch, signingSeed, headers, (url, init) =>
-      this.timed(never, async (signal) =>
-        parse(await limitedText(await this.send(url, { ...init, signal }))),
+    return epochInPages((target) =>
+      this.signed(target, SIGNATURE_TAGS.epoch, signingSeed, headers, (url, init) =>
+        this.timed(
+          never,
+          async (signal) =>
+            parse(await limitedText(await this.send(url, { ...init, signal }))) as EpochDocument,
+        ),
       ),
     );
   }

@@ -35,7 +35,7 @@ export async function logSource(
 ): Promise<LogSource> {
   if (where === undefined) {
     const { socket } = options;
-    const { mesh_id } = await adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch');
+    const { mesh_id } = await adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch?limit=1');
     return { read: overSocket(socket), meshId: meshOf(options.mesh ?? mesh_id) };
   }
   const meshId = meshOf(options.mesh);

@@ -1,14 +1,13 @@
 import type { RotateAnswer } from '../contract/admin.ts';
-import type { EpochDocument } from '../contract/epoch.ts';
 import { adminCall } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { nodeNamed } from './meshnet-epoch.ts';
-import { type EpochSource, readEpoch } from './read-epoch.ts';
+import { type EpochSource, epochFromSocket, readEpoch } from './read-epoch.ts';
 import { table } from './table.ts';
 
 /** `meshnet node remove NAME`. */
 export async function removeNode(nodeId: string, options: AdminOptions): Promise<void> {
-  nodeNamed(await adminCall<EpochDocument>(options, 'GET', '/v1/epoch'), nodeId);
+  nodeNamed(await epochFromSocket(options), nodeId);
   const path = `/v1/nodes/${encodeURIComponent(nodeId)}`;
   const answer = await adminCall<RotateAnswer>(options, 'DELETE', path);
   print(options, answer, `${nodeId} is out since epoch ${answer.epoch}`);

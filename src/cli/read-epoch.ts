@@ -8,9 +8,9 @@ import { readKnownController } from '../agent/known-controller.ts';
 import { readNodeKeys } from '../agent/node-keys.ts';
 import { openNodeState } from '../agent/node-state.ts';
 import { fromBase64 } from '../contract/encoding.ts';
-import type { EpochDocument } from '../contract/epoch.ts';
+import { type EpochDocument, epochInPages } from '../contract/epoch.ts';
 import { defaultProvider } from '../crypto/select.ts';
-import { adminCall } from './admin-client.ts';
+import { type AdminTarget, adminCall } from './admin-client.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 /** Where the present epoch is read. */
@@ -35,8 +35,12 @@ const TIMEOUT_MS = 10_000;
 export async function readEpoch(source: EpochSource): Promise<EpochDocument> {
   const url = source.url ?? urlElsewhere(source);
   if (url !== undefined) return overNetwork(url, source.state);
-  const socket = source.socket ?? source.defaultSocket;
-  return adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch');
+  return epochFromSocket({ socket: source.socket ?? source.defaultSocket });
+}
+
+/** The same, by the socket alone. */
+export function epochFromSocket({ socket }: AdminTarget): Promise<EpochDocument> {
+  return epochInPages((target) => adminCall<EpochDocument>({ socket }, 'GET', target));
 }
 
 function urlElsewhere(source: EpochSource): string | undefined {
@@ -62,7 +66,7 @@ async function overNetwork(url: string, state: string): Promise<EpochDocument> {
   try {
     // Nobody's signature is refused, except on the controller's own machine, which needs none.
     const seed = known ? readNodeKeys(state).signing : random(32);
-    return (await client.getEpoch(seed)) as EpochDocument;
+    return await client.getEpoch(seed);
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
     const exitCode = error.status === 0 ? EXIT.unreachable : EXIT.refused;

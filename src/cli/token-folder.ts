@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TokenAnswer, TokenList } from '../contract/admin.ts';
-import type { EpochDocument } from '../contract/epoch.ts';
 import { isNodeId } from '../contract/ids.ts';
 import { parseJoinToken } from '../contract/join-token.ts';
 import { ensurePrivateDirectory } from '../ground/directory.ts';
@@ -9,6 +8,7 @@ import { replaceFileSync } from '../ground/files.ts';
 import { adminCall } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { epochFromSocket } from './read-epoch.ts';
 
 export interface TokenFolderOptions extends AdminOptions {
   readonly into: string;
@@ -30,7 +30,7 @@ export async function writeTokens(
     throw new CommandError(EXIT.usage, 'usage', message);
   }
   ensurePrivateDirectory(options.into);
-  const epoch = await adminCall<EpochDocument>(options, 'GET', '/v1/epoch');
+  const epoch = await epochFromSocket(options);
   const { tokens } = await adminCall<TokenList>(options, 'GET', '/v1/tokens');
   const enrolled = new Set(epoch.nodes.map(({ node_id }) => node_id));
   const usable = new Map(tokens.map(({ id, node_id }) => [id, node_id]));

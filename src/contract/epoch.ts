@@ -91,30 +91,77 @@ const brakeStatusSchema = exactly({
 export type BrakeStatus = FromSchema<typeof brakeStatusSchema>;
 
 /** `GET /v1/epoch`, and the content of `status.json`: who is in, who is out, and why. */
-export const epochSchema = exactly({
-  mesh_id: bytes32Field,
-  epoch: counterField,
-  version: counterField,
-  /** Controller's wall clock, ms since 1970, of this answer and of the epoch's bounds. */
-  now: timeField,
-  started_at: timeField,
-  next_rotation_at: timeField,
-  epoch_s: { type: 'number' },
-  threshold: { type: 'number' },
-  freshness_s: { type: 'number' },
-  /** Verdicts are computed and shown, but nobody is cut. */
-  observe_only: { type: 'boolean' },
-  /** Why no epochs are decided at present, and what to do; null while they are. */
-  not_ready: { ...sentenceField, type: ['string', 'null'] },
-  /** Null while it holds nobody. */
-  brake: { ...brakeStatusSchema, type: ['object', 'null'] },
-  /** Rotations and exclusions since the controller started. */
-  rotations: counterField,
-  exclusions: counterField,
-  /** Those whose keys the policy lists, in its order. */
-  evaluators: { type: 'array', items: evaluatorStatusSchema },
-  /** Every enrolled node, ids in byte order. */
-  nodes: { type: 'array', maxItems: MAX_PEERS, items: nodeStatusSchema },
-});
+export const epochSchema = exactly(
+  {
+    mesh_id: bytes32Field,
+    epoch: counterField,
+    version: counterField,
+    /** Controller's wall clock, ms since 1970, of this answer and of the epoch's bounds. */
+    now: timeField,
+    started_at: timeField,
+    next_rotation_at: timeField,
+    epoch_s: { type: 'number' },
+    threshold: { type: 'number' },
+    freshness_s: { type: 'number' },
+    /** Verdicts are computed and shown, but nobody is cut. */
+    observe_only: { type: 'boolean' },
+    /** Why no epochs are decided at present, and what to do; null while they are. */
+    not_ready: { ...sentenceField, type: ['string', 'null'] },
+    /** Null while it holds nobody. */
+    brake: { ...brakeStatusSchema, type: ['object', 'null'] },
+    /** Rotations and exclusions since the controller started. */
+    rotations: counterField,
+    exclusions: counterField,
+    /** Those whose keys the policy lists, in its order. */
+    evaluators: { type: 'array', items: evaluatorStatusSchema },
+    /** Every enrolled node, or those of the page that was asked for; ids in byte order. */
+    nodes: { type: 'array', maxItems: MAX_PEERS, items: nodeStatusSchema },
+  },
+  {
+    /** There are more nodes, after this one. */
+    next: nodeIdField,
+  },
+);
 
 export type EpochDocument = FromSchema<typeof epochSchema>;
+
+/** Which of the nodes are asked for: so many of those that come after one. Without `limit`, all. */
+export interface EpochPage {
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+/** Nodes that clients of ours ask for at a time: some 300 KB. */
+export const PAGE_NODES = 500;
+
+export const epochQuerySchema = {
+  type: 'object',
+  properties: {
+    after: nodeIdField,
+    limit: {
+      type: 'string',
+      pattern: '^[1-9][0-9]{0,4}$',
+      description: 'how many nodes at most; without it, all',
+    },
+  },
+} as const satisfies Schema;
+
+/**
+ * The whole document, a page at a time. Where an epoch begins between two pages it is asked for at once, in
+ * one answer: epochs may follow each other faster than pages do.
+ *
+ * @param ask what answers to a target such as `/v1/epoch?limit=500`; a controller that knows no pages gives all
+ */
+export async function epochInPages(
+  ask: (target: string) => Promise<EpochDocument>,
+): Promise<EpochDocument> {
+  const { next, ...first } = await ask(`/v1/epoch?limit=${PAGE_NODES}`);
+  const nodes = [...first.nodes];
+  for (let after = next; after !== undefined; ) {
+    const page = await ask(`/v1/epoch?after=${after}&limit=${PAGE_NODES}`);
+    if (page.epoch !== first.epoch || page.version !== first.version) return ask('/v1/epoch');
+    nodes.push(...page.nodes);
+    after = page.next;
+  }
+  return { ...first, nodes };
+}

@@ -1,5 +1,5 @@
 import { toBase64 } from '../contract/encoding.ts';
-import type { EpochDocument, EvaluatorStatus } from '../contract/epoch.ts';
+import type { EpochDocument, EpochPage, EvaluatorStatus } from '../contract/epoch.ts';
 import { compareNodeIds, signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { brakeStatus } from './brake-status.ts';
@@ -81,10 +81,23 @@ function evaluatorsOf(
   }));
 }
 
+/** Up to so many nodes, a score shows in the document at once; beyond, within a second. */
+const SHOWN_AT_ONCE = 1000;
+/** For so long (ms) a page that follows another one is of the same moment as that. */
+const PAGES_MS = 10_000;
+
+interface Made {
+  /** What of the mesh it says, and how things stood. */
+  readonly of: string;
+  readonly state: string;
+  readonly at: number;
+  readonly document: Promise<EpochDocument>;
+}
+
 /** However many ask, it is made once for what it says: again after a change, or when its ages are old. */
 export class EpochDocuments {
   private readonly options: EpochDocumentOptions;
-  private cached: { readonly of: string; readonly document: Promise<EpochDocument> } | undefined;
+  private made: Made | undefined;
 
   constructor(options: EpochDocumentOptions) {
     this.options = options;
@@ -92,12 +105,44 @@ export class EpochDocuments {
 
   /** At most a second old. */
   present(): Promise<EpochDocument> {
-    const { directory, governor, clock, counters } = this.options;
-    const { epoch = 0, version = 0 } = governor.current ?? {};
-    const second = Math.floor(clock.now() / 1000);
-    const scores = counters.count('score_accepted');
-    const of = [epoch, version, directory.changes, scores, second].join('.');
-    if (this.cached?.of !== of) this.cached = { of, document: epochDocument(this.options) };
-    return this.cached.document;
+    const { directory, clock, counters } = this.options;
+    const at = clock.now();
+    const { of } = this;
+    const scores = directory.nodes.size > SHOWN_AT_ONCE ? 0 : counters.count('score_accepted');
+    const state = `${scores}.${Math.floor(at / 1000)}`;
+    if (this.made?.of !== of || this.made.state !== state) {
+      this.made = { of, state, at, document: epochDocument(this.options) };
+    }
+    return this.made.document;
   }
+
+  /** The same with some of its nodes. */
+  async page({ after, limit = Number.POSITIVE_INFINITY }: EpochPage): Promise<EpochDocument> {
+    const { made } = this;
+    const follows =
+      after !== undefined && made?.of === this.of && this.options.clock.now() - made.at < PAGES_MS;
+    const document = await (follows ? made.document : this.present());
+    if (after === undefined && document.nodes.length <= limit) return document;
+    const from = after === undefined ? 0 : placeAfter(document.nodes, after);
+    const nodes = document.nodes.slice(from, from + limit);
+    const more = from + limit < document.nodes.length;
+    return { ...document, nodes, ...(more ? { next: nodes.at(-1)!.node_id } : {}) };
+  }
+
+  private get of(): string {
+    const { directory, governor } = this.options;
+    const { epoch = 0, version = 0 } = governor.current ?? {};
+    return `${epoch}.${version}.${directory.changes}`;
+  }
+}
+
+/** Where the ids begin that come after `id` in byte order. */
+function placeAfter(nodes: EpochDocument['nodes'], id: string): number {
+  let [from, to] = [0, nodes.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (compareNodeIds(nodes[middle]!.node_id, id) <= 0) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }

@@ -7,6 +7,8 @@ const LOOK_MS = 1000;
 const HEARTBEAT_MS = 5000;
 /** Pages at once. */
 export const MAX_READERS = 64;
+/** Nodes in one event. */
+const PIECE_NODES = 500;
 /** A page that has left this much (bytes) unread is let go of; it asks anew by itself. */
 const MAX_BACKLOG = 8 << 20;
 
@@ -41,7 +43,7 @@ export class LiveFeed {
   async add(reader: LiveReader): Promise<() => void> {
     await this.tell(); // the others first: what this one gets is what they have
     this.told ??= await this.look();
-    reader.write(event('mesh', this.told));
+    for (const piece of inPieces(this.told)) reader.write(piece);
     this.readers.add(reader);
     this.timer ??= setInterval(() => void this.tell(), LOOK_MS).unref();
     return () => {
@@ -70,7 +72,7 @@ export class LiveFeed {
       const delta = this.told && meshDelta(this.told, seen);
       this.told = seen;
       if (delta !== undefined) this.send(event('delta', delta));
-      else if (performance.now() - this.toldAt > HEARTBEAT_MS) this.send(':\n\n');
+      else if (performance.now() - this.toldAt > HEARTBEAT_MS) this.send(event('still', seen.now));
     } catch (error) {
       this.onError(error);
     } finally {
@@ -87,6 +89,16 @@ export class LiveFeed {
   }
 }
 
-function event(name: string, data: object): string {
+/** The first nodes as a mesh of its own, and the others as changes of it: a page shows what it has. */
+function inPieces({ nodes, ...mesh }: MeshView): string[] {
+  const pieces = [event('mesh', { ...mesh, nodes: nodes.slice(0, PIECE_NODES) })];
+  for (let from = PIECE_NODES; from < nodes.length; from += PIECE_NODES) {
+    const changed = nodes.slice(from, from + PIECE_NODES);
+    pieces.push(event('delta', { now: mesh.now, changed, gone: [] }));
+  }
+  return pieces;
+}
+
+function event(name: string, data: object | number): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { epochSchema } from '../../contract/epoch.ts';
+import { epochQuerySchema, epochSchema } from '../../contract/epoch.ts';
 import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
 import type { Caller } from '../operations/caller.ts';
 import { readEpoch, readMetrics, readReadiness } from '../operations/read-state.ts';
@@ -12,9 +12,17 @@ export function stateRoutes(
   services: Services,
   callerOf: (request: FastifyRequest) => Caller,
 ): void {
-  app.get('/v1/epoch', {
-    schema: { summary: 'Who is in, who is out, and why', response: { 200: epochSchema } },
-    handler: async (request) => orRefuse(await readEpoch(services, callerOf(request))),
+  app.get<{ Querystring: { after?: string; limit?: string } }>('/v1/epoch', {
+    schema: {
+      summary: 'Who is in, who is out, and why: all nodes, or some at a time',
+      querystring: epochQuerySchema,
+      response: { 200: epochSchema },
+    },
+    handler: async (request) => {
+      const { limit, ...after } = request.query;
+      const page = { ...after, ...(limit === undefined ? {} : { limit: Number(limit) }) };
+      return orRefuse(await readEpoch(services, callerOf(request), page));
+    },
   });
 
   app.get('/status.json', {

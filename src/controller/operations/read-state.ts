@@ -1,16 +1,17 @@
-import type { EpochDocument } from '../../contract/epoch.ts';
+import type { EpochDocument, EpochPage } from '../../contract/epoch.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { controllerMetrics } from '../metrics.ts';
 import type { Services } from '../services.ts';
 import { type Caller, readersOnly } from './caller.ts';
 
-/** Who is in, who is out, and why. */
+/** Who is in, who is out, and why: all nodes, or a page of them. */
 export async function readEpoch(
   services: Services,
   caller: Caller,
+  page: EpochPage = {},
 ): Promise<Checked<EpochDocument>> {
   const allowed = readersOnly(services, caller);
-  return allowed.ok ? accepted(await services.documents.present()) : allowed;
+  return allowed.ok ? accepted(await services.documents.page(page)) : allowed;
 }
 
 /** Text for Prometheus. */
