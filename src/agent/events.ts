@@ -48,6 +48,10 @@ export type AgentEvent =
     }
   /** The controller's log contradicts what it said before: no config is acted upon any more. */
   | { readonly event: 'forked_log'; readonly detail: string }
+  /** This node cosigns the log, asked at `url`; `key`: verifier key of its cosignatures. */
+  | { readonly event: 'witness'; readonly key: string; readonly url: string }
+  /** A signed checkpoint was not cosigned: no proof came with it that it extends what was. */
+  | { readonly event: 'witness_refused'; readonly leaves: number }
   /** A header that nothing links to the one held was taken: after a restored backup, or a long absence. */
   | {
       readonly event: 'header_leap';

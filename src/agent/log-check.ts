@@ -1,10 +1,9 @@
 import { fromBase64 } from '../contract/encoding.ts';
 import { consistencySchema } from '../contract/record/consistency.ts';
-import { logOrigin } from '../contract/record/origin.ts';
+import { type MeshCheckpoint, openMeshCheckpoint } from '../contract/record/mesh-checkpoint.ts';
 import { violation } from '../contract/schema.ts';
 import { constantTimeEqual } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import { logKey, openCheckpoint, type SignedCheckpoint } from '../record/checkpoint.ts';
 import { verifyConsistency } from '../record/merkle.ts';
 import { formatNote } from '../record/note.ts';
 import type { OwnIdentity } from './accepted-config.ts';
@@ -22,11 +21,6 @@ export interface LogCheckOptions {
   readonly fetch: (oldSize: number, size: number) => Promise<unknown>;
 }
 
-/** A checkpoint, and how often the log had been begun again after a restored backup. */
-interface Told extends SignedCheckpoint {
-  readonly series: number;
-}
-
 /**
  * Holds the mesh to what its log said before. Every config brings a checkpoint; each must extend the
  * last one that was proven to. Whoever signs two that do not go together cannot take either back: both
@@ -36,13 +30,14 @@ export class LogCheck {
   /** What contradicts the log as it was told before; undefined while nothing does. */
   fork: string | undefined;
   private readonly options: LogCheckOptions;
-  private proven: Told | undefined;
+  private proven: MeshCheckpoint | undefined;
   private isProving = false;
 
   constructor(options: LogCheckOptions) {
     this.options = options;
     const kept = options.state.readCheckpoint();
-    this.proven = kept === undefined ? undefined : this.open(kept);
+    this.proven =
+      kept === undefined ? undefined : openMeshCheckpoint(options.crypto, options.identity, kept);
   }
 
   /** Leaves of the last checkpoint that was proven to extend those before; 0: none was. */
@@ -62,18 +57,31 @@ export class LogCheck {
         ? undefined
         : 'it has no checkpoint of the log, and there were some';
     }
-    const told = this.open(checkpoint);
+    const { crypto, identity } = this.options;
+    const told = openMeshCheckpoint(crypto, identity, checkpoint);
     if (told === undefined) return 'its checkpoint is not signed by the mesh, or of another log';
     if (proven === undefined || told.series > proven.series) return void (await this.take(told));
     const isBack = told.series < proven.series || told.size < proven.size;
     if (isBack)
       return this.forked(told, `the log went back from ${proven.size} to ${told.size} leaves`);
     if (told.size > proven.size) return void this.prove(proven, told);
-    if (constantTimeEqual(told.root, proven.root)) return undefined;
-    return this.forked(told, `there are two logs of ${told.size} leaves`);
+    return this.compare(told);
   }
 
-  private async prove(from: Told, to: Told): Promise<void> {
+  /**
+   * Takes in a checkpoint that came some other way, whoever brought it: two of one size with different
+   * roots are a fork, beside what was proven here or beside `held`. Anything else proves nothing.
+   */
+  async compare(told: MeshCheckpoint, held?: MeshCheckpoint): Promise<string | undefined> {
+    for (const one of [this.proven, held]) {
+      if (one?.series !== told.series || one.size !== told.size) continue;
+      if (constantTimeEqual(one.root, told.root)) continue;
+      return this.forked(told, `there are two logs of ${told.size} leaves`, one);
+    }
+    return undefined;
+  }
+
+  private async prove(from: MeshCheckpoint, to: MeshCheckpoint): Promise<void> {
     if (this.isProving) return; // the next config asks for what holds then
     this.isProving = true;
     const { crypto, fetch, counters } = this.options;
@@ -97,29 +105,24 @@ export class LogCheck {
     }
   }
 
-  private async take(told: Told): Promise<void> {
+  private async take(told: MeshCheckpoint): Promise<void> {
     const { state, counters } = this.options;
     await state.writeCheckpoint(formatNote(told.note));
     this.proven = told;
     counters.add('log_proven');
   }
 
-  private async forked(told: Told, what: string): Promise<string> {
+  private async forked(
+    told: MeshCheckpoint,
+    what: string,
+    held: MeshCheckpoint = this.proven!,
+  ): Promise<string> {
     const { state, emit, counters } = this.options;
-    const held = formatNote(this.proven!.note);
-    await state.keepForkedLog({ held, other: formatNote(told.note) });
+    if (this.fork !== undefined) return this.fork;
+    await state.keepForkedLog({ held: formatNote(held.note), other: formatNote(told.note) });
     this.fork = what;
     counters.add('log_forks');
     emit({ event: 'forked_log', detail: what });
     return what;
-  }
-
-  private open(checkpoint: string): Told | undefined {
-    const { crypto, identity } = this.options;
-    const origin = checkpoint.split('\n', 1)[0]!;
-    const series = Number(/\/([1-9]\d{0,15})$/.exec(origin)?.[1] ?? 0);
-    if (origin !== logOrigin(identity.meshId, series)) return undefined;
-    const opened = openCheckpoint(crypto, logKey(origin, identity.controllerKey), checkpoint);
-    return opened && { ...opened, series };
   }
 }

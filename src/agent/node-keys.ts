@@ -40,6 +40,13 @@ export function ensureNodeKeys(directory: string, random: RandomBytes): NodeKeys
   return readNodeKeys(directory);
 }
 
+/** Ed25519 seed of a witness: it is there once this node has been one. */
+export function ensureWitnessKey(directory: string, random: RandomBytes): Uint8Array {
+  const path = join(directory, 'witness.key');
+  if (!existsSync(path)) writeKeyFile(path, random(32));
+  return readKeyFile(path);
+}
+
 /** The public side of the keys, as a node's key record has it. */
 export function keyRecordOf(
   crypto: CryptoProvider,

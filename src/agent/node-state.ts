@@ -70,7 +70,7 @@ export type EmitterState = FromSchema<typeof emitterSchema>;
 const handshakesSchema = atLeast({ dated_until: counterField });
 const endpointSchema = atLeast({ endpoint: endpointField });
 
-/** The newest checkpoint of the log that was proven to extend those before. */
+/** A checkpoint of the log that extends those before. */
 const checkpointSchema = exactly({ checkpoint: { type: 'string', maxLength: 65_536 } });
 
 /** Two signed checkpoints of one log that do not go together. */
@@ -115,6 +115,9 @@ export interface NodeState {
   /** A signed note; undefined before the first. */
   readCheckpoint(): string | undefined;
   writeCheckpoint(value: string): Promise<void>;
+  /** The newest checkpoint that this node has cosigned as a witness; undefined before the first. */
+  readCosigned(): string | undefined;
+  writeCosigned(value: string): Promise<void>;
   /** Evidence: kept for people, never read again. */
   keepForkedLog(value: ForkedLog): Promise<void>;
   readEmitter(): EmitterState;
@@ -155,6 +158,7 @@ export function openNodeState(directory: string): NodeState {
   let endpoint = read('endpoint.json', endpointSchema)?.endpoint;
   let header = read('header.json', envelopeSchema);
   let checkpoint = read('log.json', checkpointSchema)?.checkpoint;
+  let cosigned = read('cosigned.json', checkpointSchema)?.checkpoint;
   let emitter = read('emitter.json', emitterSchema) ?? NOTHING_SENT;
   let emitterTurn: Promise<unknown> = Promise.resolve();
   const write = (name: string, value: unknown) =>
@@ -199,6 +203,11 @@ export function openNodeState(directory: string): NodeState {
     async writeCheckpoint(value) {
       await write('log.json', { checkpoint: value });
       checkpoint = value;
+    },
+    readCosigned: () => cosigned,
+    async writeCosigned(value) {
+      await write('cosigned.json', { checkpoint: value });
+      cosigned = value;
     },
     async keepForkedLog(value) {
       const before = read('forked-logs.json', { type: 'array', items: forkedLogSchema }) ?? [];

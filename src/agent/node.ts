@@ -17,7 +17,7 @@ import { HeaderCompare } from './header-compare.ts';
 import { enrolled } from './join.ts';
 import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
-import { ensureNodeKeys, type NodeKeys } from './node-keys.ts';
+import { ensureNodeKeys, ensureWitnessKey, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
 import { freeUdpPort, ownEndpoint } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
@@ -27,6 +27,8 @@ import { openNodeSocket } from './socket/node-socket.ts';
 import { pingNode } from './socket/ping-node.ts';
 import { type NodeStatusDocument, nodeStatus } from './status.ts';
 import { serveStatus, writeStatusFile } from './status-output.ts';
+import { Witness } from './witness.ts';
+import { serveWitness } from './witness-server.ts';
 
 export interface NodeOptions {
   /** Keys and durable memory; made with mode 0700 if it is not there. */
@@ -53,6 +55,8 @@ export interface NodeOptions {
   /** Of a measurement that does not tell. */
   readonly samples?: number;
   readonly push: boolean;
+  /** Cosigns the mesh's log for whoever asks here. */
+  readonly witness?: { readonly host: string; readonly port: number };
   /** Serves metrics and status here. */
   readonly metrics?: { readonly host: string; readonly port: number };
 }
@@ -185,7 +189,7 @@ async function startLocked(
 
   const stop = new AbortController();
   const until = AbortSignal.any([signal, stop.signal]);
-  let server: Server | undefined;
+  const servers: Server[] = [];
   const socket = await openNodeSocket(options.stateDirectory, emit, {
     status,
     feed,
@@ -195,11 +199,19 @@ async function startLocked(
   try {
     await membership.start();
     if (options.metrics) {
-      server = await serveStatus(options.metrics.host, options.metrics.port, status);
+      servers.push(await serveStatus(options.metrics.host, options.metrics.port, status));
+    }
+    if (options.witness) {
+      const seed = ensureWitnessKey(options.stateDirectory, randomBytes);
+      const { log } = configAgent;
+      const witness = new Witness({ crypto, identity, seed, state, log, clock, counters, emit });
+      const { server, url } = await serveWitness(options.witness, witness);
+      servers.push(server);
+      emit({ event: 'witness', key: witness.verifierKey, url });
     }
   } catch (error) {
-    close(socket);
     await backend.tunnel.close();
+    closeAll([...servers, socket]);
     throw error;
   }
   emit({
@@ -265,17 +277,19 @@ async function startLocked(
       await Promise.allSettled(parts);
       await membership.stop();
       await backend.tunnel.close();
-      close(server);
+      closeAll(servers);
       emit({ event: 'stopped' });
-      close(socket);
+      closeAll([socket]);
     }
   })();
   return { enrolment, backend, status, ended };
 }
 
-function close(server: Server | undefined): void {
-  server?.close();
-  server?.closeAllConnections();
+function closeAll(servers: readonly (Server | undefined)[]): void {
+  for (const server of servers) {
+    server?.close();
+    server?.closeAllConnections();
+  }
 }
 
 /** Compares headers with other members. Where that cannot be, the node does without, and says so. */

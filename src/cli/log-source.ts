@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { equalBytes, toBase64 } from '../contract/encoding.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { controllerFingerprint } from '../contract/ids.ts';
-import { logOrigin } from '../contract/record/origin.ts';
+import { seriesOf } from '../contract/record/origin.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { logKey } from '../record/checkpoint.ts';
 import { type NoteKey, parseVerifierKey } from '../record/note.ts';
@@ -54,8 +54,7 @@ export async function keyOfLog(
   if (!equalBytes(controllerFingerprint(crypto, key.publicKey), meshId)) {
     throw wrong(`it is not the key of mesh ${toBase64(meshId)}`);
   }
-  const series = /\/([1-9]\d{0,15})$/.exec(key.name);
-  if (key.name !== logOrigin(meshId, Number(series?.[1] ?? 0))) throw wrong('it names another log');
+  if (seriesOf(meshId, key.name) === undefined) throw wrong('it names another log');
   return logKey(key.name, key.publicKey);
 }
 

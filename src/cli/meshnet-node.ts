@@ -37,6 +37,7 @@ export interface NodeCommandOptions extends ScoreSourceOptions {
   readonly poll: number;
   readonly probe: number;
   readonly push: boolean;
+  readonly witness?: { readonly host: string; readonly port: number };
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly json?: boolean;
   readonly stopWithStdin?: boolean;
@@ -120,6 +121,7 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     ),
     ...(options.samples === undefined ? {} : { samples: options.samples }),
     push: options.push,
+    ...(options.witness === undefined ? {} : { witness: options.witness }),
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
   };
 }

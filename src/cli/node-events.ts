@@ -25,6 +25,10 @@ export function describeEvent(event: AgentEvent): string {
       return `THE CONTROLLER TELLS TWO STORIES about epoch ${event.epoch}.${event.version}: the second is not acted on; both are kept in split-views.json`;
     case 'forked_log':
       return `THE CONTROLLER HAS TWO LOGS: ${event.detail}; no config is acted on any more; both checkpoints are kept in forked-logs.json`;
+    case 'witness':
+      return `witness of the log, for the controller: --witness '${event.key} ${event.url}'`;
+    case 'witness_refused':
+      return `NOT COSIGNED: a checkpoint of ${event.leaves} leaves without a proof that it extends what was cosigned`;
     case 'header_leap':
       return `epoch ${event.epoch}.${event.version} does not follow from what this node knew: taken, as after a restored backup or a long absence`;
     case 'fail_closed':

@@ -13,6 +13,7 @@ export function memoryState(): NodeState {
   let endpoint: string | null | undefined;
   let header: Envelope | undefined;
   let checkpoint: string | undefined;
+  let cosigned: string | undefined;
   let emitter: EmitterState = { sequences: {}, observed_at: 0 };
   return {
     readEnrolment: () => enrolment,
@@ -43,6 +44,10 @@ export function memoryState(): NodeState {
     readCheckpoint: () => checkpoint,
     writeCheckpoint: async (value) => {
       checkpoint = value;
+    },
+    readCosigned: () => cosigned,
+    writeCosigned: async (value) => {
+      cosigned = value;
     },
     keepForkedLog: async () => {},
     readEmitter: () => emitter,

@@ -78,6 +78,12 @@ export function declareNode(program: Command): void {
     .option('--ok-status <list>', 'exit statuses of the command that are results', statuses)
     .option('--no-push', 'poll only, open no event stream')
     .addOption(
+      new Option(
+        '--witness <address>',
+        "cosign the mesh's log for the controller, e.g. 192.0.2.2:8450",
+      ).argParser(hostAndPort),
+    )
+    .addOption(
       new Option('--metrics <address>', 'serve metrics and status, e.g. 127.0.0.1:9586').argParser(
         hostAndPort,
       ),

@@ -10,3 +10,9 @@ export function logOrigin(meshId: Uint8Array, series: number): string {
   const name = `aligned-meshnet.log/${new Uint8Array(meshId).toHex()}`;
   return series === 0 ? name : `${name}/${series}`;
 }
+
+/** The series that such a name tells; undefined: it is not the name of a log of this mesh. */
+export function seriesOf(meshId: Uint8Array, origin: string): number | undefined {
+  const series = Number(/\/([1-9]\d{0,15})$/.exec(origin)?.[1] ?? 0);
+  return origin === logOrigin(meshId, series) ? series : undefined;
+}

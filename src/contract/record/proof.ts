@@ -1,5 +1,5 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { logKey, openCheckpoint, type SignedCheckpoint } from '../../record/checkpoint.ts';
+import type { SignedCheckpoint } from '../../record/checkpoint.ts';
 import { leafHash, verifyInclusion } from '../../record/merkle.ts';
 import { equalBytes, fromBase64 } from '../encoding.ts';
 import { type Envelope, envelopeSchema } from '../envelope.ts';
@@ -8,7 +8,8 @@ import { exactly, type FromSchema } from '../from-schema.ts';
 import { controllerFingerprint } from '../ids.ts';
 import { violation } from '../schema.ts';
 import { type Leaf, parseLeaf } from './leaf.ts';
-import { logOrigin } from './origin.ts';
+import { openMeshCheckpoint } from './mesh-checkpoint.ts';
+import { seriesOf } from './origin.ts';
 import { parseVerdictRow, type VerdictRow } from './verdict-row.ts';
 
 /** Content of a leaf (base64) with its place in a tree and the hashes that lead to the root. */
@@ -66,9 +67,8 @@ export function openProof(
     return 'controller_key: is not the key of this mesh';
   }
   const origin = document.checkpoint.split('\n', 1)[0]!;
-  const series = /\/([1-9]\d{0,15})$/.exec(origin);
-  if (origin !== logOrigin(meshId, Number(series?.[1] ?? 0))) return 'checkpoint: of another log';
-  const checkpoint = openCheckpoint(crypto, logKey(origin, controllerKey), document.checkpoint);
+  if (seriesOf(meshId, origin) === undefined) return 'checkpoint: of another log';
+  const checkpoint = openMeshCheckpoint(crypto, { meshId, controllerKey }, document.checkpoint);
   if (checkpoint === undefined) return 'checkpoint: is not signed by the mesh';
   const leafOf = <E extends Leaf['event']>(event: E, one: Included) => {
     const content = contentOf(crypto, one, checkpoint.size, checkpoint.root);
