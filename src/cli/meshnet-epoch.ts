@@ -56,6 +56,7 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
     head,
     table(rows),
     ...evaluatorLines(epoch),
+    ...witnessLines(epoch),
     ...localLine(local),
     ...scoreLines(local?.scores, own),
   ].join('\n');
@@ -76,6 +77,27 @@ function evaluatorLines({ evaluators }: EpochDocument): string[] {
     const sign = bias < 0 ? '' : '+';
     return `evaluator ${evaluator}: ${sign}${bias.toFixed(3)} against the median of ${compared} scores (${distance.toFixed(3)} away on average), ${last}`;
   });
+}
+
+function witnessLines({ witnesses }: EpochDocument): string[] {
+  if (!witnesses) return [];
+  const { needed, within_epochs, binding, fault, each } = witnesses;
+  const asked =
+    needed === 0
+      ? []
+      : [
+          fault ??
+            `${needed} of ${each.length} witnesses within ${within_epochs} epochs, as the policy says`,
+        ];
+  const what = fault !== null && binding ? ' No config is given out.' : '';
+  return [
+    ...asked.map((line) => `witnesses: ${line}${what}`),
+    ...each.map(({ witness, leaves, behind_epochs }) =>
+      leaves === 0
+        ? `witness ${witness}: has cosigned nothing since the start`
+        : `witness ${witness}: ${leaves} leaves, ${behind_epochs} epochs behind`,
+    ),
+  ];
 }
 
 function localLine(local: NodeStatusDocument | undefined): string[] {

@@ -90,6 +90,29 @@ const brakeStatusSchema = exactly({
 /** What limits how many judgement cuts, while it does. */
 export type BrakeStatus = FromSchema<typeof brakeStatusSchema>;
 
+const witnessesSchema = exactly({
+  /** What the policy asks for; 0: nothing. */
+  needed: counterField,
+  within_epochs: counterField,
+  /** While it is not so, no config and no lease is given out. */
+  binding: { type: 'boolean' },
+  /** What is not so, or null. */
+  fault: { ...sentenceField, type: ['string', 'null'] },
+  each: {
+    type: 'array',
+    items: exactly({
+      /** Name of its key. */
+      witness: { type: 'string' },
+      /** Of the last checkpoint that it cosigned, since the start. */
+      leaves: counterField,
+      behind_epochs: counterField,
+    }),
+  },
+});
+
+/** Who cosigns the log, and how far behind they are. */
+export type WitnessesStatus = FromSchema<typeof witnessesSchema>;
+
 /** `GET /v1/epoch`, and the content of `status.json`: who is in, who is out, and why. */
 export const epochSchema = exactly(
   {
@@ -109,6 +132,8 @@ export const epochSchema = exactly(
     not_ready: { ...sentenceField, type: ['string', 'null'] },
     /** Null while it holds nobody. */
     brake: { ...brakeStatusSchema, type: ['object', 'null'] },
+    /** Null where nobody cosigns the log. */
+    witnesses: { ...witnessesSchema, type: ['object', 'null'] },
     /** Rotations and exclusions since the controller started. */
     rotations: counterField,
     exclusions: counterField,

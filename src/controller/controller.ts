@@ -20,6 +20,7 @@ import { ownCertificate, type ServerCertificate } from './own-certificate.ts';
 import { type Witness, WitnessClient } from './record/witness-client.ts';
 import { createServices, type Services } from './services.ts';
 import { completeSettings, type GivenSettings, hostAddresses, type Settings } from './settings.ts';
+import { SettingsError } from './settings-error.ts';
 import type { Subscriber } from './spine.ts';
 import { type ControllerState, keptPolicyIn, signingKey } from './state-directory.ts';
 import { keysSubscriber } from './subscribers/keys.ts';
@@ -81,6 +82,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const { store, directory } = state;
   try {
     const settings = completeSettings(options.settings);
+    const { witness } = settings;
+    const asked = options.witnesses?.length ?? 0;
+    if (witness !== null && witness.needed > asked) {
+      throw new SettingsError(
+        'witness.needed',
+        `no more than the ${asked} witnesses that are asked`,
+      );
+    }
     const seed = await signingKey(store, join(directory, 'controller.key'), crypto, random);
     const controller = await serve(options, settings, seed);
     const close = () => controller.close().finally(() => state.close());
@@ -109,6 +118,7 @@ async function serve(
     random,
     signingSeed,
     overload,
+    witnesses: (options.witnesses ?? []).map((one) => one.key.name),
     onEvent,
     keepPolicy: (document) =>
       replaceFile(keptPolicyIn(place), `${JSON.stringify(document, null, 2)}\n`, {
@@ -117,7 +127,7 @@ async function serve(
       }),
     monotonic: () => performance.now(),
   });
-  const { spine, emit, governor, streams, documents, meshId } = services;
+  const { spine, emit, governor, streams, documents, meshId, cosigning } = services;
   spine.subscribe(keysSubscriber(services));
   if (options.logger) spine.subscribe(logSubscriber(options.logger));
   spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
@@ -128,7 +138,7 @@ async function serve(
   }
   for (const witness of options.witnesses ?? []) {
     const client = new WitnessClient(witness, { crypto, store, log: services.log, fetch });
-    spine.subscribe(witnessSubscriber(client));
+    spine.subscribe(witnessSubscriber(client, cosigning));
   }
   const servers: FastifyInstance[] = [];
   let monitors: Server | undefined;

@@ -1,5 +1,10 @@
 import { toBase64 } from '../contract/encoding.ts';
-import type { EpochDocument, EpochPage, EvaluatorStatus } from '../contract/epoch.ts';
+import type {
+  EpochDocument,
+  EpochPage,
+  EvaluatorStatus,
+  WitnessesStatus,
+} from '../contract/epoch.ts';
 import { compareNodeIds, signingKeyId } from '../contract/ids.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { brakeStatus } from './brake-status.ts';
@@ -9,6 +14,7 @@ import { type NodeVerdict, undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
 import { agreementOf } from './policy/agreement.ts';
 import { backIn, ruleText } from './policy/explain.ts';
+import type { Cosigning } from './record/cosigning.ts';
 import type { Settings } from './settings.ts';
 import type { EventCounters } from './subscribers/counters.ts';
 
@@ -20,6 +26,7 @@ export interface EpochDocumentOptions {
   readonly crypto: CryptoProvider;
   readonly meshId: Uint8Array;
   readonly counters: EventCounters;
+  readonly cosigning: Cosigning;
 }
 
 /** Who is in, who is out, and why: what is in force, with scores and ages as they are now. */
@@ -44,6 +51,7 @@ async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocume
     observe_only: settings.observeOnly,
     not_ready: governor.notReady ?? null,
     brake: brakeStatus(epoch, settings.policy.brake, settings.epochS * 1000),
+    witnesses: witnessesOf(options.cosigning),
     rotations: counters.count('epoch_committed'),
     exclusions: counters.exclusions,
     evaluators: evaluatorsOf(options, verdicts, now),
@@ -65,6 +73,21 @@ async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocume
         back_in_epochs: allowed || !judged ? null : backIn(judged.judgement, judged.standing),
       };
     }),
+  };
+}
+
+function witnessesOf({ rule, fault, progress }: Cosigning): WitnessesStatus | null {
+  if (progress.length === 0) return null;
+  return {
+    needed: rule?.needed ?? 0,
+    within_epochs: rule?.withinEpochs ?? 0,
+    binding: rule?.isBinding ?? false,
+    fault: fault ?? null,
+    each: progress.map(({ witness, leaves, behind }) => ({
+      witness,
+      leaves,
+      behind_epochs: behind,
+    })),
   };
 }
 

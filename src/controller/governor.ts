@@ -8,6 +8,7 @@ import { LostState } from './lost-state.ts';
 import { type Outlook, outlookOf } from './outlook.ts';
 import { refuse } from './problem-error.ts';
 import type { EpochKeys } from './psk.ts';
+import type { Cosigning } from './record/cosigning.ts';
 import { type JudgedBy, policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs } from './settings.ts';
 import type { Removal } from './store/store.ts';
@@ -20,6 +21,7 @@ const RETRY = 1000;
 export interface GovernorOptions extends Omit<EpochCommitterOptions, 'judging'> {
   /** How long the controller could attend to nobody, ms since it was asked last. */
   readonly overload: { take(): number };
+  readonly cosigning: Pick<Cosigning, 'bar'>;
 }
 
 /** When epochs are decided: at boundaries, when an admin asks, and after an absence when all are back. */
@@ -74,6 +76,7 @@ export class Governor {
   get servable(): { readonly epoch: Epoch; readonly keys: EpochKeys } | undefined {
     const { current: epoch, keys } = this.committer;
     if (!epoch || !keys || this.timer.isOverdue || this.lost.isLost) return undefined;
+    if (this.options.cosigning.bar !== undefined) return undefined;
     return { epoch, keys };
   }
 
@@ -84,7 +87,7 @@ export class Governor {
     if (current === undefined) return 'No epoch has been committed yet.';
     if (this.timer.isOverdue)
       return `Epoch ${current.epoch} is over and the next cannot be committed.`;
-    if (!this.absence) return undefined;
+    if (!this.absence) return this.options.cosigning.bar;
     return `Epoch ${current.epoch} goes on until its members have reported again.`;
   }
 

@@ -1,8 +1,9 @@
 import type { EpochDocument, EvaluatorStatus } from '../contract/epoch.ts';
-import { MetricsText } from '../contract/prometheus.ts';
+import { MetricsText, type Sample } from '../contract/prometheus.ts';
 import { processUsage } from '../ground/process-usage.ts';
 import { version } from '../ground/version.ts';
 import { eventMetrics } from './event-metrics.ts';
+import type { WitnessProgress } from './record/cosigning.ts';
 import type { Services } from './services.ts';
 
 /** The controller's metrics as text for Prometheus. */
@@ -82,12 +83,23 @@ export async function controllerMetrics(services: Services): Promise<string> {
   text.add('meshnet_tokens', 'gauge', 'Join tokens that can be used.', tokens.length);
   const { size } = await services.store.logState();
   text.add('meshnet_log_leaves', 'gauge', 'Leaves of the log.', size);
+  const { cosigning } = services;
+  const ofWitness = (value: (one: WitnessProgress) => number): Sample[] =>
+    cosigning.progress.map((one) => [{ witness: one.witness }, value(one)]);
   text.add(
     'meshnet_log_cosigned_leaves',
     'gauge',
     'Leaves of the last checkpoint that each witness has cosigned.',
-    [...services.log.cosigned].map(([witness, leaves]) => [{ witness }, leaves]),
+    ofWitness((one) => one.leaves),
   );
+  text.add(
+    'meshnet_log_witness_behind_epochs',
+    'gauge',
+    'Epochs since each witness cosigned the newest.',
+    ofWitness((one) => one.behind),
+  );
+  const isWitnessed = cosigning.fault === undefined ? 1 : 0;
+  text.add('meshnet_log_witnessed', 'gauge', 'As many keep up as the policy says.', isWitnessed);
   text.add(
     'meshnet_requests_total',
     'counter',

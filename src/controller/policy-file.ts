@@ -17,6 +17,10 @@ const meshProperties = {
   report_interval_s: { type: 'number' },
   observe_only: { type: 'boolean' },
   tunnel_prefix: { type: 'string' },
+  witness: exactly(
+    { needed: { type: 'integer' }, within_epochs: { type: 'integer' } },
+    { binding: { type: 'boolean' } },
+  ),
   epoch_on_loopback: { type: 'boolean' },
   evaluators: { type: 'array', items: bytes32Field },
 } as const satisfies Record<string, Schema>;
@@ -106,6 +110,11 @@ function meshSettings(file: FromSchema<typeof meshSchema>): GivenSettings {
     reportIntervalS: file.report_interval_s,
     observeOnly: file.observe_only,
     tunnelPrefix: file.tunnel_prefix,
+    witness: file.witness && {
+      needed: file.witness.needed,
+      withinEpochs: file.witness.within_epochs,
+      isBinding: file.witness.binding ?? false,
+    },
     epochOnLoopback: file.epoch_on_loopback,
     evaluators: file.evaluators?.map((key) => fromBase64(key, 32)!),
   });

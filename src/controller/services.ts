@@ -16,6 +16,7 @@ import { MOVES, scoreLimit } from './limits.ts';
 import { MembershipDeltas } from './membership-deltas.ts';
 import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
+import { Cosigning } from './record/cosigning.ts';
 import { PublishedLog } from './record/published-log.ts';
 import { RequestAuth } from './request-auth.ts';
 import { RequestCounters } from './request-counters.ts';
@@ -55,6 +56,8 @@ export interface Services extends Given {
   readonly deltas: MembershipDeltas;
   readonly rosters: RosterLists;
   readonly log: PublishedLog;
+  /** Which witnesses keep up with it. */
+  readonly cosigning: Cosigning;
   readonly documents: EpochDocuments;
   readonly streams: StreamHub;
   readonly presence: Presence;
@@ -71,6 +74,8 @@ export interface Services extends Given {
 }
 
 export interface ServicesOptions extends Given {
+  /** Names of those who are asked to cosign the log. */
+  readonly witnesses?: readonly string[];
   /** How long the controller could attend to nobody, ms since it was asked last. */
   readonly overload: { take(): number };
   /** A clock in ms that nobody sets, for budgets. */
@@ -81,7 +86,7 @@ export interface ServicesOptions extends Given {
 
 /** Everything of a controller but its governor's start, its network and its disk. */
 export function createServices(options: ServicesOptions): Services {
-  const { overload, monotonic, onEvent, ...given } = options;
+  const { overload, monotonic, onEvent, witnesses = [], ...given } = options;
   const { settings, clock, crypto, signingSeed } = given;
   const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
   const spine = new EventSpine(() => clock.now());
@@ -90,7 +95,8 @@ export function createServices(options: ServicesOptions): Services {
   const recent = new RecentEvents();
   const presence = new Presence();
   const directory = new NodeDirectory(given.store, crypto);
-  const common = { ...given, directory, meshId, emit };
+  const cosigning = new Cosigning(witnesses, settings.witness);
+  const common = { ...given, directory, meshId, emit, cosigning };
   const governor = new Governor({
     ...common,
     presence,
@@ -102,6 +108,11 @@ export function createServices(options: ServicesOptions): Services {
   const streams = new StreamHub({ ...common, silenceS: settings.lifetimeS });
   if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
   spine.subscribeImmediately(pushSubscriber(streams, () => governor.current?.header?.envelope));
+  spine.subscribeImmediately({
+    name: 'cosigning',
+    events: ['epoch_committed'],
+    handle: () => cosigning.committed(),
+  });
   spine.subscribeImmediately(counters);
   spine.subscribeImmediately(recent);
   return {

@@ -1,10 +1,19 @@
 import { MAX_PEERS } from '../contract/config.ts';
 import { isAcceptableEd25519 } from '../contract/public-keys.ts';
-import { number } from './policy/bounds.ts';
+import { integer, number } from './policy/bounds.ts';
 import { completePolicy, type GivenPolicy } from './policy/complete.ts';
 import { everySuite, type Policy } from './policy.ts';
 import { SettingsError } from './settings-error.ts';
 import type { AddressPool } from './store/store.ts';
+
+/** How many witnesses must keep up with the log. */
+export interface WitnessRule {
+  readonly needed: number;
+  /** How many epochs one may be behind. */
+  readonly withinEpochs: number;
+  /** While it is not so, no config and no lease is given out. Who is cut, is cut. */
+  readonly isBinding: boolean;
+}
 
 /** How a mesh is governed. */
 export interface Settings {
@@ -29,6 +38,7 @@ export interface Settings {
   readonly tunnelPrefix: string;
   /** Ed25519 public keys (32 bytes) of evaluators; as the policy, set at any time. */
   evaluators: readonly Uint8Array[];
+  readonly witness: WitnessRule | null;
   /** Whether `GET /v1/epoch` answers callers from the loopback network without a signature. */
   readonly epochOnLoopback: boolean;
 }
@@ -51,6 +61,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     observeOnly: given.observeOnly ?? false,
     tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',
     evaluators: given.evaluators ?? [],
+    witness: given.witness ?? null,
     epochOnLoopback: given.epochOnLoopback ?? true,
   };
   number('lifetime', settings.lifetimeS, epochS, 86_400);
@@ -58,11 +69,16 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   if (settings.pairwiseUpTo !== null) {
     number('pairwise up to', settings.pairwiseUpTo, 0, MAX_PEERS);
   }
+  if (settings.witness !== null) {
+    integer('witness.needed', settings.witness.needed, 1, MAX_WITNESSES);
+    integer('witness.within_epochs', settings.witness.withinEpochs, 1, 1000);
+  }
   checkEvaluators(settings);
   hostAddresses(settings.tunnelPrefix);
   return settings;
 }
 
+const MAX_WITNESSES = 64;
 /** A sentence about a verdict names evaluators; configs have room for so many. */
 const MAX_EVALUATORS = 31;
 

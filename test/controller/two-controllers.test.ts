@@ -43,7 +43,8 @@ function controller(seed: number): OneOfTwo {
     signingSeed,
     protocolOf: () => undefined,
   });
-  const made = { random, meshId, overload, headers, emit };
+  const cosigning = { bar: undefined };
+  const made = { random, meshId, overload, headers, emit, cosigning };
   const common = { store, directory, settings, clock, crypto, ...made };
   return { directory, events, governor: new Governor({ ...common, presence: new Presence() }) };
 }

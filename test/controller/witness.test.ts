@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { nodeProvider as crypto } from '../../src/crypto/node.ts';
 import { parseCheckpoint } from '../../src/record/checkpoint.ts';
 import { verifyConsistency } from '../../src/record/merkle.ts';
@@ -14,7 +14,8 @@ import {
 } from '../../src/record/note.ts';
 import { parseWitnessRequest, SIZE_MEDIA_TYPE } from '../../src/record/witness-request.ts';
 import { settled } from './support/sim-clock.ts';
-import { TestMesh } from './support/test-mesh.ts';
+import { call, TestMesh } from './support/test-mesh.ts';
+import type { TestNode } from './support/test-node.ts';
 
 const seed = new Uint8Array(32).fill(3);
 const key: NoteKey = {
@@ -73,7 +74,8 @@ afterEach(async () => {
   witness.server.close();
 });
 
-const restart = () => mesh.restart({ witnesses: [{ url: witness.url, key }] });
+const witnesses = () => [{ url: witness.url, key }];
+const restart = () => mesh.restart({ witnesses: witnesses() });
 
 async function isCosigned(): Promise<boolean> {
   const text = await mesh.controller.services.log.checkpoint();
@@ -134,4 +136,71 @@ test('epochs do not wait for a witness that hangs', async () => {
   resolve();
   await untilAsked(2);
   expect(await isCosigned()).toBe(true);
+});
+
+describe('a policy that one witness keeps up within two epochs', () => {
+  const ruled = (isBinding: boolean) =>
+    mesh.restart({
+      witnesses: witnesses(),
+      settings: { witness: { needed: 1, withinEpochs: 2, isBinding } },
+    });
+  const config = async (node: TestNode) => (await mesh.configCall(node)).status;
+  const shown = async () => (await mesh.epoch()).witnesses;
+
+  test('shows who does, and who does not', async () => {
+    await ruled(false);
+    await untilAsked(1);
+    await mesh.clock.advance(1000);
+    const { size } = witness;
+    expect(await shown()).toEqual({
+      needed: 1,
+      within_epochs: 2,
+      binding: false,
+      fault: null,
+      each: [{ witness: key.name, leaves: size, behind_epochs: 0 }],
+    });
+    witness.size = 1000; // of another log
+    for (let i = 0; i < 3; i++) await mesh.rotate();
+    expect(await shown()).toMatchObject({
+      fault: 'Of 1 witnesses 0 cosigned the log within 2 epochs, and 1 must.',
+      each: [{ leaves: size, behind_epochs: 3 }],
+    });
+    const a = await mesh.enrol('a', 1);
+    expect(await config(a)).toBe(200);
+    const metrics = (await call(`${mesh.url}/metrics`)).text;
+    expect(metrics).toContain('meshnet_log_witnessed 0');
+    expect(metrics).toContain(`meshnet_log_witness_behind_epochs{witness="${key.name}"} 3`);
+  });
+
+  test('and is binding gives nothing out while it is not so; who fails is cut all the same', async () => {
+    const [a, b] = [await mesh.enrol('a', 1), await mesh.enrol('b', 2)];
+    await ruled(true);
+    await untilAsked(1);
+    await mesh.report(0.9, a, b);
+    await mesh.rotate();
+    await untilAsked(2);
+    expect(await config(a)).toBe(200);
+    const { size } = witness;
+    witness.size = 1000;
+    await mesh.report(0.2, b);
+    for (let i = 0; i < 3; i++) await mesh.rotate();
+    expect(await config(a)).toBe(503);
+    const { nodes, not_ready } = await mesh.epoch();
+    expect(nodes.map((one) => one.allowed)).toEqual([true, false]);
+    expect(not_ready).toContain('Of 1 witnesses 0 cosigned the log');
+    expect((await call(`${mesh.url}/readyz`)).status).toBe(503);
+    witness.size = size;
+    await mesh.rotate();
+    while (!(await isCosigned())) await settled();
+    await mesh.clock.advance(1000);
+    expect(await config(a)).toBe(200);
+  });
+
+  test('that asks for more witnesses than there are is refused', async () => {
+    const settings = { witness: { needed: 2, withinEpochs: 2, isBinding: false } };
+    await expect(mesh.restart({ witnesses: witnesses(), settings })).rejects.toThrow(
+      'no more than the 1 witnesses that are asked',
+    );
+    await mesh.open();
+  });
 });

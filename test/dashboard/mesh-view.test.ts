@@ -16,6 +16,7 @@ function epochDocument(now: number, scores: Readonly<Record<string, number>>): E
     observe_only: false,
     not_ready: null,
     brake: null,
+    witnesses: null,
     evaluators: [],
     rotations: 4,
     exclusions: 1,

@@ -19,6 +19,7 @@ function epochDocument(epoch: number, members: readonly string[]): EpochDocument
     freshness_s: 20,
     not_ready: null,
     brake: null,
+    witnesses: null,
     evaluators: [],
     observe_only: false,
     rotations: epoch,

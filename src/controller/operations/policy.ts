@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { toBase64 } from '../../contract/encoding.ts';
 import type { PolicyAnswer, PolicyChange, PolicyOutlook } from '../../contract/policy.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
@@ -65,8 +66,10 @@ function replaced(settings: Settings, given: GivenSettings): Settings {
   const { threshold, freshnessS, suites, groups, exempt, brake, evaluators, ...fixed } = given;
   for (const [name, value] of Object.entries(fixed)) {
     const present = settings[name as keyof typeof fixed];
-    if (value !== present)
-      throw new SettingsError(FIELDS[name] ?? name, `${present}, as since the start`);
+    if (!isDeepStrictEqual(value, present)) {
+      const expected = `${JSON.stringify(present)}, as since the start`;
+      throw new SettingsError(FIELDS[name] ?? name, expected);
+    }
   }
   const { policy: _, evaluators: known, ...mesh } = settings;
   const judged = { threshold, freshnessS, suites, groups, exempt, brake };
@@ -79,9 +82,11 @@ const FIELDS: Readonly<Record<string, string>> = {
   epochS: 'epoch_s',
   lifetimeS: 'lifetime_s',
   graceS: 'grace_s',
+  pairwiseUpTo: 'pairwise_up_to',
   reportIntervalS: 'report_interval_s',
   observeOnly: 'observe_only',
   tunnelPrefix: 'tunnel_prefix',
+  witness: 'witness',
   epochOnLoopback: 'epoch_on_loopback',
 };
 

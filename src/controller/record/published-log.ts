@@ -1,6 +1,6 @@
 import { logOrigin } from '../../contract/record/origin.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { logKey, parseCheckpoint, signCheckpoint } from '../../record/checkpoint.ts';
+import { logKey, signCheckpoint } from '../../record/checkpoint.ts';
 import {
   formatSignature,
   type NoteSignature,
@@ -62,12 +62,5 @@ export class PublishedLog {
   keepCosignature(checkpoint: string, signature: NoteSignature): void {
     const { text } = parseNote(checkpoint)!;
     this.cosignatures.set(signature.name, { text, signature });
-  }
-
-  /** Leaves of the last checkpoint that each witness has cosigned, by its name. */
-  get cosigned(): ReadonlyMap<string, number> {
-    return new Map(
-      [...this.cosignatures].map(([name, { text }]) => [name, parseCheckpoint(text)!.size]),
-    );
   }
 }

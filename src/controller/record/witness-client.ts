@@ -39,8 +39,11 @@ export class WitnessClient {
     this.options = options;
   }
 
-  /** Rejects if the witness does not answer, or refuses: then it has seen another log. */
-  async ask(): Promise<void> {
+  /**
+   * Leaves that it has cosigned. Rejects if the witness does not answer, or refuses: then it has seen
+   * another log.
+   */
+  async ask(): Promise<number> {
     const { log } = this.options;
     const checkpoint = await log.checkpoint();
     let answer = await this.post(checkpoint);
@@ -59,6 +62,7 @@ export class WitnessClient {
     if (own === undefined) throw this.failure('its answer has no cosignature of its key');
     this.known = sizeOf(checkpoint);
     log.keepCosignature(checkpoint, own);
+    return this.known;
   }
 
   private async post(checkpoint: string): Promise<{
@@ -69,7 +73,9 @@ export class WitnessClient {
     const { store, fetch } = this.options;
     const size = sizeOf(checkpoint);
     if (this.known > size) {
-      throw this.failure(`it has cosigned ${this.known} leaves, and the log has ${size}`);
+      const failure = this.failure(`it has cosigned ${this.known} leaves, and the log has ${size}`);
+      this.known = 0; // it is asked anew the next time
+      throw failure;
     }
     const proof = await store.consistencyProof(this.known, size);
     const body = encodeWitnessRequest({ oldSize: this.known, proof, checkpoint });
