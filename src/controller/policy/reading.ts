@@ -44,17 +44,14 @@ export function readScores(
     const samples = known.length >= needed ? lowerMedian(known.map((one) => one.samples)) : null;
     return { kind: 'missing', known: known.length, counted: counted.length, needed, samples };
   }
-  const values =
-    rule.score === 'newest'
-      ? counted.map((one) => one.score)
-      : counted.map((one) => meanOf(rule, scores, one.signer, now, epochMs));
-  // As old as the one that makes the majority: so many are that fresh, whatever the others say.
-  const ages = counted.map((one) => ageOf(one, now)).sort((x, y) => x - y);
+  const valueOf = (one: Score) =>
+    rule.score === 'newest' ? one.score : meanOf(rule, scores, one.signer, now, epochMs);
   return {
     kind: 'value',
-    score: lowerMedian(values),
+    score: lowerMedian(counted.map(valueOf)),
     samples: lowerMedian(counted.map((one) => one.samples)),
-    age: ages[needed - 1]!,
+    // As old as the one that makes the majority: so many are that fresh, whatever the others say.
+    age: nth(counted.map((one) => ageOf(one, now)), needed - 1),
     heardAt: counted.reduce((newest, one) => Math.max(newest, one.receivedAt), 0),
   };
 }
@@ -102,9 +99,10 @@ function meanOf(
   now: number,
   epochMs: number,
 ): number {
-  const words = scores.filter(
-    (one) => one.signer === signer && one.suite === rule.suite && one.samples >= rule.minSamples,
-  );
+  const counts = (one: Score) =>
+    one.signer === signer && one.suite === rule.suite && one.samples >= rule.minSamples;
+  // Most often all do, and there are many of them.
+  const words = scores.every(counts) ? scores : scores.filter(counts);
   return epochMean(words, now - epochMs, now);
 }
 
@@ -119,6 +117,11 @@ export function majority(signers: number): number {
 }
 
 export function lowerMedian(values: readonly number[]): number {
+  return nth(values, Math.floor((values.length - 1) / 2));
+}
+
+/** The one that so many are not above. */
+function nth(values: readonly number[], index: number): number {
   if (values.length === 1) return values[0]!; // most often
-  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!;
+  return values.toSorted((a, b) => a - b)[index]!;
 }

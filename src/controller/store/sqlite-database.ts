@@ -27,15 +27,20 @@ export class SqliteDatabase {
   }
 
   /** Rows as arrays of their columns: for many rows, in a third of the time. */
-  arrays(sql: string, ...values: Value[]): unknown[][] {
+  arrays<Columns extends readonly unknown[]>(sql: string, ...values: Value[]): Columns[] {
     const statement = this.prepare(sql);
     statement.setReturnArrays(true);
-    return statement.all(...values) as unknown as unknown[][];
+    return statement.all(...values) as unknown as Columns[];
   }
 
   /** Only within a write. Number of rows changed. */
   run(sql: string, ...values: Value[]): number {
     return Number(this.prepare(sql).run(...values).changes);
+  }
+
+  /** Only within a write. The id of the row. */
+  insert(sql: string, ...values: Value[]): number {
+    return Number(this.prepare(sql).run(...values).lastInsertRowid);
   }
 
   /** Runs `operation` in a transaction, with others that are asked for in the same turn. */

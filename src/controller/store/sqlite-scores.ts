@@ -1,18 +1,20 @@
 import type { Envelope } from '../../contract/envelope.ts';
 import type { Score } from '../policy.ts';
+import { RecentScores, type ScoreRow } from './recent-scores.ts';
 import type { Row, SqliteDatabase } from './sqlite-database.ts';
 import { type BenchmarkOutcome, type BenchmarkRecord, MAX_SEQUENCE_STEP } from './store.ts';
 
 /** Scores: the newest of each signer, and all that were accepted. */
 export class SqliteScores {
   private readonly database: SqliteDatabase;
+  private readonly recent = new RecentScores();
 
   constructor(database: SqliteDatabase) {
     this.database = database;
   }
 
-  /** Within a write. */
-  record(one: BenchmarkRecord): BenchmarkOutcome {
+  /** Within a write. `row`: what is to be followed once that is committed. */
+  record(one: BenchmarkRecord): BenchmarkOutcome & { readonly row?: ScoreRow } {
     const { database } = this;
     if (!database.get('SELECT 1 FROM nodes WHERE node_id = ?', one.nodeId)) {
       return { ok: false, reason: 'unknown_node' };
@@ -44,14 +46,21 @@ export class SqliteScores {
       ...measured,
       one.hash ?? null,
     );
-    database.run(
+    const id = database.insert(
       'INSERT INTO score_history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...key,
       one.sequence,
       ...measured,
       one.hash ?? null,
     );
-    return { ok: true };
+    const { suite, signer, score, samples, observedAt, receivedAt, hash } = one;
+    const columns = [suite, signer, score, samples, observedAt, receivedAt, hash ?? null] as const;
+    return { ok: true, row: rowIn([id, one.nodeId, ...columns]) };
+  }
+
+  /** A score of this process is on the disk. */
+  committed(row: ScoreRow): void {
+    this.recent.follow(row);
   }
 
   newest(): Map<string, Score[]> {
@@ -63,21 +72,26 @@ export class SqliteScores {
   }
 
   since(sinceMs: number): Map<string, Score[]> {
-    const rows = this.database.arrays(
-      `SELECT nodes.node_id, suite, signer, score, samples, observed_at, received_at, hash
-         FROM nodes CROSS JOIN score_history AS past
-         ON past.node_id = nodes.node_id AND received_at >= max(?, enrolled_at)
-         ORDER BY nodes.node_id, received_at, id`,
-      sinceMs,
-    );
-    const found = new Map<string, Score[]>();
-    for (const [nodeId, ...columns] of rows as ScoreColumns[]) {
-      const score = scoreIn(columns);
-      const known = found.get(nodeId);
-      if (known) known.push(score);
-      else found.set(nodeId, [score]);
+    const { recent, database } = this;
+    const known = recent.knownTo(sinceMs);
+    if (known === undefined) {
+      const rows = database.arrays<HistoryColumns>(
+        `SELECT id, past.node_id, suite, signer, score, samples, observed_at, received_at, hash
+           FROM nodes CROSS JOIN score_history AS past
+           ON past.node_id = nodes.node_id AND received_at >= ? ORDER BY id`,
+        sinceMs,
+      );
+      recent.begin(sinceMs, rows.map(rowIn));
+    } else {
+      const rows = database.arrays<HistoryColumns>(
+        `SELECT id, node_id, suite, signer, score, samples, observed_at, received_at, hash
+           FROM score_history WHERE id > ? ORDER BY id`,
+        known,
+      );
+      recent.catchUp(rows.map(rowIn));
     }
-    return found;
+    const enrolled = database.arrays<[string, number]>('SELECT node_id, enrolled_at FROM nodes');
+    return recent.since(sinceMs, new Map(enrolled));
   }
 
   evidenceOf(nodeId: string, limit: number): BenchmarkRecord[] {
@@ -116,8 +130,7 @@ function scoreOf(row: Row): Score {
   };
 }
 
-type ScoreColumns = [
-  nodeId: string,
+type ScoreColumns = readonly [
   suite: string,
   signer: string,
   score: number,
@@ -127,7 +140,13 @@ type ScoreColumns = [
   hash: string | null,
 ];
 
-function scoreIn(columns: ScoreColumns extends [string, ...infer Rest] ? Rest : never): Score {
+type HistoryColumns = readonly [id: number, nodeId: string, ...ScoreColumns];
+
+function rowIn([id, nodeId, ...columns]: HistoryColumns): ScoreRow {
+  return { id, nodeId, score: scoreIn(columns) };
+}
+
+function scoreIn(columns: ScoreColumns): Score {
   const [suite, signer, score, samples, observedAt, receivedAt, hash] = columns;
   const measured = { suite, signer, score, samples, observedAt, receivedAt };
   return hash === null ? measured : { ...measured, hash };

@@ -167,11 +167,13 @@ export class SqliteStore implements Store {
   }
 
   async recordBenchmark(one: BenchmarkRecord): Promise<BenchmarkOutcome> {
-    return this.database.write(() => {
-      const outcome = this.benchmarks.record(one);
-      if (outcome.ok) this.retention?.prune(one.receivedAt, PRUNED_PER_SCORE);
-      return outcome;
+    const { row, ...outcome } = await this.database.write(() => {
+      const recorded = this.benchmarks.record(one);
+      if (recorded.ok) this.retention?.prune(one.receivedAt, PRUNED_PER_SCORE);
+      return recorded;
     });
+    if (row !== undefined) this.benchmarks.committed(row);
+    return outcome;
   }
 
   async scores(): Promise<Map<string, Score[]>> {

@@ -365,6 +365,37 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         expect(await store.scoresSince(301)).toEqual(new Map());
       });
 
+      test('gives the same scores however often it is asked, of whatever time', async () => {
+        await enrol(nodeOf('b', 20));
+        const slowly = async (since: number) => {
+          const found = new Map<string, readonly number[]>();
+          for (const id of ['a', 'b']) {
+            const all = (await store.evidenceOf(id, 999)).toReversed();
+            const scores = all.filter((one) => one.receivedAt >= since).map((one) => one.score);
+            if (scores.length > 0) found.set(id, scores);
+          }
+          return found;
+        };
+        let sequence = 0;
+        const report = (nodeId: string, receivedAt: number) => {
+          const score = ++sequence / 1000;
+          return store.recordBenchmark(benchmark({ nodeId, sequence, receivedAt, score }));
+        };
+        for (const [round, since] of [0, 100, 100, 150, 290, 120, 300, 900, 400].entries()) {
+          const at = 10 + round * 50;
+          const asked = [report('a', at), report('b', at + 1), report('a', at + 1)];
+          // Half of them are on the disk already when it is asked.
+          if (round % 2 === 0) await Promise.all(asked);
+          const answers = await store.scoresSince(since);
+          await Promise.all(asked);
+          const scores = new Map([...answers].map(([id, of]) => [id, of.map((one) => one.score)]));
+          if (round % 2 === 0) expect(scores, `${round}`).toEqual(await slowly(since));
+          const later = await store.scoresSince(since);
+          const again = new Map([...later].map(([id, of]) => [id, of.map((one) => one.score)]));
+          expect(again, `${round}`).toEqual(await slowly(since));
+        }
+      });
+
       test('keeps what each epoch decided, and what the policy saw', async () => {
         await store.commitEpoch(undefined, decided(1), judged(0.3));
         await store.commitEpoch(epochOf(1), decided(2), judged(0.4));
