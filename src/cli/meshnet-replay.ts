@@ -9,26 +9,31 @@ import { expected } from '../replay/expected.ts';
 import { Figures } from '../replay/figures.ts';
 import { OperatingCurve } from '../replay/operating-curve.ts';
 import { Raster } from '../replay/raster.ts';
-import { RecordedScores } from '../replay/recorded.ts';
+import { type RecordedScore, RecordedScores } from '../replay/recorded.ts';
 import { run } from '../replay/run.ts';
 import type { ScoreSource } from '../replay/scores.ts';
-import { SimulatedScores, type Simulation } from '../replay/simulate.ts';
+import { SimulatedScores } from '../replay/simulate.ts';
+import type { Simulation } from '../replay/simulation.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { scoresOfLog } from './log-scores.ts';
+import type { LogSourceOptions } from './log-source.ts';
 import { readScores, scoresOfState } from './replay-scores.ts';
 import { replayText, runLengthText, type TrialAnswer } from './replay-text.ts';
-
-type Simulated = Omit<Simulation, 'epochs' | 'epochS' | 'suite' | 'threshold' | 'intervalS'>;
+import { type MeshOptions, meshOfOptions, meshOfSpec } from './simulation-spec.ts';
 
 /** Options of `meshnet replay`. */
-export interface ReplayCommand extends Simulated {
+export interface ReplayCommand extends MeshOptions, LogSourceOptions {
   readonly policy: string;
   readonly against: string;
   readonly from?: string;
   readonly state?: string;
+  /** True: the log of the controller on this machine. */
+  readonly log?: string | true;
+  readonly spec?: string;
   readonly epoch: number;
-  readonly interval?: number;
   readonly days: number;
+  readonly seed: number;
   readonly table?: boolean;
   readonly plot?: string;
   readonly curve?: string;
@@ -50,11 +55,6 @@ export async function replay(options: ReplayCommand): Promise<void> {
       ? new RecordedScores(recorded!, options.epoch * 1000)
       : new SimulatedScores(simulation);
   const answers = judged(options, source, policies, simulation);
-  if (options.curve !== undefined && simulation !== undefined) {
-    const curve = new OperatingCurve(simulation);
-    for (const [i, one] of answers.entries()) curve.add(one.policy, policies[i]!);
-    writeFileSync(options.curve, curve.svg());
-  }
   print(options, { epochs: source.epochs, trials: answers }, replayText(answers, source));
   const found = answers[0]!.measured.false_cuts_a_day;
   if (options.failAbove !== undefined && (found ?? 0) > options.failAbove) {
@@ -72,6 +72,9 @@ function judged(
   const epochMs = options.epoch * 1000;
   const figures = policies.map((one) => new Figures(source, one.suites[0]!.threshold, epochMs));
   const raster = options.plot === undefined ? undefined : new Raster(source, policies[0]!);
+  const names = [options.policy, options.against];
+  const curve = curveOf(options, source, simulation);
+  for (const [i, one] of policies.entries()) curve?.add(names[i]!, one);
   const trials = policies.map((policy, i) => ({
     policy,
     epochMs,
@@ -80,19 +83,34 @@ function judged(
       if (i === 0) raster?.onEpoch(...outcome);
     },
   }));
-  run(raster?.watched ?? source, trials, progress(source.epochs));
+  const all = [...trials, ...(curve?.trials ?? [])];
+  run(raster?.watched ?? source, all, progress(source.epochs));
   if (raster !== undefined) writeFileSync(options.plot!, raster.svg());
+  if (curve !== undefined) writeFileSync(options.curve!, curve.svg());
   return policies.map((policy, i) => ({
-    policy: [options.policy, options.against][i]!,
+    policy: names[i]!,
     rules: policy.suites.map((rule) => `${rule.suite}: ${ruleText(rule)}`),
     expected: simulation === undefined ? null : expected(policy, simulation),
     measured: figures[i]!.result(),
   }));
 }
 
+/** Only where it is known which nodes were good: what is simulated. */
+function curveOf(
+  { curve, epoch }: ReplayCommand,
+  source: ScoreSource,
+  simulation: Simulation | undefined,
+): OperatingCurve | undefined {
+  if (curve === undefined) return undefined;
+  if (simulation !== undefined)
+    return new OperatingCurve(source, simulation.threshold, epoch * 1000);
+  const message = '--curve: nobody knows which cuts of recorded scores are false; simulate them';
+  throw new CommandError(EXIT.usage, 'usage', message);
+}
+
 function policyNamed(name: string, { epoch: epochS, interval }: ReplayCommand): Policy {
   const lengths = { epochS, ...(interval === undefined ? {} : { reportIntervalS: interval }) };
-  try {
+  return explained(() => {
     const given: GivenSettings =
       name === 'default'
         ? DEFAULT_POLICY
@@ -101,6 +119,12 @@ function policyNamed(name: string, { epoch: epochS, interval }: ReplayCommand): 
           : readPolicyFile(name);
     // Who may sign is not asked here, so it does not matter which keys evaluators have.
     return completeSettings({ ...given, ...lengths }).policy;
+  });
+}
+
+function explained<T>(work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     throw new CommandError(EXIT.usage, 'invalid_setting', error.message);
@@ -110,24 +134,22 @@ function policyNamed(name: string, { epoch: epochS, interval }: ReplayCommand): 
 const PLAIN = [{ suite: 'alignment' }];
 
 function simulationOf(options: ReplayCommand, policy: Policy): Simulation {
-  const { days, epoch, interval } = options;
+  const { days, epoch: epochS, seed, spec } = options;
   const { suite, threshold, reportIntervalS } = policy.suites[0]!;
-  const epochs = Math.max(1, Math.round((days * 86_400) / epoch));
-  const bad = Math.min(options.bad, options.nodes);
-  return {
-    ...options,
-    bad,
-    epochs,
-    epochS: epoch,
-    intervalS: interval ?? reportIntervalS,
-    suite,
-    threshold,
-  };
+  const epochs = Math.max(1, Math.round((days * 86_400) / epochS));
+  const intervalS = options.interval ?? reportIntervalS;
+  const mesh = explained(() =>
+    spec === undefined ? meshOfOptions(options, intervalS) : meshOfSpec(spec, options, intervalS),
+  );
+  return { ...mesh, epochs, epochS, seed, suite, threshold };
 }
 
-async function recordedScores({ from, state }: ReplayCommand) {
+/** Undefined: they are to be simulated. */
+async function recordedScores(options: ReplayCommand): Promise<RecordedScore[] | undefined> {
+  const { from, state, log } = options;
   if (from !== undefined) return readScores(from);
-  return state === undefined ? undefined : scoresOfState(state);
+  if (state !== undefined) return scoresOfState(state);
+  return log === undefined ? undefined : scoresOfLog(log === true ? undefined : log, options);
 }
 
 /** On a terminal, a line that counts; elsewhere nothing. */

@@ -1,46 +1,56 @@
 import type { Policy, SuiteRule } from '../controller/policy.ts';
 import { Figures } from './figures.ts';
-import { run } from './run.ts';
-import { SimulatedScores, type Simulation } from './simulate.ts';
+import type { Trial } from './run.ts';
+import type { ScoreSource } from './scores.ts';
 import { circle, document, escaped, line, text } from './svg.ts';
 
 const THRESHOLDS = [0.6, 0.64, 0.66, 0.68, 0.7, 0.72, 0.74, 0.76, 0.8];
-/** Each threshold is a run of its own; no longer than this, epochs. */
-const MOST_EPOCHS = 1440;
 const COLOURS = ['#246', '#c63'];
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 420, 60, 380];
 
-interface OperatingPoint {
-  readonly threshold: number;
-  readonly falseCuts: number;
-  readonly delay: number;
+interface Curve {
+  readonly name: string;
+  readonly points: readonly { readonly threshold: number; readonly figures: Figures }[];
 }
 
 /** What a rule trades: false cuts a day against delay, over thresholds. */
 export class OperatingCurve {
-  private readonly simulation: Simulation;
-  private readonly curves: { readonly name: string; readonly points: OperatingPoint[] }[] = [];
+  /** A trial of each policy at each threshold, to be run on the source. */
+  readonly trials: Trial[] = [];
+  private readonly curves: Curve[] = [];
+  private readonly source: ScoreSource;
+  private readonly threshold: number;
+  private readonly epochMs: number;
 
-  constructor(simulation: Simulation) {
-    this.simulation = { ...simulation, epochs: Math.min(simulation.epochs, MOST_EPOCHS) };
+  /** `threshold`: what counts as good. */
+  constructor(source: ScoreSource, threshold: number, epochMs: number) {
+    this.source = source;
+    this.threshold = threshold;
+    this.epochMs = epochMs;
   }
 
-  /** Simulates a policy once for each threshold. */
   add(name: string, policy: Policy): void {
-    const points = THRESHOLDS.map((threshold) => this.pointOf(policy, threshold));
+    const { epochMs } = this;
+    const points = THRESHOLDS.map((threshold) => {
+      const figures = new Figures(this.source, this.threshold, epochMs);
+      const suites = policy.suites.map((rule) => withThreshold(rule, threshold));
+      this.trials.push({ policy: { ...policy, suites }, epochMs, onEpoch: figures.onEpoch });
+      return { threshold, figures };
+    });
     this.curves.push({ name, points });
   }
 
   svg(): string {
-    const all = this.curves.flatMap((one) => one.points);
+    const curves = this.curves.map(({ name, points }) => ({ name, points: points.map(measured) }));
+    const all = curves.flatMap((one) => one.points);
     const most = Math.max(...all.map((one) => one.falseCuts), 1);
     const longest = Math.max(...all.map((one) => one.delay), 1);
     const x = (delay: number) => LEFT + (delay / longest) * (WIDTH - LEFT - 40);
     // Logarithmic, from a tenth of a cut a day; none at all lies on the axis.
     const y = (cuts: number) =>
       BOTTOM - (Math.log10(Math.max(cuts, 0.1) * 10) / Math.log10(most * 10 || 10)) * (BOTTOM - 40);
-    const at = (one: OperatingPoint) => [x(one.delay), y(one.falseCuts)] as const;
-    const parts = this.curves.flatMap(({ name, points }, i) => {
+    const at = (one: (typeof all)[number]) => [x(one.delay), y(one.falseCuts)] as const;
+    const parts = curves.flatMap(({ name, points }, i) => {
       const colour = COLOURS[i % COLOURS.length]!;
       return [
         line(points.map(at), colour),
@@ -67,20 +77,11 @@ export class OperatingCurve {
     ];
     return document(WIDTH, HEIGHT, [...axes, ...parts]);
   }
+}
 
-  private pointOf(policy: Policy, threshold: number): OperatingPoint {
-    const { simulation } = this;
-    const epochMs = simulation.epochS * 1000;
-    const source = new SimulatedScores(simulation);
-    const figures = new Figures(source, simulation.threshold, epochMs);
-    const moved = {
-      ...policy,
-      suites: policy.suites.map((rule) => withThreshold(rule, threshold)),
-    };
-    run(source, [{ policy: moved, epochMs, onEpoch: figures.onEpoch }], () => {});
-    const { false_cuts_a_day, delay_mean } = figures.result();
-    return { threshold, falseCuts: false_cuts_a_day ?? 0, delay: delay_mean ?? 0 };
-  }
+function measured({ threshold, figures }: Curve['points'][number]) {
+  const { false_cuts_a_day, delay_mean } = figures.result();
+  return { threshold, falseCuts: false_cuts_a_day ?? 0, delay: delay_mean ?? 0 };
 }
 
 /** The rule moved by as much as its threshold is. */

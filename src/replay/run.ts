@@ -2,7 +2,13 @@ import { type NodeVerdict, nextStanding } from '../controller/epoch.ts';
 import { decideMesh } from '../controller/policy/decide-mesh.ts';
 import type { Judgement } from '../controller/policy/judge.ts';
 import { NEWCOMER, type Standing } from '../controller/policy/standing.ts';
-import { everySuite, type Policy, type Score, type Verdict } from '../controller/policy.ts';
+import {
+  everySuite,
+  type Policy,
+  type Score,
+  type SignersOf,
+  type Verdict,
+} from '../controller/policy.ts';
 import { type ScoreSource, signersOf } from './scores.ts';
 
 /** A policy under which scores are judged, and what became of the mesh. */
@@ -43,14 +49,17 @@ class TrialMesh {
   private readonly source: ScoreSource;
   private readonly trial: Trial;
   private readonly needsAll: boolean;
-  private standings = new Map<string, Standing>();
-  /** What judgement looks at: the newest of each signer, and what was received in two epochs. */
+  private readonly signersOf: (nodeId: string) => SignersOf;
+  private readonly standings = new Map<string, Standing>();
+  /** What judgement looks at: the newest of each signer, and what was received in two epochs; oldest first. */
   private readonly kept = new Map<string, Score[]>();
 
   constructor(source: ScoreSource, trial: Trial) {
     this.source = source;
     this.trial = trial;
     this.needsAll = everySuite(trial.policy).some((rule) => rule.score === 'mean');
+    const signers = new Map(source.nodeIds.map((id) => [id, signersOf(source.evaluators, id)]));
+    this.signersOf = (nodeId) => signers.get(nodeId)!;
   }
 
   judge(epoch: number, received: readonly (readonly Score[])[]): void {
@@ -64,7 +73,7 @@ class TrialMesh {
       nodeIds: source.nodeIds,
       scores: this.kept,
       evaluators: source.evaluators,
-      signersOf: signersOf(source.evaluators),
+      signersOf: this.signersOf,
       standings,
       isAwaited: () => false,
       isReachable: () => true,
@@ -91,9 +100,11 @@ class TrialMesh {
       this.kept.set(id, newestOfEach([...before, ...received]));
       return;
     }
-    const recent = [...before.filter((one) => one.receivedAt >= since), ...received];
-    const held = before.filter((one) => one.receivedAt < since && !isAmong(recent, one));
-    this.kept.set(id, [...held, ...recent]);
+    let old = 0;
+    while (old < before.length && before[old]!.receivedAt < since) old++;
+    const recent = before.slice(old).concat(received);
+    const held = before.slice(0, old).filter((one) => !isAmong(recent, one));
+    this.kept.set(id, held.length === 0 ? recent : held.concat(recent));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Score } from '../controller/policy.ts';
+import type { Score, SignersOf } from '../controller/policy.ts';
 
 /** Scores of a mesh, epoch by epoch: recorded, or made. */
 export interface ScoreSource {
@@ -23,8 +23,7 @@ export interface ScoreSource {
 }
 
 /** A node's own scores are signed with its name here; policies go by keyids alone. */
-export const signersOf =
-  (evaluators: readonly string[]) =>
-  (nodeId: string) =>
-  (rule: { readonly signers: 'node' | 'evaluators' }): readonly string[] =>
-    rule.signers === 'node' ? [nodeId] : evaluators;
+export function signersOf(evaluators: readonly string[], nodeId: string): SignersOf {
+  const own = [nodeId];
+  return (rule) => (rule.signers === 'node' ? own : evaluators);
+}

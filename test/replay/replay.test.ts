@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { type MeshOptions, meshOfOptions } from '../../src/cli/simulation-spec.ts';
 import { DEFAULT_POLICY } from '../../src/controller/policy/default-policy.ts';
 import type { Policy } from '../../src/controller/policy.ts';
 import { readPolicy } from '../../src/controller/policy-file.ts';
@@ -8,7 +9,8 @@ import { Figures, type MeshFigures, poissonInterval } from '../../src/replay/fig
 import { Raster } from '../../src/replay/raster.ts';
 import { RecordedScores } from '../../src/replay/recorded.ts';
 import { run } from '../../src/replay/run.ts';
-import { SimulatedScores, type Simulation } from '../../src/replay/simulate.ts';
+import { SimulatedScores } from '../../src/replay/simulate.ts';
+import type { Simulation } from '../../src/replay/simulation.ts';
 
 const EPOCH_MS = 60_000;
 const policy = (document: object): Policy =>
@@ -16,14 +18,8 @@ const policy = (document: object): Policy =>
 const PLAIN = policy({ suites: [{ suite: 'alignment' }], brake: null });
 const DEFAULT = completeSettings(DEFAULT_POLICY).policy;
 
-const MESH: Simulation = {
+const OPTIONS = {
   nodes: 100,
-  epochs: 1000,
-  epochS: 60,
-  seed: 1,
-  suite: 'alignment',
-  threshold: 0.7,
-  intervalS: 10,
   mean: 0.85,
   deviation: 0.05,
   items: 0,
@@ -38,11 +34,19 @@ const MESH: Simulation = {
   bias: 0,
   biasEvery: 500,
   gaming: 'none',
-};
+} as const;
+const LENGTHS = { epochs: 1000, epochS: 60, seed: 1, suite: 'alignment', threshold: 0.7 };
 
-function measured(fields: Partial<Simulation>, ...policies: Policy[]): MeshFigures[] {
-  const source = new SimulatedScores({ ...MESH, ...fields });
-  const figures = policies.map(() => new Figures(source, MESH.threshold, EPOCH_MS));
+type Fields = Partial<MeshOptions> & { readonly epochs?: number; readonly seed?: number };
+
+function meshOf(fields: Fields): Simulation {
+  const { epochs, seed, ...options } = { ...LENGTHS, ...fields };
+  return { ...LENGTHS, ...meshOfOptions({ ...OPTIONS, ...options }, 10), epochs, seed };
+}
+
+function measured(fields: Fields, ...policies: Policy[]): MeshFigures[] {
+  const source = new SimulatedScores(meshOf(fields));
+  const figures = policies.map(() => new Figures(source, LENGTHS.threshold, EPOCH_MS));
   const trials = policies.map((one, i) => ({
     policy: one,
     epochMs: EPOCH_MS,
@@ -54,7 +58,7 @@ function measured(fields: Partial<Simulation>, ...policies: Policy[]): MeshFigur
 
 test('false cuts of the plain rule are as many as its formula says', () => {
   const [plain] = measured({ bad: 0, epochs: 2000 }, PLAIN);
-  const byFormula = expected(PLAIN, { ...MESH, bad: 0 }).false_cuts_a_day!;
+  const byFormula = expected(PLAIN, meshOf({ bad: 0 })).false_cuts_a_day!;
   expect(byFormula).toBeGreaterThan(plain!.interval![0]);
   expect(byFormula).toBeLessThan(plain!.interval![1]);
 });

@@ -1,7 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { admin, epochNumber, json } from './options.ts';
-
-const WHERE = 'a directory or URL of the log; default: the controller of this machine';
+import { admin, epochNumber, json, LOG_WHERE } from './options.ts';
 
 /** The log of the mesh: read it, verify it, prove something from it. */
 export function declareLog(program: Command): void {
@@ -17,7 +15,7 @@ export function declareLog(program: Command): void {
     );
 
   reading('show', 'who was enrolled, cut and removed, and when')
-    .argument('[where]', WHERE)
+    .argument('[where]', LOG_WHERE)
     .option('--node <node>', 'only what is about this node')
     .option('--event <event>', 'only events of this kind')
     .option('--since <time>', 'only from this time on', timeOf)
@@ -29,7 +27,7 @@ export function declareLog(program: Command): void {
     });
 
   reading('verify', 'verify all of it: signatures, hashes, and every verdict from its evidence')
-    .argument('[where]', WHERE)
+    .argument('[where]', LOG_WHERE)
     .option('--seen <file>', 'a checkpoint seen earlier, which the log must extend')
     .action(async (where, options) => {
       const { verify } = await import('../meshnet-log.ts');
@@ -39,7 +37,7 @@ export function declareLog(program: Command): void {
   reading('prove', 'one file that shows a verdict to somebody who has nothing else')
     .argument('<node>')
     .argument('<epoch>', 'number of the epoch', epochNumber)
-    .argument('[where]', WHERE)
+    .argument('[where]', LOG_WHERE)
     .option('--out <file>', 'write it there; default: standard output')
     .action(async (node, epoch, where, options) => {
       const { prove } = await import('../meshnet-log-proof.ts');
@@ -58,7 +56,7 @@ export function declareLog(program: Command): void {
     });
 
   reading('export', 'the leaves as lines, or the whole log as files for any web server')
-    .argument('[where]', WHERE)
+    .argument('[where]', LOG_WHERE)
     .addOption(new Option('--format <format>').choices(['jsonl', 'csv']).default('jsonl'))
     .option('--directory <directory>', 'write the log there, as /log/ serves it')
     .action(async (where, options) => {

@@ -54,6 +54,9 @@ export function evaluatorKey(command: Command): Command {
     );
 }
 
+/** The argument of commands that read a log. */
+export const LOG_WHERE = 'a directory or URL of the log; default: the controller of this machine';
+
 export const json = () => new Option('--json', 'print JSON');
 
 const defaultSocket = join(controllerState, 'admin.sock');

@@ -44,14 +44,17 @@ export function readScores(
     const samples = known.length >= needed ? lowerMedian(known.map((one) => one.samples)) : null;
     return { kind: 'missing', known: known.length, counted: counted.length, needed, samples };
   }
-  const valueOf = (one: Score) =>
+  const said = (one: Score) =>
     rule.score === 'newest' ? one.score : meanOf(rule, scores, one.signer, now, epochMs);
   return {
     kind: 'value',
-    score: lowerMedian(counted.map(valueOf)),
+    score: lowerMedian(counted.map(said)),
     samples: lowerMedian(counted.map((one) => one.samples)),
     // As old as the one that makes the majority: so many are that fresh, whatever the others say.
-    age: nth(counted.map((one) => ageOf(one, now)), needed - 1),
+    age: nth(
+      counted.map((one) => ageOf(one, now)),
+      needed - 1,
+    ),
     heardAt: counted.reduce((newest, one) => Math.max(newest, one.receivedAt), 0),
   };
 }

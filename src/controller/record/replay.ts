@@ -1,6 +1,5 @@
 import { toBase64 } from '../../contract/encoding.ts';
 import { compareNodeIds, signingKeyId } from '../../contract/ids.ts';
-import { type Evidence, parseEvidence, signerOf } from '../../contract/record/evidence.ts';
 import type { EpochEvent, Leaf } from '../../contract/record/leaf.ts';
 import {
   decodeLines,
@@ -13,6 +12,7 @@ import { leafHash, MerkleTree } from '../../record/merkle.ts';
 import { type Epoch, standingsOf } from '../epoch.ts';
 import type { Score } from '../policy.ts';
 import { decideAgain } from './decide-again.ts';
+import { type EvidenceAbout, evidenceAbout } from './evidence-about.ts';
 import { type JudgedBy, judgedBy, policyHash } from './policy-text.ts';
 
 /** What is wrong with what a log says. */
@@ -42,12 +42,6 @@ export interface EpochFiles {
   readonly evidence: Uint8Array | undefined;
 }
 
-interface Known {
-  readonly evidence: Evidence;
-  /** keyid; undefined: none of those whose word counts. */
-  readonly signer: string | undefined;
-}
-
 /**
  * Goes through a log as the controller did, leaf by leaf, and makes every verdict again. Memory is
  * that of one epoch, however long the log is.
@@ -65,7 +59,7 @@ export class Replay {
   private readonly meshId: string;
   private readonly signingKeys = new Map<string, string>();
   private policy: { readonly hash: string; readonly judgedBy: JudgedBy } | undefined;
-  private known = new Map<string, Known>();
+  private known = new Map<string, EvidenceAbout>();
   private last: Pick<EpochEvent, 'epoch' | 'version'> = { epoch: 0, version: 0 };
   private lastAt = 0;
   /** As it was made again; undefined where rows were not kept. */
@@ -178,27 +172,23 @@ export class Replay {
   private learn(lines: Uint8Array | undefined, rows: readonly VerdictRow[]): void {
     const { crypto } = this;
     const named = new Map(rows.flatMap((row) => row.evidence.map(({ hash }) => [hash, row.node])));
-    const known = new Map<string, Known>();
+    const known = new Map<string, EvidenceAbout>();
     for (const [hash] of named) {
       const before = this.known.get(hash);
       if (before) known.set(hash, before);
     }
-    for (const line of (lines && decodeLines(lines)) ?? []) {
-      const evidence = parseEvidence(crypto, line);
-      const node = evidence && named.get(evidence.hash);
-      if (evidence === undefined || node === undefined) continue;
-      const { document } = evidence.read;
-      const isHere = document.mesh_id === this.meshId && document.node_id === node;
-      const own = this.signingKeys.get(node);
-      const keys = [...(own === undefined ? [] : [own]), ...this.evaluatorKeys];
-      const signer = isHere ? signerOf(crypto, evidence, keys) : undefined;
-      known.set(evidence.hash, { evidence, signer });
+    const believed = { meshId: this.meshId, named, keysOf: (node: string) => this.keysOf(node) };
+    for (const one of evidenceAbout(crypto, (lines && decodeLines(lines)) ?? [], believed)) {
+      known.set(one.evidence.hash, one);
     }
     this.known = known;
   }
 
-  private get evaluatorKeys(): string[] {
-    return this.policy!.judgedBy.evaluators.map(toBase64);
+  /** Base64 of the keys whose word about a node counts. */
+  private keysOf(node: string): string[] {
+    const own = this.signingKeys.get(node);
+    const evaluators = this.policy!.judgedBy.evaluators.map(toBase64);
+    return own === undefined ? evaluators : [own, ...evaluators];
   }
 
   private judge(
