@@ -45,6 +45,7 @@ export interface AcceptedPeer {
   readonly record: KeyRecord;
   readonly tunnelAddress: string;
   readonly endpoint: string | null;
+  readonly candidates?: readonly string[];
   readonly sinceEpoch: number;
   /** 32 bytes, secret. */
   readonly psk: Uint8Array;
@@ -208,6 +209,7 @@ function acceptedPeer(peer: ConfigPeer, record: KeyRecord, psk: Uint8Array): Acc
     record,
     tunnelAddress: peer.tunnel_address,
     endpoint: peer.endpoint,
+    ...(peer.candidates === undefined ? {} : { candidates: peer.candidates }),
     sinceEpoch: peer.since_epoch,
     psk,
   };

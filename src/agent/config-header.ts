@@ -53,6 +53,7 @@ export function namedHeader(
       recordSignature: recordSignatureIn(crypto, peer.record, record.signing),
       tunnelAddress: peer.tunnel_address,
       endpoint: peer.endpoint,
+      ...(peer.candidates === undefined ? {} : { candidates: peer.candidates }),
       sinceEpoch: peer.since_epoch,
     };
   });

@@ -1,6 +1,6 @@
 import { type BenchmarkAnswer, benchmarkAnswerSchema } from '../contract/benchmark.ts';
 import { toBase64Url } from '../contract/encoding.ts';
-import { endpointAnswerSchema } from '../contract/endpoint.ts';
+import { type EndpointAnswer, endpointAnswerSchema } from '../contract/endpoint.ts';
 import type { EnrolmentRequest } from '../contract/enrolment.ts';
 import type { Envelope } from '../contract/envelope.ts';
 import { type EpochDocument, epochInPages } from '../contract/epoch.ts';
@@ -23,6 +23,7 @@ import {
   problemOf,
   reason,
 } from './controller-answer.ts';
+import type { OfferedPlaces } from './own-endpoint.ts';
 
 /** `meshId`: of the mesh whose controller it is, once that is known. */
 export type Fetch = (
@@ -37,6 +38,9 @@ interface Sent {
   /** Boot clock (s) just before the request was sent. */
   readonly sentAt: number;
 }
+
+/** The one place where a node is (null: nowhere), or those where it may be. */
+export type Whereabouts = string | null | OfferedPlaces;
 
 /** The answer to a request, unverified, and what it must fit. */
 export interface SignedAnswer extends Sent {
@@ -267,15 +271,14 @@ export class ControllerClient {
     );
   }
 
-  /** Tells where members reach this node from the next epoch on. Aborts with `signal`. */
+  /** Tells where members try to reach this node from the next epoch on, and what of it they are told. */
   async putEndpoint(
     nodeId: string,
     signingSeed: Uint8Array,
-    endpoint: string | null,
+    where: Whereabouts,
     signal: AbortSignal,
-  ): Promise<void> {
-    const query = endpoint === null ? '' : `?endpoint=${encodeURIComponent(endpoint)}`;
-    const target = `/v1/nodes/${nodeId}/endpoint${query}`;
+  ): Promise<EndpointAnswer> {
+    const target = `/v1/nodes/${nodeId}/endpoint${queryOf(where)}`;
     const headers = { accept: 'application/json' };
     const body = await this.signed(
       target,
@@ -291,6 +294,7 @@ export class ControllerClient {
     if (violation(endpointAnswerSchema, body)) {
       throw new CallError(0, 'unexpected_answer', 'a success without the answer of a controller');
     }
+    return body as EndpointAnswer;
   }
 
   /** The body of the event stream; abort `signal` to end it. */
@@ -431,4 +435,13 @@ export class ControllerClient {
     if (response.ok || response.status === 304) return response;
     throw await problemOf(response);
   }
+}
+
+function queryOf(where: Whereabouts): string {
+  if (where === null) return '';
+  if (typeof where === 'string') return `?endpoint=${encodeURIComponent(where)}`;
+  const { candidates, seenPort } = where;
+  const list =
+    candidates.length === 0 ? '' : `candidates=${encodeURIComponent(candidates.join())}&`;
+  return `?${list}seen_port=${seenPort}`;
 }

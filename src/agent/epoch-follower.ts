@@ -166,13 +166,14 @@ export class EpochFollower {
     const refusedPeers: string[] = [];
     const changedPeers: string[] = [];
     for (const leaf of others) {
-      const { nodeId, tunnelAddress, endpoint, sinceEpoch } = leaf.entry;
+      const { nodeId, tunnelAddress, endpoint, candidates, sinceEpoch } = leaf.entry;
       const { record } = this.knownOf(leaf);
       const psk = present?.psks.get(nodeId);
       const verdict = record && psk ? pins(record) : 'refused';
       if (verdict === 'changed') changedPeers.push(nodeId);
       if (record && psk && verdict !== 'refused') {
-        peers.push({ nodeId, record, tunnelAddress, endpoint, sinceEpoch, psk });
+        const places = { endpoint, ...(candidates === undefined ? {} : { candidates }) };
+        peers.push({ nodeId, record, tunnelAddress, ...places, sinceEpoch, psk });
       } else {
         refusedPeers.push(nodeId);
       }

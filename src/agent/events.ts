@@ -103,10 +103,11 @@ export type AgentEvent =
       /** Whether the roster lists the node as a member. */
       readonly allowed: boolean;
     }
-  /** The controller was told where this node can be reached (null: it always goes first). */
+  /** The controller was told where this node can be reached (null: it always goes first), or may be. */
   | {
       readonly event: 'endpoint';
       readonly endpoint: string | null;
+      readonly candidates: readonly string[];
       readonly ok: boolean;
       readonly detail: string;
     }

@@ -136,7 +136,13 @@ async function enrolNow(
       detail: error.message,
     });
   const about = { client, crypto, clock, random, keys, nodeId, token, endpoint, listenPort };
-  const enrolment = await enrol({ ...about, waiting }, signal);
+  const enrolment = await enrol({ ...about, waiting }, signal).catch((error: unknown) => {
+    // Nobody named that address: another node may have it in a network of its own.
+    const mayDoWithout = options.advertise === null && endpoint !== null;
+    if (!mayDoWithout || !(error instanceof EnrolmentError)) throw error;
+    if (error.code !== 'endpoint_refused') throw error;
+    return enrol({ ...about, endpoint: null, waiting }, signal);
+  });
   await state.writeEnrolment(enrolment);
   await state.writeEndpoint(endpoint);
   emit({ event: 'enrolled', node: enrolment.node_id, address: enrolment.tunnel_address });

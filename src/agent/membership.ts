@@ -318,6 +318,7 @@ function desiredPeers(config: AcceptedConfig): DesiredPeers {
         sinceEpoch: peer.sinceEpoch,
         tunnelAddress: peer.tunnelAddress,
         endpoint: peer.endpoint,
+        ...(peer.candidates === undefined ? {} : { candidates: peer.candidates }),
       },
     ]),
   );

@@ -104,7 +104,10 @@ export interface NodeState {
   /** Wall clock, ms: no handshake was dated later than this before the last restart; 0: none was. */
   readHandshakeDate(): number;
   writeHandshakeDate(value: number): Promise<void>;
-  /** What the mesh was told last of where this node is; undefined: what it was told at enrolment. */
+  /**
+   * The one place that the mesh was told last; null: none, or several. Undefined: what it was told at
+   * enrolment.
+   */
   readEndpoint(): string | null | undefined;
   writeEndpoint(value: string | null): Promise<void>;
   /** The newest header that was taken, as it was signed; undefined before the first. */
@@ -187,6 +190,7 @@ export function openNodeState(directory: string): NodeState {
     },
     readEndpoint: () => endpoint,
     async writeEndpoint(value) {
+      if (value === endpoint) return;
       await write('endpoint.json', { endpoint: value });
       endpoint = value;
     },

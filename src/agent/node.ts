@@ -11,7 +11,7 @@ import { ConfigAgent } from './config-agent.ts';
 import { ControllerClient, type Fetch } from './controller-client.ts';
 import { Counters } from './counters.ts';
 import { Emitter } from './emitter.ts';
-import { announceEndpoint } from './endpoint-announcer.ts';
+import { EndpointAnnouncer } from './endpoint-announcer.ts';
 import type { EmitEvent } from './events.ts';
 import { HeaderCompare } from './header-compare.ts';
 import { enrolled } from './join.ts';
@@ -19,7 +19,7 @@ import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
 import { ensureNodeKeys, ensureWitnessKey, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
-import { freeUdpPort, ownEndpoint } from './own-endpoint.ts';
+import { freeUdpPort, ownEndpoint, ownPlaces } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
 import type { SuiteSource } from './score-source.ts';
 import { EventFeed } from './socket/event-feed.ts';
@@ -40,8 +40,8 @@ export interface NodeOptions {
   readonly token?: string;
   readonly controllerUrl: string;
   /**
-   * Address that other members reach this node's UDP port at; null: the one from which this machine
-   * reaches the controller.
+   * Address that other members reach this node's UDP port at; null: they try those of this machine, and
+   * the one that the controller sees it come from.
    */
   readonly advertise: string | null;
   /** 0: any port, remembered over restarts. */
@@ -169,6 +169,7 @@ async function startLocked(
       nodeId: enrolment.node_id,
       backend: backend.kind,
       tunnelAddress: enrolment.tunnel_address,
+      places: announcer.places,
       tunnel: backend.tunnel,
       dataPath: backend.describe?.() ?? null,
       membership,
@@ -180,12 +181,22 @@ async function startLocked(
     });
 
   // The port may have moved when the backend was opened.
-  const endpoint = () =>
-    ownEndpoint(
-      options.advertise,
-      options.controllerUrl,
-      state.readEnrolment()?.listen_port ?? enrolment.listen_port,
-    );
+  const port = () => state.readEnrolment()?.listen_port ?? enrolment.listen_port;
+  const { advertise, controllerUrl } = options;
+  const announcer = new EndpointAnnouncer({
+    client,
+    nodeId: enrolment.node_id,
+    signingSeed: keys.signing,
+    clock,
+    random,
+    emit,
+    where: () =>
+      advertise === null
+        ? ownPlaces(controllerUrl, port(), enrolment.tunnel_prefix)
+        : ownEndpoint(advertise, controllerUrl, port()),
+    told: advertise === null ? undefined : state.readEndpoint(),
+    remember: (value) => state.writeEndpoint(value),
+  });
 
   const stop = new AbortController();
   const until = AbortSignal.any([signal, stop.signal]);
@@ -219,7 +230,7 @@ async function startLocked(
     node: enrolment.node_id,
     backend: backend.kind,
     address: enrolment.tunnel_address,
-    endpoint: await endpoint(),
+    endpoint: await ownEndpoint(advertise, controllerUrl, port()),
     aead: backend.describe?.().aead ?? null,
     offloads: backend.describe?.().offloads ?? [],
   });
@@ -229,20 +240,7 @@ async function startLocked(
     probe.run(until),
     writeStatusFile(join(options.stateDirectory, 'status.json'), status, clock, emit, until),
     reportReadiness(status, clock, emit, until),
-    announceEndpoint(
-      {
-        client,
-        nodeId: enrolment.node_id,
-        signingSeed: keys.signing,
-        clock,
-        random,
-        emit,
-        endpoint,
-        told: state.readEndpoint(),
-        remember: (value) => state.writeEndpoint(value),
-      },
-      until,
-    ),
+    announcer.run(until),
     tunnelEnd(backend, until),
   ];
   if (backend.kind !== 'userspace') {

@@ -2,6 +2,7 @@ import { equalBytes } from '../contract/encoding.ts';
 import type { DeviceChange, PeerChange } from '../tunnel/create-tunnel.ts';
 import { ANYWHERE, acceptableEndpoint } from '../wire/acceptable-endpoint.ts';
 import { parseAddress, parseEndpoint } from '../wire/address-text.ts';
+import type { Endpoint } from '../wire/endpoint.ts';
 
 /** What is in force for one peer. */
 export interface DesiredPeer {
@@ -14,6 +15,8 @@ export interface DesiredPeer {
   readonly sinceEpoch: number;
   readonly tunnelAddress: string;
   readonly endpoint: string | null;
+  /** Where it may be as well. */
+  readonly candidates?: readonly string[];
 }
 
 /** The peers of a device, by node id. `undefined` where the device's content is unknown. */
@@ -59,12 +62,19 @@ function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange
     replaceAllowedIps: true,
     allowedIps: [{ prefix: { address: parseAddress(peer.tunnelAddress)!, length: 32 } }],
   };
+  const places = peer.candidates === undefined ? [] : [peer.endpoint, ...peer.candidates];
+  const candidates = places.flatMap((text) => (text === null ? [] : (usable(text) ?? [])));
+  const told = known || candidates.length > 0 ? { ...change, candidates } : change;
   // An endpoint that the config merely repeats must not undo roaming.
-  if (peer.endpoint === null || peer.endpoint === known?.endpoint) return change;
-  // What one member claims must not spoil the config of the others: without one it is tried nowhere.
-  const endpoint = parseEndpoint(peer.endpoint);
-  if (endpoint === undefined || !acceptableEndpoint(endpoint, ANYWHERE)) return change;
-  return { ...change, endpoint };
+  if (peer.endpoint === null || peer.endpoint === known?.endpoint) return told;
+  const endpoint = usable(peer.endpoint);
+  return endpoint === undefined ? told : { ...told, endpoint };
+}
+
+/** What one member claims must not spoil the config of the others: what is no endpoint is not tried. */
+function usable(text: string): Endpoint | undefined {
+  const endpoint = parseEndpoint(text);
+  return endpoint && acceptableEndpoint(endpoint, ANYWHERE) ? endpoint : undefined;
 }
 
 function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {
@@ -73,6 +83,7 @@ function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {
     a.sinceEpoch === b.sinceEpoch &&
     a.tunnelAddress === b.tunnelAddress &&
     a.endpoint === b.endpoint &&
+    a.candidates?.join() === b.candidates?.join() &&
     equalBytes(a.psk, b.psk)
   );
 }

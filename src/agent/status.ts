@@ -8,6 +8,7 @@ import type { Counters } from './counters.ts';
 import type { SuiteProgress } from './emitter.ts';
 import type { Membership, MembershipState } from './membership.ts';
 import type { Probe } from './probe.ts';
+import type { DesiredPeer } from './reconcile.ts';
 
 /** What a node knows about itself: `status.json` of its state directory, and its metrics. */
 export interface NodeStatusDocument {
@@ -20,6 +21,8 @@ export interface NodeStatusDocument {
   /** Why not ready, or `ready`. */
   readonly ready_reason: string;
   readonly tunnel_address: string;
+  /** Where members are told to try to reach this node; null before the controller has said so. */
+  readonly places: readonly string[] | null;
   readonly epoch: number;
   readonly version: number;
   /** The controller's verdict about this node, as last heard. */
@@ -50,6 +53,8 @@ export interface PeerView {
   readonly node_id: string;
   readonly tunnel_address: string;
   readonly endpoint: string | null;
+  /** The endpoint that it was heard at, or `none` with why. */
+  readonly path: string;
   /** Epoch of the keys that packets are sent on; null without any. */
   readonly generation: number | null;
   /** Nothing was said between the two for a while: their handshake waits for the first packet. */
@@ -88,6 +93,8 @@ export interface StatusSources {
   readonly tunnelAddress: string;
   readonly tunnel: Pick<Tunnel, 'status'>;
   readonly dataPath: DataPath | null;
+  /** Where members are told to try to reach this node; undefined: not known yet. */
+  readonly places: readonly string[] | undefined;
   /** See `Backend.overlap`. */
   readonly overlap?: () => string | undefined;
   readonly membership: Membership;
@@ -114,10 +121,13 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
   const peers = [...membership.peers.values()].map((peer): PeerView => {
     const found = device.peers.find((status) => equalBytes(status.publicKey, peer.publicKey));
     const handshakeAt = found?.lastHandshakeAt;
+    const endpoint = found?.endpoint ? formatEndpoint(found.endpoint) : null;
     return {
       node_id: peer.nodeId,
       tunnel_address: peer.tunnelAddress,
-      endpoint: found?.endpoint ? formatEndpoint(found.endpoint) : null,
+      endpoint,
+      path:
+        handshakeAt === undefined || endpoint === null ? noPath(peer, sources.places) : endpoint,
       generation: found?.generation ?? null,
       quiet: found?.isQuiet ?? false,
       handshake_age_s: handshakeAt === undefined ? null : seconds((wall - handshakeAt) / 1000),
@@ -125,7 +135,7 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
       tx_bytes: found?.txBytes ?? 0,
     };
   });
-  const readyReason = sources.overlap?.() ?? readiness(membership, peers, boot);
+  const readyReason = sources.overlap?.() ?? readiness(membership, peers, boot, sources.places);
   return {
     node_id: sources.nodeId,
     backend: sources.backend,
@@ -137,6 +147,7 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
     ready: readyReason === 'ready',
     ready_reason: readyReason,
     tunnel_address: sources.tunnelAddress,
+    places: sources.places ?? null,
     epoch: membership.mark.epoch,
     version: membership.mark.version,
     allowed: config?.document.allowed ?? null,
@@ -175,11 +186,16 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
  * `ready`, or what is missing. Ready: the handshakes with all reachable members that this node has
  * to do with are done.
  */
-function readiness(membership: Membership, peers: readonly PeerView[], boot: number): string {
+function readiness(
+  membership: Membership,
+  peers: readonly PeerView[],
+  boot: number,
+  places: readonly string[] | undefined,
+): string {
   if (membership.state !== 'member') return membership.state;
-  const pathless = peers.filter((peer) => peer.endpoint === null && peer.handshake_age_s === null);
-  if (peers.length > 0 && pathless.length === peers.length) {
-    return 'no path to any member: no endpoint on either side (give --advertise ADDRESS)';
+  const isPathless = (peer: PeerView) => peer.endpoint === null && peer.handshake_age_s === null;
+  if (peers.length > 0 && peers.every(isPathless) && !places?.length) {
+    return `path: ${NO_ENDPOINTS}; give --advertise ADDRESS`;
   }
   if (boot - membership.peersSince >= UNREACHABLE_AFTER_S) return 'ready';
   const { epoch } = membership.inForce!.document;
@@ -192,6 +208,20 @@ function readiness(membership: Membership, peers: readonly PeerView[], boot: num
   });
   if (waiting.length === 0) return 'ready';
   return `handshake with ${waiting.map((peer) => peer.node_id).join(', ')}`;
+}
+
+const NO_ENDPOINTS = 'none (no endpoint on either side)';
+
+/** Why nothing is sent to a member, as far as can be told from here. */
+function noPath(
+  { endpoint, candidates = [] }: DesiredPeer,
+  places: readonly string[] | undefined,
+): string {
+  if (endpoint !== null) {
+    return `none (no answer from ${[endpoint, ...candidates].join(', ')})`;
+  }
+  if (!places?.length) return NO_ENDPOINTS;
+  return `none (it has no endpoint, and did not call ${places.join(', ')})`;
 }
 
 function seconds(value: number): number {

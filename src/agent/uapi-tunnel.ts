@@ -114,13 +114,25 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
 
   private async addAgain(peers: readonly KnownPeer[]): Promise<void> {
     if (peers.length === 0) return;
-    const changes = peers.flatMap(({ last }): PeerChange[] => [
+    const changes = peers.flatMap(({ last, attempts }): PeerChange[] => [
       { publicKey: last.publicKey, remove: true },
-      // Setting a keepalive interval makes the device send one at once, and so initiate.
-      { ...this.whole({ ...NOT_KEYED, last }, last), persistentKeepalive: KEEPALIVE_S },
+      {
+        ...this.whole({ ...NOT_KEYED, last }, last),
+        ...this.anotherPlace(last, attempts),
+        // Setting a keepalive interval makes the device send one at once, and so initiate.
+        persistentKeepalive: KEEPALIVE_S,
+      },
     ]);
     await uapiSet(this.options.socket, { peers: changes });
     await this.refresh();
+  }
+
+  /** A foreign device knows one endpoint: until it has heard the peer, each attempt is at another one. */
+  private anotherPlace({ publicKey, candidates = [] }: PeerChange, attempts: number) {
+    const key = toBase64(publicKey);
+    const known = this.latest.peers.find((other) => toBase64(other.publicKey) === key);
+    if (known?.lastHandshakeAt !== undefined || candidates.length === 0) return {};
+    return { endpoint: candidates[attempts % candidates.length]! };
   }
 
   private async refresh(): Promise<void> {

@@ -58,6 +58,7 @@ function epochText(epoch: EpochDocument, local: NodeStatusDocument | undefined):
     ...evaluatorLines(epoch),
     ...witnessLines(epoch),
     ...localLine(local),
+    ...pathLines(local),
     ...scoreLines(local?.scores, own),
   ].join('\n');
 }
@@ -112,8 +113,23 @@ function pathOf(
   local: NodeStatusDocument | undefined,
 ): string {
   if (local?.node_id === nodeId) return `this node (${local.backend}, ${local.ready_reason})`;
-  return peer?.endpoint ?? '-';
+  return peer === undefined ? '-' : shortPath(peer);
 }
+
+/** In a column; why there is none stands below the table. */
+const shortPath = ({ path }: PeerView): string => path.replace(/ \(.*/, '');
+
+/** Which members have no path to this node, and what can be done about it. */
+function pathLines(local: NodeStatusDocument | undefined): string[] {
+  const pathless = (local?.peers ?? []).filter(({ path }) => path.startsWith('none'));
+  if (local === undefined || pathless.length === 0) return [];
+  const lines = pathless.map(({ node_id, path }) => `${node_id}: path: ${path}`);
+  const told = local.places?.join(', ') || 'no address';
+  return [...lines, `members are told to reach ${local.node_id} at ${told}; ${ADVERTISE}`];
+}
+
+const ADVERTISE =
+  'if neither side can be reached there, start one of them with --advertise ADDRESS and let UDP through to its port';
 
 function nodeText(node: NodeStatusDocument, whyAlone: string): string {
   const rows = [['PEER', 'ADDRESS', 'GENERATION', 'HANDSHAKE', 'PATH']];
@@ -123,7 +139,7 @@ function nodeText(node: NodeStatusDocument, whyAlone: string): string {
       peer.tunnel_address,
       peer.generation === null ? '-' : String(peer.generation),
       duration(peer.handshake_age_s),
-      peer.endpoint ?? '-',
+      shortPath(peer),
     ]);
   }
   const life =
@@ -132,7 +148,8 @@ function nodeText(node: NodeStatusDocument, whyAlone: string): string {
   const stories = node.split_view
     ? ['THE CONTROLLER TELLS TWO STORIES: split-views.json in the state directory has both']
     : [];
-  return [head, ...stories, whyAlone, table(rows), ...scoreLines(node.scores)].join('\n');
+  const paths = pathLines(node);
+  return [head, ...stories, whyAlone, table(rows), ...paths, ...scoreLines(node.scores)].join('\n');
 }
 
 /** The status file of a node on this machine, if it is fresh. */
@@ -158,10 +175,14 @@ export async function why(nodeId: string, options: ReaderOptions): Promise<void>
     return `  ${suite.suite}: ${score}${age}: ${suite.passed ? 'passed' : 'failed'}`;
   });
   const rules = node.rules.map((rule, i) => `  rule of ${node.suites[i]?.suite}: ${rule}`);
+  const peer = localStatus(options.state)?.peers.find((one) => one.node_id === nodeId);
   const lines = [
     `${nodeId} ${verdict} in epoch ${epoch.epoch}: ${node.explanation}`,
     ...suites,
     ...rules,
+    ...(peer === undefined
+      ? []
+      : [`  path: ${peer.path}${peer.path.startsWith('none') ? `; ${ADVERTISE}` : ''}`]),
     ...(node.back_in_epochs === null ? [] : [backLine(node.back_in_epochs, epoch.epoch_s)]),
   ];
   print(options, { epoch: epoch.epoch, ...node }, lines.join('\n'));

@@ -62,7 +62,7 @@ export function describeEvent(event: AgentEvent): string {
       return `probe ${event.node} ${event.address} (${listed}): ${result}`;
     }
     case 'endpoint': {
-      const what = event.endpoint ?? 'no endpoint';
+      const what = [event.endpoint ?? 'no endpoint', ...event.candidates].join(' or ');
       return event.ok ? `the mesh was told: ${what}` : `${what} was not taken: ${event.detail}`;
     }
     case 'ready':

@@ -3,6 +3,7 @@ import { concat, shortField, u64be } from './encoding.ts';
 import { envelopeSchema, openEnvelope, PAYLOAD_TYPES } from './envelope.ts';
 import {
   bytes32Field,
+  candidatesField,
   counterField,
   endpointField,
   nodeIdField,
@@ -21,7 +22,7 @@ import { FIRST_PROTOCOL, protocolField } from './protocol.ts';
 /** Bounds every document. A full mesh of more than a thousand wants keys for pairs that talk only. */
 export const MAX_PEERS = 10_000;
 
-const configPeerSchema = exactly({
+const configPeerFields = {
   node_id: nodeIdField,
   /** The peer's own signed key record. */
   record: envelopeSchema,
@@ -29,6 +30,12 @@ const configPeerSchema = exactly({
   endpoint: endpointField,
   /** Epoch since which it has been a member without a break. */
   since_epoch: counterField,
+} as const;
+
+const configPeerOfProtocol1Schema = exactly(configPeerFields);
+const configPeerSchema = exactly(configPeerFields, {
+  /** Where it may be as well; absent: nowhere else. */
+  candidates: candidatesField,
 });
 
 export type ConfigPeer = FromSchema<typeof configPeerSchema>;
@@ -75,7 +82,7 @@ export const configOfProtocol1Schema = exactly({
   tunnel_address: tunnelAddressField,
   tunnel_prefix: tunnelPrefixField,
   /** The other members, ids in byte order; empty for a denied node. */
-  peers: { type: 'array', maxItems: MAX_PEERS, items: configPeerSchema },
+  peers: { type: 'array', maxItems: MAX_PEERS, items: configPeerOfProtocol1Schema },
   /** Every enrolled node but this one, denied ones too: what the probe asks. */
   roster: { type: 'array', maxItems: MAX_PEERS, items: rosterEntrySchema },
   /** Null for a denied node and where there are no peers. */
@@ -99,6 +106,7 @@ export type ConfigHeader = FromSchema<typeof configHeaderSchema>;
 export const configSchema = exactly(
   {
     ...configOfProtocol1Schema.properties,
+    peers: { type: 'array', maxItems: MAX_PEERS, items: configPeerSchema },
     /** The controller's number. */
     protocol: protocolField,
     /** Null in an epoch that has none: one that a controller of protocol 1 committed. */

@@ -93,6 +93,9 @@ function ipv6Pattern(): string {
   ].join('|');
 }
 
+/** A UDP port, 1 to 65535, as text. */
+export const PORT_PATTERN = `^${PORT}$`;
+
 /**
  * Where a node's UDP socket can be reached; names are not resolved by anyone. What it takes,
  * `parseEndpoint` reads, and the other way round but for scopes, which mean something on one
@@ -104,6 +107,16 @@ export const endpointField = {
   type: ['string', 'null'],
   pattern: ENDPOINT_PATTERN,
   description: 'an endpoint such as 192.0.2.1:51820 or [2001:db8::1]:51820, or null',
+} as const satisfies Schema;
+
+/** Further places where a node may be besides its endpoint: with that, four. */
+export const MAX_CANDIDATES = 3;
+
+export const candidatesField = {
+  type: 'array',
+  maxItems: MAX_CANDIDATES,
+  items: { ...endpointField, type: 'string' },
+  description: `up to ${MAX_CANDIDATES} further endpoints`,
 } as const satisfies Schema;
 
 export const suiteField = {

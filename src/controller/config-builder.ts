@@ -35,6 +35,8 @@ export interface ConfigBuilderOptions {
 interface Member {
   readonly node: NodeRecord;
   readonly json: string;
+  /** The same for who speaks the first protocol. */
+  readonly jsonOfProtocol1: string;
   /** Its part of what the seal is bound to. */
   readonly entry: Uint8Array;
 }
@@ -107,7 +109,8 @@ export class ConfigBuilder {
     const header = shared.headerFor(nodeId);
     const checkpoint = await log.checkpoint();
     const head = isFirst ? rest : { ...rest, protocol: PROTOCOL, header, checkpoint };
-    const json = `${JSON.stringify(head).slice(0, -1)},"peers":${list(peers)},"roster":${list(roster)}}`;
+    const told = isFirst ? peers.map((one) => ({ json: one.jsonOfProtocol1 })) : peers;
+    const json = `${JSON.stringify(head).slice(0, -1)},"peers":${list(told)},"roster":${list(roster)}}`;
     const type = isFirst ? PAYLOAD_TYPES.configOfProtocol1 : PAYLOAD_TYPES.config;
     return signPayload(crypto, signingSeed, type, encoder.encode(json));
   }
@@ -128,15 +131,17 @@ export class ConfigBuilder {
       members: sorted.flatMap((node) => {
         const sinceEpoch = since.get(node.nodeId);
         if (sinceEpoch === undefined) return [];
+        const { endpoint, candidates } = told.get(node.nodeId) ?? node;
         const peer: ConfigPeer = {
           node_id: node.nodeId,
           record: node.record,
           tunnel_address: node.tunnelAddress,
-          endpoint: (told.get(node.nodeId) ?? node).endpoint,
+          endpoint,
           since_epoch: sinceEpoch,
         };
-        const entry = peerListEntry({ ...node, sinceEpoch });
-        return [{ node, json: JSON.stringify(peer), entry }];
+        const jsonOfProtocol1 = JSON.stringify(peer);
+        const json = candidates ? JSON.stringify({ ...peer, candidates }) : jsonOfProtocol1;
+        return [{ node, json, jsonOfProtocol1, entry: peerListEntry({ ...node, sinceEpoch }) }];
       }),
       roster: sorted.map(({ nodeId, tunnelAddress }) => {
         const allowed = since.has(nodeId);

@@ -24,7 +24,7 @@ export function describeControllerEvent(event: ControllerEvent): string {
     case 'removed':
       return `${event.node} removed by an admin, with epoch ${event.epoch}.${event.version}`;
     case 'endpoint_changed':
-      return `${event.node} moved from ${event.before ?? 'no endpoint'} to ${event.endpoint ?? 'no endpoint'}`;
+      return `${event.node} moved from ${event.before ?? 'no endpoint'} to ${[event.endpoint ?? 'no endpoint', ...event.candidates].join(' or ')}`;
     case 'score_accepted':
       return `${event.node}: score ${event.score} (${event.suite}, sequence ${event.sequence})`;
     case 'sequences_reset':

@@ -55,6 +55,16 @@ export function claimFault(text: string, surroundings: ClaimSurroundings): strin
   return undefined;
 }
 
+/**
+ * The endpoint that a request came from with that port, as text. Undefined over loopback: whoever comes
+ * through a proxy of this machine comes from there, too.
+ */
+export function seenEndpoint(from: string, port: number): string | undefined {
+  const address = canonical(from);
+  if (address === undefined || isLoopback(address)) return undefined;
+  return formatEndpoint({ family: address.length === 4 ? 4 : 6, address, port, scope: 0 });
+}
+
 /** `::ffff:192.0.2.1`, as dual-stack sockets have it, is 192.0.2.1. */
 function canonical(address: string): Uint8Array | undefined {
   return parseAddress(address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, ''));

@@ -90,10 +90,11 @@ export class EpochHeaders {
   }
 
   private entryOf(node: NodeRecord, sinceEpoch: number): MemberEntry {
-    const { nodeId, wireguard, signing, sealing, tunnelAddress, endpoint } = node;
+    const { nodeId, wireguard, signing, sealing, tunnelAddress, endpoint, candidates } = node;
     const recordSignature = recordSignatureIn(this.options.crypto, node.record, signing);
     const keys = { wireguard, signing, sealing, recordSignature };
-    return { nodeId, ...keys, tunnelAddress, endpoint, sinceEpoch };
+    const places = { endpoint, ...(candidates === undefined ? {} : { candidates }) };
+    return { nodeId, ...keys, tunnelAddress, ...places, sinceEpoch };
   }
 }
 

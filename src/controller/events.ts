@@ -63,6 +63,8 @@ export type ControllerEvent =
       readonly event: 'endpoint_changed';
       readonly node: string;
       readonly endpoint: string | null;
+      /** Where it may be as well. */
+      readonly candidates: readonly string[];
       readonly before: string | null;
     }
   | {

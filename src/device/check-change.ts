@@ -62,6 +62,9 @@ function checkPeer(field: string, peer: PeerChange): void {
   }
   if (peer.presharedKey !== undefined) checkKey(`${field}.presharedKey`, peer.presharedKey);
   if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint);
+  peer.candidates?.forEach((candidate, i) => {
+    checkEndpoint(`${field}.candidates[${i}]`, candidate);
+  });
   if (peer.persistentKeepalive !== undefined) {
     checkInteger(`${field}.persistentKeepalive`, peer.persistentKeepalive, MAX_U16);
   }

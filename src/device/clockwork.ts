@@ -2,6 +2,7 @@ import type { Keypair } from '../session/keypairs.ts';
 import { KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_TIMEOUT } from '../session/limits.ts';
 import type { TimerAction } from '../session/timers.ts';
 import { sampleActivity } from './activity.ts';
+import { UNPROVEN_DENSE, unprovenPause } from './candidates.ts';
 import { type DataPlane, newActivity, type PeerActivity } from './data-plane.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Handshakes } from './handshakes.ts';
@@ -22,13 +23,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 const SAMPLE_INTERVAL = 250;
 /** An initiator renews when packets still come in this late in a session (paper 6.2). */
 const RENEW_ON_RECEIVE_AFTER = REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
-
-/**
- * Own tuning, ms: for so long an endpoint from which the peer was never heard is tried as any other;
- * then once in so long, or once an epoch.
- */
-const UNPROVEN_DENSE = 30_000;
-const UNPROVEN_PAUSE = 60_000;
 
 export interface ClockworkOptions {
   readonly plane: DataPlane;
@@ -279,7 +273,7 @@ export class Clockwork {
   private earliestInitiation(peer: Peer, pause: number): number {
     const tried = peer.initiationSentAt - (peer.unprovenSince ?? Number.POSITIVE_INFINITY);
     const isDoubtful = peer.generation > 0 && tried >= UNPROVEN_DENSE;
-    const longPause = Math.min(UNPROVEN_PAUSE, this.options.rotation.epoch);
+    const longPause = unprovenPause(this.options.rotation.epoch);
     return peer.initiationSentAt + (isDoubtful ? Math.max(pause, longPause) : pause);
   }
 

@@ -15,6 +15,11 @@ export interface PeerChange {
   /** Keypairs of an older generation are zeroed at once (the peer was out in between). */
   readonly expireBefore?: number;
   readonly endpoint?: Endpoint;
+  /**
+   * All places where it may be, in the order in which they are tried, `endpoint` among them. Empty: it
+   * has but one. The peer is sent to where it was heard last, whichever that is.
+   */
+  readonly candidates?: readonly Endpoint[];
   /** Seconds 1..65535, 0 = off. */
   readonly persistentKeepalive?: number;
   readonly replaceAllowedIps?: boolean;

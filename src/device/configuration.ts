@@ -4,6 +4,7 @@ import { clampX25519 } from '../crypto/x25519-keys.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import { maskPrefix, type Prefix } from '../wire/prefix.ts';
 import { Barrier } from './barrier.ts';
+import { isSamePlace } from './candidates.ts';
 import { checkChange } from './check-change.ts';
 import type { Clockwork } from './clockwork.ts';
 import type { DeviceChange, PeerChange } from './config.ts';
@@ -106,6 +107,7 @@ export class Configuration {
       plane.addPeer(peer.slot);
       this.identify(peer);
     }
+    if (change.candidates !== undefined) peer.candidates.set(change.candidates);
     if (change.endpoint !== undefined) this.setEndpoint(peer, change.endpoint, now);
     if (change.replaceAllowedIps) {
       for (const [key, prefix] of peer.allowedIps) this.disallow(peer, key, prefix);
@@ -130,11 +132,9 @@ export class Configuration {
   private setEndpoint(peer: Peer, endpoint: Endpoint, now: number): void {
     const { plane } = this.options;
     const before = plane.getEndpoint(peer.slot);
-    const isSame =
-      before?.port === endpoint.port &&
-      before.scope === endpoint.scope &&
-      before.address.join('.') === endpoint.address.join('.');
-    if (!isSame) peer.unprovenSince = now;
+    // Where it was heard, and may still be, is better than where it was not heard yet.
+    if (before && peer.unprovenSince === undefined && peer.candidates.has(before)) return;
+    if (before === undefined || !isSamePlace(before, endpoint)) peer.unprovenSince = now;
     plane.setEndpoint(peer.slot, endpoint);
   }
 

@@ -4,6 +4,7 @@ import { ANYWHERE, type LocalFacts } from '../wire/acceptable-endpoint.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import { readU32 } from '../wire/message-type.ts';
 import { Barrier } from './barrier.ts';
+import { unprovenPause } from './candidates.ts';
 import { Clockwork } from './clockwork.ts';
 import type { DeviceChange, PeerStatus } from './config.ts';
 import { Configuration } from './configuration.ts';
@@ -92,6 +93,7 @@ export class Device implements DataPlaneEvents {
       requirePsk,
       load: options.load,
       local,
+      unprovenPause: unprovenPause(rotation.epoch),
       wallClock,
       send,
       keyLog: options.keyLog,

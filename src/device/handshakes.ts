@@ -11,6 +11,7 @@ import { encodeInitiation, INITIATION, parseInitiation } from '../wire/initiatio
 import { MESSAGE_TYPE, messageType, readU32 } from '../wire/message-type.ts';
 import { encodeResponse, parseResponse } from '../wire/response.ts';
 import { isAfterTai64n } from '../wire/tai64n.ts';
+import { isSamePlace } from './candidates.ts';
 import type { DataPlane } from './data-plane.ts';
 import { HandshakeDates } from './handshake-dates.ts';
 import type { HandshakeLoad } from './handshake-load.ts';
@@ -48,6 +49,8 @@ export interface HandshakesOptions {
   readonly requirePsk: boolean;
   readonly load: HandshakeLoad | undefined;
   readonly local: LocalFacts;
+  /** ms between tries of a place that never answered. */
+  readonly unprovenPause: number;
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number;
   readonly send: (message: Uint8Array, endpoint: Endpoint) => void;
@@ -96,7 +99,8 @@ export class Handshakes {
     const endpoint = plane.getEndpoint(peer.slot);
     if (this.identity === undefined || peer.staticStatic === undefined) return false;
     if (endpoint === undefined || (requirePsk && !peer.hasPresharedKey)) return false;
-    if (!acceptableEndpoint(endpoint, this.options.local)) {
+    const places = this.placesOf(peer, endpoint, now);
+    if (places.length === 0) {
       this.options.reject('endpointUnacceptable');
       return false;
     }
@@ -130,9 +134,26 @@ export class Handshakes {
     peer.timers.authenticatedPacketSent(now);
     peer.timers.initiationSent(now, isRetry);
     this.options.touched(peer);
-    plane.addTraffic(peer.slot, message.length, 0);
-    send(message, endpoint);
+    plane.addTraffic(peer.slot, message.length * places.length, 0);
+    for (const place of places) send(message, place);
     return true;
+  }
+
+  /**
+   * Where an initiation goes: to the endpoint, and where the peer does not answer any more, to one of the
+   * other places where it may be as well. Before it was heard at all, to one of them all in turn.
+   */
+  private placesOf(peer: Peer, endpoint: Endpoint, now: number): readonly Endpoint[] {
+    const { local, unprovenPause } = this.options;
+    const mayTry = (place: Endpoint) => acceptableEndpoint(place, local);
+    if (peer.candidates.size > 0 && peer.unprovenSince !== undefined) {
+      const place = peer.candidates.next(now, unprovenPause, mayTry);
+      return place === undefined ? [] : [place];
+    }
+    const another = (place: Endpoint) => !isSamePlace(place, endpoint) && mayTry(place);
+    const isUnanswered = peer.initiations.length > 0;
+    const other = isUnanswered ? peer.candidates.next(now, unprovenPause, another) : undefined;
+    return [mayTry(endpoint) ? endpoint : undefined, other].filter((one) => one !== undefined);
   }
 
   /** Lets the system choose the local address that is sent from to the peer. */
@@ -224,6 +245,7 @@ export class Handshakes {
     peer.memory.receivedTimestamp.set(timestamp);
     peer.initiationReceivedAt = now;
     peer.unprovenSince = undefined;
+    peer.candidates.heardFrom(source);
     this.options.touched(peer);
     plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
@@ -307,6 +329,7 @@ export class Handshakes {
     this.abandon(peer);
     if (this.mayAnswer(source)) plane.setEndpoint(peer.slot, source);
     peer.unprovenSince = undefined;
+    peer.candidates.heardFrom(source);
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
     peer.timers.handshakeComplete();

@@ -6,6 +6,7 @@ import { type Keypair, Keypairs } from '../session/keypairs.ts';
 import { Timers } from '../session/timers.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { TAI64N_LENGTH } from '../wire/tai64n.ts';
+import { Candidates } from './candidates.ts';
 import type { PeerActivity } from './data-plane.ts';
 import type { Rotation } from './rotation.ts';
 
@@ -37,6 +38,7 @@ export class Peer {
   readonly timers: Timers;
   readonly cookies: CookieGenerator;
   readonly memory: HandshakeMemory;
+  readonly candidates = new Candidates();
   readonly allowedIps = new Map<string, Prefix>();
 
   /** DH of both static keys; undefined without an identity or for a small-order key. */

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { Counters } from '../../src/agent/counters.ts';
 import type { Membership } from '../../src/agent/membership.ts';
 import { nodeMetrics } from '../../src/agent/metrics.ts';
+import type { DesiredPeer } from '../../src/agent/reconcile.ts';
 import { type NodeStatusDocument, nodeStatus, type StatusSources } from '../../src/agent/status.ts';
 import { serveStatus } from '../../src/agent/status-output.ts';
 import type { PeerStatus } from '../../src/tunnel/create-tunnel.ts';
@@ -19,6 +20,8 @@ function status(
   sinceS = 1,
   clock = new SimClock(),
   headers: StatusSources['configAgent']['headers'] = { held: undefined, isContradicted: false },
+  where: Pick<DesiredPeer, 'endpoint' | 'candidates'> = { endpoint: null },
+  places?: readonly string[],
 ): NodeStatusDocument {
   const membership = {
     state,
@@ -27,13 +30,16 @@ function status(
       expiresAt: clock.boot() + 100,
       document: { epoch: 5, allowed: true, reason: 'passed', explanation: 'good' },
     },
-    peers: new Map([['node-b', { nodeId: 'node-b', publicKey: key, tunnelAddress: '10.10.0.3' }]]),
+    peers: new Map([
+      ['node-b', { nodeId: 'node-b', publicKey: key, tunnelAddress: '10.10.0.3', ...where }],
+    ]),
     peersSince: clock.boot() - sinceS,
   } as unknown as Membership;
   return nodeStatus({
     nodeId: 'node-a',
     backend: 'linux',
     tunnelAddress: '10.10.0.2',
+    places,
     dataPath: null,
     tunnel: {
       status: () => ({
@@ -107,9 +113,32 @@ test('a peer that nothing is said to or heard from does not make a node wait', (
 test('where nobody can begin, a node is not ready, and is told what to do', () => {
   const document = status('member', { endpoint: undefined }, 60);
   expect(document).toMatchObject({ ready: false });
-  expect(document.ready_reason).toContain('no endpoint on either side (give --advertise ADDRESS)');
+  expect(document.ready_reason).toBe(
+    'path: none (no endpoint on either side); give --advertise ADDRESS',
+  );
+  expect(document.peers[0]!.path).toBe('none (no endpoint on either side)');
   const reached = { endpoint: undefined, lastHandshakeAt: Date.now() };
   expect(status('member', reached, 60).ready).toBe(true);
+});
+
+test('the path to a member is where it was heard, or why there is none', () => {
+  const path = (
+    peer: Partial<PeerStatus>,
+    where: Pick<DesiredPeer, 'endpoint' | 'candidates'>,
+    places?: readonly string[],
+  ) => {
+    const clock = new SimClock();
+    const headers = { held: undefined, isContradicted: false };
+    return status('member', peer, 60, clock, headers, where, places).peers[0]!.path;
+  };
+  const several = { endpoint: '192.0.2.3:5', candidates: ['198.51.100.3:5', '[2001:db8::3]:5'] };
+  expect(path({ lastHandshakeAt: 1 }, several)).toBe('192.0.2.3:5');
+  expect(path({}, several)).toBe(
+    'none (no answer from 192.0.2.3:5, 198.51.100.3:5, [2001:db8::3]:5)',
+  );
+  expect(path({ endpoint: undefined }, { endpoint: null }, ['192.0.2.2:5'])).toBe(
+    'none (it has no endpoint, and did not call 192.0.2.2:5)',
+  );
 });
 
 test('a controller that tells two stories shows in status and metrics', () => {

@@ -106,6 +106,19 @@ test('where no handshake comes in time the peer is added again, which starts one
   expect(added).toMatchObject({ presharedKey: bytes(102), persistentKeepalive: 25 });
 });
 
+test('where a peer may be in several places, each new attempt is at another one', async () => {
+  await tunnel.close();
+  tunnel = tunnelThatRenewsAfter(50);
+  await tunnel.open(bytes(7), 4500);
+  const at = (host: number) => peer(host).endpoint!;
+  await tunnel.configure({ peers: [peer(2, { candidates: [at(2), at(3), at(4)] })] });
+  const tried = () =>
+    new Set(
+      device.changes.flatMap(({ peers = [] }) => peers.map((one) => one.endpoint?.address[3])),
+    );
+  await expect.poll(() => tried().has(3) && tried().has(4), { timeout: 5000 }).toBe(true);
+});
+
 test('a device that is gone ends the tunnel', async () => {
   await tunnel.open(bytes(7), 4500);
   await server!.close();

@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
+import { PROTOCOL } from '../../src/contract/protocol.ts';
 import { claimFault } from '../../src/controller/endpoint-claims.ts';
+import { acceptableOffer } from '../../src/controller/operations/endpoint-claim.ts';
+import type { Services } from '../../src/controller/services.ts';
 import { call, problemOf, TestMesh } from './support/test-mesh.ts';
 
 const FROM_OUTSIDE = {
@@ -50,6 +53,55 @@ describe('endpoints that nobody is sent to', () => {
   });
 });
 
+describe('where a node offers to be', () => {
+  const mesh = {
+    settings: { tunnelPrefix: FROM_OUTSIDE.tunnelPrefix },
+    directory: {
+      nodes: new Map([['other', { nodeId: 'other', endpoint: '192.168.1.5:51820' }]]),
+    } as unknown as Services['directory'],
+  };
+  const taken = (candidates: readonly string[], seenPort?: number, from = FROM_OUTSIDE.from) =>
+    acceptableOffer(mesh, 'own', { candidates, seenPort }, { from, to: FROM_OUTSIDE.to });
+
+  test('is its first address, where the controller saw it, and its others', () => {
+    expect(taken(['10.0.0.2:5000', '172.16.0.2:5000'], 5000)).toEqual({
+      endpoint: '10.0.0.2:5000',
+      candidates: ['198.51.100.7:5000', '172.16.0.2:5000'],
+    });
+  });
+
+  test('is one place where all are the same', () => {
+    expect(taken(['198.51.100.7:5000'], 5000)).toEqual({ endpoint: '198.51.100.7:5000' });
+  });
+
+  test("leaves out what is nobody's endpoint, or another node's", () => {
+    const bad = [
+      '192.168.1.5:51820',
+      '127.0.0.1:5000',
+      '10.10.0.9:5000',
+      '224.0.0.1:5000',
+      'x',
+      '10.0.0.2:0',
+    ];
+    expect(taken(bad, 5000)).toEqual({ endpoint: '198.51.100.7:5000' });
+    expect(taken(bad)).toEqual({ endpoint: null });
+    expect(taken([...bad.slice(0, 3), '10.0.0.2:5000'])).toEqual({ endpoint: '10.0.0.2:5000' });
+  });
+
+  test('is four places at most', () => {
+    const many = [2, 3, 4, 5].map((host) => `10.0.0.${host}:5000`);
+    expect(taken(many, 5000).candidates).toEqual([
+      '198.51.100.7:5000',
+      '10.0.0.3:5000',
+      '10.0.0.4:5000',
+    ]);
+  });
+
+  test('is not loopback, from where all come that a proxy of this machine lets through', () => {
+    expect(taken(['10.0.0.2:5000'], 5000, '127.0.0.1')).toEqual({ endpoint: '10.0.0.2:5000' });
+  });
+});
+
 describe('over the network', () => {
   let mesh: TestMesh;
   afterEach(() => mesh.stop());
@@ -88,6 +140,39 @@ describe('over the network', () => {
     expect((await put(a, null)).status).toBe(200);
     await mesh.rotate();
     expect((await mesh.config(b)).peers[0]).toMatchObject({ endpoint: null });
+  });
+
+  test('members are told of all places, who speaks the first protocol of the first', async () => {
+    mesh = await TestMesh.start();
+    const a = await mesh.enrol('a', 1);
+    const b = await mesh.enrol('b', 2);
+    await mesh.report(0.9, a, b);
+    const offer = async (list: string, port = '5555') => {
+      const url = `${mesh.url}/v1/nodes/a/endpoint?candidates=${encodeURIComponent(list)}&seen_port=${port}`;
+      const headers = a.signed(url, SIGNATURE_TAGS.endpoint, mesh.clock.now(), { method: 'PUT' });
+      return call(url, { method: 'PUT', headers });
+    };
+    const answer = await offer('127.0.0.1:5555,192.0.2.5:5555,[2001:db8::5]:5555');
+    const places = {
+      endpoint: '127.0.0.1:5555',
+      candidates: ['192.0.2.5:5555', '[2001:db8::5]:5555'],
+    };
+    expect(JSON.parse(answer.text)).toEqual({ node_id: 'a', ...places });
+    await mesh.rotate();
+    expect((await mesh.config(b)).peers[0]).toMatchObject({ endpoint: places.endpoint });
+    expect((await mesh.config(b)).peers[0]).not.toHaveProperty('candidates');
+    expect((await mesh.config(b, PROTOCOL)).peers[0]).toMatchObject(places);
+    await mesh.restart();
+    await mesh.rotate();
+    expect((await mesh.config(b, PROTOCOL)).peers[0]).toMatchObject(places);
+    for (const list of ['', 'a,b,c,d,e', '192.0.2.5:1;192.0.2.6:1']) {
+      expect((await offer(list)).status, list).toBe(422);
+    }
+    for (const port of ['0', '99999', 'x'])
+      expect((await offer('192.0.2.5:1', port)).status).toBe(422);
+    expect((await put(a, '127.0.0.1:5555')).status).toBe(200);
+    await mesh.rotate();
+    expect((await mesh.config(b, PROTOCOL)).peers[0]).not.toHaveProperty('candidates');
   });
 
   test('only the node itself moves its endpoint', async () => {

@@ -130,7 +130,7 @@ test('a node that one removed is removed for the other, which says so and does n
 test('an endpoint that moved at one is known to the other with the next epoch', async () => {
   await enrol(here, 'a', 10);
   await there.governor.rotate();
-  const revision = (await store.setEndpoint('a', '192.0.2.1:5', clock.now()))!;
+  const revision = (await store.setPlaces('a', { endpoint: '192.0.2.1:5' }, clock.now()))!;
   here.directory.changed({ ...here.directory.nodes.get('a')!, endpoint: '192.0.2.1:5' }, revision);
   expect(there.directory.nodes.get('a')?.endpoint).toBeNull();
   await there.governor.rotate();

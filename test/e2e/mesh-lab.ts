@@ -25,16 +25,26 @@ export interface LabNode {
   readonly state: string;
 }
 
+/** A demo's place, or one in which nodes are not told their address. */
+type LabPlace = Omit<Place, 'address'> & { address(nodeId: string): string | undefined };
+
+function labDirectory(): string {
+  const directory = join(tmpdir(), `meshnet-lab-${process.pid}`);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { mode: 0o711 }); // scores are read by a user who is not root
+  return directory;
+}
+
 /** A controller and nodes as real processes, whose scores a test sets. */
 export class MeshLab {
-  readonly place: Place;
+  readonly place: LabPlace;
   readonly directory: string;
   readonly epochS: number;
   private readonly nodes = new Map<string, LabNode>();
   private readonly children: Child[] = [];
   private controller: Child | undefined;
 
-  private constructor(place: Place, directory: string, epochS: number) {
+  private constructor(place: LabPlace, directory: string, epochS: number) {
     this.place = place;
     this.directory = directory;
     this.epochS = epochS;
@@ -45,12 +55,16 @@ export class MeshLab {
     nodeIds: readonly string[],
     epochS: number,
   ): Promise<MeshLab> {
-    const directory = join(tmpdir(), `meshnet-lab-${process.pid}`);
-    rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory, { mode: 0o711 }); // scores are read by a user who is not root
+    const directory = labDirectory();
     const place =
       mode === 'linux' ? await namespacePlace(nodeIds, directory) : await userspacePlace();
     return new MeshLab(place, directory, epochS);
+  }
+
+  /** In a network of the test's own, where nodes find out by themselves where they are. */
+  static in(place: Omit<Place, 'address'>, epochS: number): MeshLab {
+    const directory = labDirectory();
+    return new MeshLab({ ...place, address: () => undefined }, directory, epochS);
   }
 
   /** `root`: of the sources that it runs from, these or those of another version. */
@@ -102,7 +116,8 @@ export class MeshLab {
     const parameters = ['node', '--json', '--stop-with-stdin', '--name', id, '--state', state];
     parameters.push('--controller', this.place.controllerUrl, '--backend', this.place.mode);
     parameters.push('--listen-port', String(this.place.listenPort));
-    parameters.push('--advertise', this.place.address(id));
+    const address = this.place.address(id);
+    if (address !== undefined) parameters.push('--advertise', address);
     parameters.push('--emit', String(10 * scale), '--poll', String(10 * scale));
     parameters.push('--probe', String(15 * scale));
     parameters.push('--score-command', `cat ${join(this.directory, `${id}.score`)}`, ...extra);

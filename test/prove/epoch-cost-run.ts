@@ -86,7 +86,7 @@ export async function epochCost(members: number, changes: number): Promise<Epoch
     for (let epoch = 0; epoch < EPOCHS; epoch++) {
       for (let i = 0; i < changes; i++) {
         const { nodeId } = nodes[(epoch * changes + i + 1) % members]!;
-        await store.setEndpoint(nodeId, `192.0.2.${i + 1}:${20_000 + epoch}`, 0);
+        await store.setPlaces(nodeId, { endpoint: `192.0.2.${i + 1}:${20_000 + epoch}` }, 0);
       }
       written = 0;
       await services.governor.rotate();

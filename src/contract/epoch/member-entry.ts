@@ -1,7 +1,7 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { concat, fromBase64, shortField, toBase64, u64be } from '../encoding.ts';
 import { type Envelope, PAYLOAD_TYPES } from '../envelope.ts';
-import { endpointField } from '../fields.ts';
+import { candidatesField, endpointField } from '../fields.ts';
 import { isNodeId, signingKeyId } from '../ids.ts';
 import { type KeyRecord, keyRecordPayload } from '../key-record.ts';
 import { violation } from '../schema.ts';
@@ -19,6 +19,8 @@ export interface MemberEntry {
   readonly recordSignature: Uint8Array;
   readonly tunnelAddress: string;
   readonly endpoint: string | null;
+  /** Where it may be as well, `MAX_CANDIDATES` at most; none without an endpoint. */
+  readonly candidates?: readonly string[];
   /** Epoch since which it has been a member without a break. */
   readonly sinceEpoch: number;
 }
@@ -34,8 +36,8 @@ const decoder = new TextDecoder();
 
 /**
  * The one form of an entry as bytes: u8 length and id, WireGuard, signing and sealing key (32 each),
- * signature of the record (64), tunnel address (4), u64be since_epoch, u8 length and endpoint (empty:
- * none). Throws a `RangeError` for fields that no entry has.
+ * signature of the record (64), tunnel address (4), u64be since_epoch, u8 length and the endpoint with its
+ * candidates, commas between them (empty: none). Throws a `RangeError` for fields that no entry has.
  */
 export function encodeMemberEntry(entry: MemberEntry): Uint8Array {
   const { wireguard, signing, sealing, recordSignature } = entry;
@@ -51,7 +53,7 @@ export function encodeMemberEntry(entry: MemberEntry): Uint8Array {
     recordSignature,
     Uint8Array.from(entry.tunnelAddress.split('.').map(Number)),
     u64be(entry.sinceEpoch),
-    shortField(encoder.encode(entry.endpoint ?? '')),
+    shortField(encoder.encode([entry.endpoint ?? '', ...(entry.candidates ?? [])].join(','))),
   );
 }
 
@@ -64,12 +66,15 @@ export function decodeMemberEntry(bytes: Uint8Array): MemberEntry | undefined {
     return undefined;
   }
   const nodeId = decoder.decode(bytes.subarray(1, idEnd));
-  const endpoint = decoder.decode(bytes.subarray(endpointAt + 1)) || null;
+  const [first = '', ...candidates] = decoder.decode(bytes.subarray(endpointAt + 1)).split(',');
+  const endpoint = first === '' ? null : first;
   const rest = new Uint8Array(bytes.subarray(idEnd, endpointAt)); // a Buffer's slice is no copy
   const view = new DataView(rest.buffer);
   const sinceEpoch = Number(view.getBigUint64(FIXED_LENGTH - 8));
   if (!isNodeId(nodeId) || !Number.isSafeInteger(sinceEpoch)) return undefined;
-  if (violation(endpointField, endpoint)) return undefined;
+  if (violation(endpointField, endpoint) || violation(candidatesField, candidates))
+    return undefined;
+  if (endpoint === null && candidates.length > 0) return undefined;
   return {
     nodeId,
     wireguard: rest.subarray(0, 32),
@@ -78,6 +83,7 @@ export function decodeMemberEntry(bytes: Uint8Array): MemberEntry | undefined {
     recordSignature: rest.subarray(KEYS_LENGTH, KEYS_LENGTH + SIGNATURE_LENGTH),
     tunnelAddress: rest.subarray(FIXED_LENGTH - 12, FIXED_LENGTH - 8).join('.'),
     endpoint,
+    ...(candidates.length === 0 ? {} : { candidates }),
     sinceEpoch,
   };
 }

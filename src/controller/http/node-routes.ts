@@ -2,11 +2,15 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { rotateAnswerSchema } from '../../contract/admin.ts';
 import { benchmarkAnswerSchema } from '../../contract/benchmark.ts';
-import { endpointAnswerSchema, endpointQuerySchema } from '../../contract/endpoint.ts';
+import {
+  type EndpointQuery,
+  endpointAnswerSchema,
+  endpointQuerySchema,
+} from '../../contract/endpoint.ts';
 import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../../contract/protocol.ts';
-import { announceEndpoint } from '../operations/announce-endpoint.ts';
+import { announceEndpoint, type EndpointCall } from '../operations/announce-endpoint.ts';
 import { enrol } from '../operations/enrol.ts';
 import { openStream } from '../operations/open-stream.ts';
 import { readConfig } from '../operations/read-config.ts';
@@ -32,7 +36,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
     },
   });
 
-  app.put<NodeParams & { Querystring: { endpoint?: string } }>('/v1/nodes/:node_id/endpoint', {
+  app.put<NodeParams & { Querystring: EndpointQuery }>('/v1/nodes/:node_id/endpoint', {
     schema: {
       summary: 'Where members reach the node that signs the request, from the next epoch on',
       params: nodeParams,
@@ -40,8 +44,8 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       response: { 200: endpointAnswerSchema },
     },
     handler: async (request) => {
-      const endpoint = request.query.endpoint ?? null;
-      const call = { nodeId: request.params.node_id, request: networkRequest(request), endpoint };
+      const { node_id: nodeId } = request.params;
+      const call = { nodeId, request: networkRequest(request), where: whereOf(request.query) };
       return orRefuse(await announceEndpoint(services, call));
     },
   });
@@ -107,6 +111,14 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       raw.on('error', ended);
     },
   });
+}
+
+function whereOf({ endpoint, candidates, seen_port }: EndpointQuery): EndpointCall['where'] {
+  if (candidates === undefined && seen_port === undefined) return endpoint ?? null;
+  return {
+    candidates: candidates?.split(',') ?? [],
+    seenPort: seen_port === undefined ? undefined : Number(seen_port),
+  };
 }
 
 /** Begins to answer with server-sent events. */

@@ -3,40 +3,60 @@ import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { MOVES } from '../limits.ts';
 import type { Services } from '../services.ts';
-import { type NetworkRequest, nodeItself } from './caller.ts';
-import { acceptableClaim } from './endpoint-claim.ts';
+import { type Places, samePlaces } from '../store/store.ts';
+import { type Arrival, type NetworkRequest, nodeItself } from './caller.ts';
+import { acceptableClaim, acceptableOffer, type Offer } from './endpoint-claim.ts';
 
 export interface EndpointCall {
   readonly nodeId: string;
   readonly request: NetworkRequest;
-  /** Null: it can be reached nowhere and always goes first. */
-  readonly endpoint: string | null;
+  /**
+   * The one place where it is (null: it can be reached nowhere and always goes first), or those where it
+   * may be.
+   */
+  readonly where: string | null | Offer;
 }
 
-/** A node says where it can be reached from now on; in force with the next epoch. */
+/** A node says where it may be reached from now on; in force with the next epoch. */
 export async function announceEndpoint(
   services: Services,
-  { nodeId, request, endpoint }: EndpointCall,
+  { nodeId, request, where }: EndpointCall,
 ): Promise<Checked<EndpointAnswer>> {
   const { store, directory, clock, emit, moves } = services;
   const signer = nodeItself(services, nodeId, request, SIGNATURE_TAGS.endpoint);
   if (!signer.ok) return signer;
   const { node } = signer.value;
-  const claim = acceptableClaim(services, nodeId, endpoint, request.arrival);
+  const claim = placesOf(services, nodeId, where, request.arrival);
   if (!claim.ok) return claim;
-  const answer = accepted({ node_id: nodeId, endpoint });
-  if (endpoint === node.endpoint) return answer;
+  const places = claim.value;
+  const answer = accepted({ node_id: nodeId, ...places });
+  if (samePlaces(places, node)) return answer;
   const now = clock.now();
   if (!moves.has(nodeId, now)) {
     const detail = `A node may move ${MOVES.burst} times, and again every ${MOVES.intervalMs / 1000} s.`;
     return rejected('too_many_requests', { detail });
   }
   moves.take(nodeId, now);
-  const revision = await store.setEndpoint(nodeId, endpoint, now);
+  const revision = await store.setPlaces(nodeId, places, now);
   if (revision === undefined) {
     return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
   }
-  directory.changed({ ...node, endpoint }, revision);
-  emit({ event: 'endpoint_changed', node: nodeId, endpoint, before: node.endpoint });
+  const { endpoint: before, candidates: _, ...rest } = node;
+  directory.changed({ ...rest, ...places }, revision);
+  const { endpoint, candidates = [] } = places;
+  emit({ event: 'endpoint_changed', node: nodeId, endpoint, candidates, before });
   return answer;
+}
+
+function placesOf(
+  services: Services,
+  nodeId: string,
+  where: EndpointCall['where'],
+  arrival: Arrival,
+): Checked<Places> {
+  if (where !== null && typeof where === 'object') {
+    return accepted(acceptableOffer(services, nodeId, where, arrival));
+  }
+  const claim = acceptableClaim(services, nodeId, where, arrival);
+  return claim.ok ? accepted({ endpoint: claim.value }) : claim;
 }

@@ -184,4 +184,8 @@ export const MIGRATIONS: readonly string[] = [
     evidence TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  // 8: where a node may be besides its endpoint: endpoints with blanks between them.
+  `
+  ALTER TABLE nodes ADD COLUMN candidates TEXT NOT NULL DEFAULT '';
+  `,
 ];

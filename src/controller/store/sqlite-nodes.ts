@@ -5,6 +5,7 @@ import {
   type EnrolResult,
   MAX_REMOVED_KEYS,
   type NodeRecord,
+  type Places,
   type Removal,
   type Roster,
 } from './store.ts';
@@ -40,8 +41,13 @@ export class SqliteNodes {
   }
 
   /** Within a write. The roster's revision with that. */
-  setEndpoint(nodeId: string, endpoint: string | null): number {
-    this.database.run('UPDATE nodes SET endpoint = ? WHERE node_id = ?', endpoint, nodeId);
+  setPlaces(nodeId: string, { endpoint, candidates = [] }: Places): number {
+    this.database.run(
+      'UPDATE nodes SET endpoint = ?, candidates = ? WHERE node_id = ?',
+      endpoint,
+      candidates.join(' '),
+      nodeId,
+    );
     return this.nextRevision();
   }
 
@@ -111,7 +117,7 @@ export class SqliteNodes {
   private insert(node: NodeRecord): void {
     this.database.run('DELETE FROM removed_keys WHERE signing = ?', node.signing);
     this.database.run(
-      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
       node.nodeId,
       JSON.stringify(node.record),
       node.wireguard,
@@ -120,6 +126,7 @@ export class SqliteNodes {
       node.tunnelAddress,
       node.endpoint,
       node.enrolledAt,
+      node.candidates?.join(' ') ?? '',
     );
     for (const key of keysOf(node)) {
       this.database.run('INSERT INTO node_keys VALUES (?, ?)', key, node.nodeId);
@@ -170,6 +177,7 @@ function keysOf(node: Pick<NodeRecord, 'wireguard' | 'signing' | 'sealing'>): Ui
 }
 
 function nodeOf(row: Row): NodeRecord {
+  const candidates = (row.candidates as string).split(' ').filter((one) => one !== '');
   return {
     nodeId: row.node_id as string,
     record: JSON.parse(row.record as string) as Envelope,
@@ -178,6 +186,7 @@ function nodeOf(row: Row): NodeRecord {
     sealing: row.sealing as Uint8Array,
     tunnelAddress: row.tunnel_address as string,
     endpoint: row.endpoint as string | null,
+    ...(candidates.length === 0 ? {} : { candidates }),
     enrolledAt: row.enrolled_at as number,
   };
 }

@@ -13,17 +13,19 @@ import { SqliteNodes } from './sqlite-nodes.ts';
 import { SqliteRetention } from './sqlite-retention.ts';
 import { SqliteScores } from './sqlite-scores.ts';
 import { SqliteTokens } from './sqlite-tokens.ts';
-import type {
-  AddressPool,
-  BenchmarkOutcome,
-  BenchmarkRecord,
-  EnrolResult,
-  EpochStep,
-  NodeRecord,
-  Roster,
-  Store,
-  TokenRecord,
-  VerdictRecord,
+import {
+  type AddressPool,
+  type BenchmarkOutcome,
+  type BenchmarkRecord,
+  type EnrolResult,
+  type EpochStep,
+  type NodeRecord,
+  type Places,
+  type Roster,
+  type Store,
+  samePlaces,
+  type TokenRecord,
+  type VerdictRecord,
 } from './store.ts';
 
 /** With each score so many of the past may go: what is over its time never grows. */
@@ -122,17 +124,13 @@ export class SqliteStore implements Store {
     return this.enrolled.find(nodeId);
   }
 
-  async setEndpoint(
-    nodeId: string,
-    endpoint: string | null,
-    at: number,
-  ): Promise<number | undefined> {
+  async setPlaces(nodeId: string, places: Places, at: number): Promise<number | undefined> {
     return this.database.write(() => {
       const before = this.enrolled.find(nodeId);
       if (before === undefined) return undefined;
-      if (before.endpoint === endpoint) return this.enrolled.revision();
+      if (samePlaces(before, places)) return this.enrolled.revision();
       this.log.append(at, { event: 'endpoint_changed', node: nodeId });
-      return this.enrolled.setEndpoint(nodeId, endpoint);
+      return this.enrolled.setPlaces(nodeId, places);
     });
   }
 

@@ -14,8 +14,18 @@ export interface NodeRecord {
   readonly sealing: Uint8Array;
   readonly tunnelAddress: string;
   readonly endpoint: string | null;
+  /** Where it may be as well; none without an endpoint. */
+  readonly candidates?: readonly string[];
   /** Controller's clock, ms. */
   readonly enrolledAt: number;
+}
+
+/** Where a node may be reached. */
+export type Places = Pick<NodeRecord, 'endpoint' | 'candidates'>;
+
+/** Whether two say the same of where a node is. */
+export function samePlaces(a: Places, b: Places): boolean {
+  return a.endpoint === b.endpoint && a.candidates?.join() === b.candidates?.join();
 }
 
 export interface TokenRecord {
@@ -152,10 +162,10 @@ export interface Store extends LogStore {
   ): Promise<EnrolResult>;
 
   /**
-   * Where the node can be reached from now (`at`) on. The roster's revision with that; undefined:
+   * Where the node may be reached from now (`at`) on. The roster's revision with that; undefined:
    * there is no such node.
    */
-  setEndpoint(nodeId: string, endpoint: string | null, at: number): Promise<number | undefined>;
+  setPlaces(nodeId: string, places: Places, at: number): Promise<number | undefined>;
 
   /** Also forgets the tokens that expired before `forgetBefore`. */
   addToken(token: TokenRecord, forgetBefore: number): Promise<void>;

@@ -197,7 +197,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         };
         const enrolled = await store.enrol(nodeOf('a', 10), await addToken(), addresses);
         await next('revision' in enrolled ? enrolled.revision : undefined);
-        await next(await store.setEndpoint('a', '192.0.2.1:5', 6));
+        await next(await store.setPlaces('a', { endpoint: '192.0.2.1:5' }, 6));
         expect((await store.node('a'))?.endpoint).toBe('192.0.2.1:5');
         await store.commitEpoch(undefined, epochOf(1));
         await next(revisions.at(-1)); // an epoch is no change
@@ -206,7 +206,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         await store.commitEpoch(epochOf(1), epochOf(2), { removal });
         await next(revisions.at(-1)! + 1);
         expect(revisions).toEqual(revisions.map((_, i) => revisions[0]! + i));
-        expect(await store.setEndpoint('a', null, 6)).toBeUndefined();
+        expect(await store.setPlaces('a', { endpoint: null }, 6)).toBeUndefined();
         expect(await enrol(nodeOf('a', 40))).toBe('node_id_reserved');
         await next(revisions.at(-1));
       });

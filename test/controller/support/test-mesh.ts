@@ -10,6 +10,7 @@ import type { Envelope } from '../../../src/contract/envelope.ts';
 import type { EpochDocument } from '../../../src/contract/epoch.ts';
 import { SIGNATURE_TAGS } from '../../../src/contract/http-signature.ts';
 import type { Problem } from '../../../src/contract/problems.ts';
+import { PROTOCOL_PARAMETER } from '../../../src/contract/protocol.ts';
 import {
   type Controller,
   type ControllerOptions,
@@ -170,14 +171,16 @@ export class TestMesh {
     return call(url, { method: 'PUT', headers });
   }
 
-  configCall(node: TestNode, headers: Record<string, string> = {}): Promise<Answer> {
-    const url = `${this.url}/v1/config/${node.nodeId}`;
+  configCall(node: TestNode, headers: Record<string, string> = {}, query = ''): Promise<Answer> {
+    const url = `${this.url}/v1/config/${node.nodeId}${query}`;
     const signed = node.signed(url, SIGNATURE_TAGS.config, this.clock.now());
     return call(url, { headers: { ...signed, ...headers } });
   }
 
-  async config(node: TestNode): Promise<ConfigDocument> {
-    const answer = await this.configCall(node);
+  /** `protocol`: what the node speaks; by default the first. */
+  async config(node: TestNode, protocol?: number): Promise<ConfigDocument> {
+    const query = protocol === undefined ? '' : `?${PROTOCOL_PARAMETER}=${protocol}`;
+    const answer = await this.configCall(node, {}, query);
     if (answer.status !== 200) throw new Error(answer.text);
     return payloadOf<ConfigDocument>(JSON.parse(answer.text) as Envelope);
   }
