@@ -132,7 +132,7 @@ export class Membership {
   }
 
   /**
-   * A signed word newer than everything seen, a push or a config that has still to be looked into: its
+   * A signed word newer than what is in force, a push or a config that has still to be looked into: its
    * removals hold before anything is fetched, and before anything that waits for its turn, or for a disk.
    */
   async removeAtOnce(
@@ -144,13 +144,14 @@ export class Membership {
     const { clock, emit, state } = this.options;
     const receivedAt = clock.monotonic();
     const order = compareVersions(mark, this.highest);
-    // Of one epoch more may be told later, until its config is in force: who hears of it on connecting
-    // hears of no removal at first.
-    const isInForce = this.config && compareVersions(this.config.document, mark) >= 0;
+    // What the config in force was decided after holds in it. Whatever came between that and the newest may
+    // be told later: who hears of an epoch on connecting hears of no removal at first, and headers that
+    // were missed come when newer ones are known.
+    if (this.isDecidedAfter(mark)) return false;
     const isMore = nodes.some((nodeId) => nodeId === ownId || this.peers.has(nodeId));
-    if (order < 0 || (order === 0 && (isInForce || !isMore))) return false;
+    if (order <= 0 && !isMore) return false;
     // In this process the mark counts from here on: no older config lets anybody in again.
-    this.highest = mark;
+    if (order > 0) this.highest = mark;
     const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;
     const without = (peers: DesiredPeers): DesiredPeers => {
       const left = new Map(peers);
@@ -161,6 +162,7 @@ export class Membership {
     const removed = change ? this.refusable(change) : Promise.resolve(true);
     const turn = this.inTurn(async () => {
       const wasRemoved = await removed;
+      if (this.isDecidedAfter(mark)) return this.putBack(gone);
       // What was under way when the push came may have had these peers in it; and a refusal is met
       // by removing everybody.
       const left = without(this.peers);
@@ -171,9 +173,22 @@ export class Membership {
         emit({ event: 'removed', ...mark, nodes: nodes.filter((id) => id !== ownId), took_ms });
       }
     });
-    await state.writeMark(mark).catch((error: unknown) => this.diskFailed(error));
+    if (order > 0) await state.writeMark(mark).catch((error: unknown) => this.diskFailed(error));
     await turn;
     return true;
+  }
+
+  /** Whether what is in force is of this version or a later one. */
+  private isDecidedAfter(mark: Mark): boolean {
+    return this.config !== undefined && compareVersions(this.config.document, mark) >= 0;
+  }
+
+  /** A config that came into force meanwhile has peers that an earlier word took off the device. */
+  private async putBack(nodes: readonly string[]): Promise<void> {
+    const without = new Map(this.peers);
+    for (const nodeId of nodes) without.delete(nodeId);
+    const change = this.applied && reconcile(without, this.applied);
+    if (change) await this.change(change, this.peers);
   }
 
   /** Fails closed if the lifetime is over. To be called often; cheap when it is not. */

@@ -8,6 +8,7 @@ export const RULES: readonly Schedule[] = [
     seed: 1,
     nodes: 3,
     epochS: 4,
+    pairwiseUpTo: 256,
     flows: 'both',
     steps: [
       { kind: 'delay', datagrams: 1, calls: 400, duplication: 0 },
@@ -22,6 +23,7 @@ export const RULES: readonly Schedule[] = [
     seed: 5,
     nodes: 3,
     epochS: 4,
+    pairwiseUpTo: 256,
     flows: 'one way',
     steps: [
       { kind: 'cut', node: 1, told: false },
@@ -34,6 +36,7 @@ export const RULES: readonly Schedule[] = [
     seed: 2,
     nodes: 3,
     epochS: 4,
+    pairwiseUpTo: 256,
     flows: 'both',
     steps: [
       { kind: 'cut', node: 0, told: false },
@@ -48,6 +51,7 @@ export const RULES: readonly Schedule[] = [
     seed: 6,
     nodes: 3,
     epochS: 30,
+    pairwiseUpTo: 256,
     flows: 'none',
     steps: [{ kind: 'lose', datagrams: 0, events: 1, calls: 0 }, { kind: 'rotate' }],
   },
@@ -56,6 +60,7 @@ export const RULES: readonly Schedule[] = [
     seed: 18,
     nodes: 4,
     epochS: 30,
+    pairwiseUpTo: 256,
     flows: 'both',
     steps: [
       { kind: 'delay', datagrams: 1, calls: 2000, duplication: 0 },
@@ -72,6 +77,7 @@ export const RULES: readonly Schedule[] = [
     seed: 3,
     nodes: 4,
     epochS: 4,
+    pairwiseUpTo: 256,
     flows: 'both',
     steps: [
       { kind: 'lose', datagrams: 0.1, events: 1, calls: 0.1 },
@@ -86,6 +92,7 @@ export const RULES: readonly Schedule[] = [
     seed: 4,
     nodes: 3,
     epochS: 6,
+    pairwiseUpTo: 256,
     flows: 'both',
     steps: [
       { kind: 'delay', datagrams: 200, calls: 900, duplication: 0.5 },
@@ -105,6 +112,7 @@ export const FOUND: readonly Schedule[] = [
     seed: 1_080_119_515,
     nodes: 3,
     epochS: 30,
+    pairwiseUpTo: null,
     flows: 'none',
     steps: [
       { kind: 'suspend', node: 1, ms: 2963 },
@@ -117,6 +125,7 @@ export const FOUND: readonly Schedule[] = [
     seed: 67_258_604,
     nodes: 4,
     epochS: 30,
+    pairwiseUpTo: null,
     flows: 'none',
     steps: [
       { kind: 'clock', node: 1, ms: 105_398 },
@@ -133,6 +142,7 @@ export const FOUND: readonly Schedule[] = [
     seed: 0,
     nodes: 3,
     epochS: 4,
+    pairwiseUpTo: null,
     flows: 'none',
     steps: [
       { kind: 'calm' },
@@ -147,6 +157,7 @@ export const FOUND: readonly Schedule[] = [
     seed: 0,
     nodes: 3,
     epochS: 4,
+    pairwiseUpTo: null,
     flows: 'none',
     steps: [
       { kind: 'restart', node: 0, ms: 1 },
@@ -162,6 +173,7 @@ export const FOUND: readonly Schedule[] = [
     seed: 0,
     nodes: 3,
     epochS: 6,
+    pairwiseUpTo: null,
     flows: 'both',
     steps: [
       { kind: 'cut', node: 0, told: false },
@@ -169,6 +181,29 @@ export const FOUND: readonly Schedule[] = [
       { kind: 'pass', ms: 5734 },
       { kind: 'pass', ms: 2514 },
       { kind: 'crash', ms: 1, silent: false, atCommit: true },
+    ],
+  },
+  // Out in an epoch whose header had to be asked for, in again later: the node that had missed it heard of
+  // the exclusion when it knew newer epochs already, and kept the peer with its old keypairs until then.
+  {
+    seed: 1_100_077_384,
+    nodes: 3,
+    epochS: 6,
+    pairwiseUpTo: 256,
+    flows: 'both',
+    steps: [
+      { kind: 'deny', node: 1, promptly: false },
+      { kind: 'lose', datagrams: 0, events: 1, calls: 0 },
+      { kind: 'delay', datagrams: 52, calls: 1524, duplication: 0 },
+      { kind: 'admit', node: 0, promptly: true },
+      { kind: 'pass', ms: 6152 },
+      { kind: 'deny', node: 0, promptly: false },
+      { kind: 'pass', ms: 2239 },
+      { kind: 'deny', node: 0, promptly: false },
+      { kind: 'lose', datagrams: 0, events: 0, calls: 0 },
+      { kind: 'rotate' },
+      { kind: 'deny', node: 0, promptly: true },
+      { kind: 'admit', node: 1, promptly: true },
     ],
   },
 ];

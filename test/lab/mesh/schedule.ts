@@ -36,6 +36,8 @@ export interface Schedule {
   readonly seed: number;
   readonly nodes: number;
   readonly epochS: number;
+  /** Members up to which each pair has a base of its own, as in settings; null: keys come with configs. */
+  readonly pairwiseUpTo: number | null;
   /** Who sends, five packets a second to each: everybody, everybody to who is after it, nobody. */
   readonly flows: 'both' | 'one way' | 'none';
   readonly steps: readonly Step[];
@@ -84,6 +86,7 @@ export const schedule: fc.Arbitrary<Schedule> = fc.record({
   seed: fc.nat(),
   nodes: fc.integer({ min: 3, max: 4 }),
   epochS: fc.constantFrom(4, 6, 6, 30, 30),
+  pairwiseUpTo: fc.constantFrom(256, 256, 0, null),
   flows: fc.constantFrom('both', 'one way', 'none'),
   steps: fc.array(step, { minLength: 1, maxLength: 20 }),
 });

@@ -22,6 +22,8 @@ export interface Coverage {
 
 /** Within this time of the last fault everything works again. */
 const CALM_MS = 10_000;
+/** Within this time of a commit its push has come, or what was missing in it was asked for. */
+const NEWS_MS = 500;
 const PACKET_INTERVAL_MS = 200;
 /** In this time of an epoch all handshakes of a calm mesh are over. */
 const BEGINNING_MS = 2000;
@@ -38,6 +40,7 @@ export async function play(schedule: Schedule): Promise<Coverage> {
       await mesh.calm();
       assert(mesh.isWhole, 'somebody who scores well was not let in');
     }
+    await mesh.checkNews();
     return mesh.coverage();
   } finally {
     await mesh.close();
@@ -60,10 +63,10 @@ class Mesh {
   private excused = 0;
   private isClosed = false;
 
-  constructor({ seed, nodes, epochS, flows }: Schedule) {
+  constructor({ seed, nodes, epochS, pairwiseUpTo, flows }: Schedule) {
     this.world = new SimWorld(seed);
     const { simulation } = this.world;
-    const settings = completeSettings({ epochS, tunnelPrefix: '10.0.0.0/24' });
+    const settings = completeSettings({ epochS, pairwiseUpTo, tunnelPrefix: '10.0.0.0/24' });
     this.newsMs = settings.reportIntervalS * 1000 * 1.1 + 500;
     this.controller = new SimController(this.world, settings);
     this.nodes = Array.from(
@@ -201,6 +204,16 @@ class Mesh {
       assert(known >= version, `${nodeId} knows version ${known}, and not ${version}`);
     }
     await this.checkTunnels();
+  }
+
+  /** In a calm mesh everybody has an epoch in force before anybody would poll for it. */
+  async checkNews(): Promise<void> {
+    this.controller.rotate();
+    await this.pass(NEWS_MS);
+    const { epoch } = this.controller.epoch!;
+    for (const { nodeId, epochInForce } of this.nodes) {
+      assert(epochInForce === epoch, `${nodeId} has epoch ${epochInForce} in force, not ${epoch}`);
+    }
   }
 
   /** Gives every node a good score, and an epoch that counts it. */

@@ -82,8 +82,9 @@ export class SimNode {
     return this.state.readMark();
   }
 
-  get membershipState(): string {
-    return this.process?.membership.state ?? 'down';
+  /** The epoch whose members and keys are on its device; undefined: none. */
+  get epochInForce(): number | undefined {
+    return this.process?.membership.inForce?.document.epoch;
   }
 
   /** Seconds since boot, suspend included. */
