@@ -1,6 +1,12 @@
 import type { AllowanceOptions } from './allowances.ts';
 import type { Settings } from './settings.ts';
 
+/**
+ * The nonce of each signed request is remembered for two minutes or four. A node that asks too often is
+ * slowed down; it is not turned away until those are forgotten, for it may need a lease before that.
+ */
+export const SIGNED_REQUESTS = { burst: 512, intervalMs: 100, maxKeys: 100_000 };
+
 /** Each move has every member send handshakes elsewhere: so many at once, and again at this interval. */
 export const MOVES = { burst: 6, intervalMs: 60_000, maxKeys: 100_000 };
 

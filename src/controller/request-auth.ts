@@ -7,7 +7,9 @@ import {
 import { accepted, type Checked, rejected } from '../contract/problems.ts';
 import { requestHash } from '../contract/receipt.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { Allowances } from './allowances.ts';
 import type { ControllerClock } from './clock.ts';
+import { SIGNED_REQUESTS } from './limits.ts';
 import type { Receipts } from './receipts.ts';
 import type { NodeRecord } from './store/store.ts';
 
@@ -15,12 +17,10 @@ import type { NodeRecord } from './store/store.ts';
 const MAX_SKEW = 60_000;
 /** As long as a signature can be good, from the earliest `created` to the latest receipt, ms. */
 const GENERATION = 2 * MAX_SKEW;
-/** Requests of one key in a generation; a node that signs more is turned away. */
-const MAX_REQUESTS_PER_KEY = 1024;
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Nonces by key, only of requests that were verified: bounded by the number of nodes. */
+/** Nonces by key, only of requests that were verified: bounded by the number of nodes and their allowances. */
 type Nonces = Map<string, Set<string>>;
 
 /** Who signed a request (RFC 9421): fresh, by an enrolled node, once. */
@@ -33,6 +33,7 @@ export class RequestAuth {
    * been used before it, so it is refused: the 401 tells the time, and the node signs again.
    */
   private readonly startedAt: number;
+  private readonly allowances = new Allowances(SIGNED_REQUESTS);
   private current: Nonces = new Map();
   private previous: Nonces = new Map();
   private generation: number;
@@ -79,11 +80,13 @@ export class RequestAuth {
     if (this.current.get(keyid)?.has(nonce) || this.previous.get(keyid)?.has(nonce)) {
       return rejected('nonce_reused', { field: 'nonce', expected: 'one that was not used before' });
     }
-    const used = this.current.get(keyid) ?? new Set<string>();
-    if (used.size >= MAX_REQUESTS_PER_KEY) {
-      const detail = `At most ${MAX_REQUESTS_PER_KEY} requests of a node in ${GENERATION / 1000} s.`;
+    if (!this.allowances.has(keyid, now)) {
+      const { burst, intervalMs } = SIGNED_REQUESTS;
+      const detail = `At most ${burst} requests of a node at once, and one every ${intervalMs} ms.`;
       return rejected('too_many_requests', { detail });
     }
+    this.allowances.take(keyid, now);
+    const used = this.current.get(keyid) ?? new Set<string>();
     this.current.set(keyid, used.add(nonce));
     return accepted({ node, nonce });
   }
