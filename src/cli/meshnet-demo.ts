@@ -1,6 +1,6 @@
 import { type DemoOutput, runDemo as run } from '../demo/demo.ts';
 import { changeVerb, type Summary } from '../demo/model.ts';
-import { jsonOutput, liveOutput, plainOutput } from '../demo/outputs.ts';
+import { coloursWanted, jsonOutput, liveOutput, plainOutput } from '../demo/outputs.ts';
 import type { ScenarioName } from '../demo/scenario.ts';
 import { adminCall } from './admin-client.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
@@ -50,7 +50,7 @@ function outputFor(options: DemoCommandOptions): DemoOutput {
     },
   };
   if (options.json) return jsonOutput(terminal);
-  if (process.stdout.isTTY) return liveOutput(terminal, process.env.NO_COLOR === undefined);
+  if (process.stdout.isTTY) return liveOutput(terminal, coloursWanted(process.env));
   return plainOutput(terminal);
 }
 
@@ -67,6 +67,7 @@ function summaryText(summary: Summary): string {
   ]);
   return [
     `members: ${summary.members.join(' ') || 'nobody'}; denied: ${summary.denied.join(' ') || 'nobody'}`,
+    ...Object.entries(summary.why).map(([node, why]) => `${node} is out: ${why}`),
     `${summary.rotations} rotations, ${summary.exclusions} exclusions, ${summary.leaks} packets past a denial`,
     '',
     table(pairs),

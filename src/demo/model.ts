@@ -32,20 +32,25 @@ export function describeEcho({ ok, rttMs, error }: Echo): string {
   return ok ? `${rttMs} ms` : 'no answer';
 }
 
-/** A node was let in or shut out. */
+/** A node was let in, shut out, or judged for the first time and not let in. */
 export interface Change {
   readonly epoch: number;
   readonly node: string;
+  /** Whether it was one until then. */
+  readonly was_member: boolean;
   readonly allowed: boolean;
   readonly reason: string;
   readonly explanation: string;
 }
 
 /** What a change is called on screen. */
-export function changeVerb(change: Pick<Change, 'allowed' | 'reason'>): string {
+export function changeVerb(change: Pick<Change, 'allowed' | 'reason' | 'was_member'>): string {
   if (change.allowed) return 'let in';
-  return change.reason === 'not_yet_decided' ? 'waits' : 'shut out';
+  if (change.reason === NOT_JUDGED) return 'waits';
+  return change.was_member ? 'shut out' : 'kept out';
 }
+
+const NOT_JUDGED = 'not_yet_decided';
 
 export interface Summary {
   readonly event: 'summary';
@@ -54,6 +59,8 @@ export interface Summary {
   readonly epoch_s: number;
   readonly members: readonly string[];
   readonly denied: readonly string[];
+  /** Why each denied node is out at the end: what was decided, and by which rules. */
+  readonly why: Readonly<Record<string, string>>;
   readonly packets: Readonly<Record<string, PairCount>>;
   readonly rotations: number;
   readonly exclusions: number;
@@ -71,6 +78,9 @@ interface Suspect {
   readonly startedAt: number;
 }
 
+/** Scores of a node that are shown. */
+const KEPT_SCORES = 16;
+
 /** Pushes reach the nodes within this, ms; an echo that was under way meanwhile is no leak. */
 const SETTLED_MS = 1000;
 
@@ -80,6 +90,8 @@ export class DemoModel {
   readonly status = new Map<string, NodeStatusDocument>();
   /** Last echo by ordered pair. */
   readonly reach = new Map<string, Echo>();
+  /** What each node measured, the newest last. */
+  readonly scores = new Map<string, number[]>();
   readonly changes: Change[] = [];
   leaks = 0;
   private suspects: Suspect[] = [];
@@ -89,7 +101,10 @@ export class DemoModel {
   private readonly startedAt: number;
   private readonly epochs = new Map<number, EpochRecord>();
   private readonly totals: Record<string, PairCount> = {};
-  private readonly verdicts = new Map<string, { allowed: boolean; since: number }>();
+  private readonly verdicts = new Map<
+    string,
+    { readonly allowed: boolean; readonly isJudged: boolean; readonly since: number }
+  >();
 
   /** `now` is any clock in ms, the same for all calls. */
   constructor(nodeIds: readonly string[], now: number) {
@@ -111,11 +126,15 @@ export class DemoModel {
     const changes: Change[] = [];
     for (const node of document.nodes) {
       const before = this.verdicts.get(node.node_id);
-      if (before?.allowed === node.allowed) continue;
-      this.verdicts.set(node.node_id, { allowed: node.allowed, since: now });
+      const isJudged = node.reason !== NOT_JUDGED;
+      const isSame = before?.allowed === node.allowed;
+      if (isSame && (node.allowed || before.isJudged || !isJudged)) continue;
+      const since = isSame ? before.since : now;
+      this.verdicts.set(node.node_id, { allowed: node.allowed, isJudged, since });
       changes.push({
         epoch: document.epoch,
         node: node.node_id,
+        was_member: before?.allowed ?? false,
         allowed: node.allowed,
         reason: node.reason,
         explanation: node.explanation,
@@ -130,6 +149,7 @@ export class DemoModel {
 
   onAgent(from: string, event: AgentEvent, now: number): void {
     if (event.event === 'config') this.nodeEpochs.set(from, event.epoch);
+    if (event.event === 'score') this.keepScore(from, event.score);
     if (event.event !== 'probe') return;
     const key = pair(from, event.node);
     const { ok, rtt_ms: rttMs, error } = event;
@@ -150,6 +170,11 @@ export class DemoModel {
     if (this.wasDenied(suspect)) this.suspects.push(suspect);
   }
 
+  private keepScore(node: string, score: number): void {
+    const kept = [...(this.scores.get(node) ?? []), score].slice(-KEPT_SCORES);
+    this.scores.set(node, kept);
+  }
+
   private wasDenied({ nodes, startedAt }: Suspect): boolean {
     return nodes.some((node) => {
       const verdict = this.verdicts.get(node);
@@ -166,6 +191,14 @@ export class DemoModel {
       epoch_s: epochSeconds,
       members: nodes.filter((node) => node.allowed).map((node) => node.node_id),
       denied: nodes.filter((node) => !node.allowed).map((node) => node.node_id),
+      why: Object.fromEntries(
+        nodes
+          .filter((node) => !node.allowed)
+          .map(({ node_id, explanation, rules }) => [
+            node_id,
+            [explanation, ...rules.map((rule) => `Rule: ${rule}.`)].join(' '),
+          ]),
+      ),
       packets: this.totals,
       rotations: this.epoch?.rotations ?? 0,
       exclusions: this.epoch?.exclusions ?? 0,

@@ -31,11 +31,17 @@ export function renderScreen(model: DemoModel, context: ScreenContext, now: numb
       ? ''
       : paint('dim', `  (epochs of ${context.epochSeconds} s here; production uses 60 s)`);
   lines.push(
-    `epoch ${paint('bold', String(epoch.epoch))}, next rotation in ${left.toFixed(1)} s, a member scores >= ${epoch.threshold.toFixed(2)} and is at most ${epoch.freshness_s} s old${clock}`,
+    `epoch ${paint('bold', String(epoch.epoch))}, next rotation in ${left.toFixed(1)} s ${countdown(left / context.epochSeconds)}, a member scores >= ${epoch.threshold.toFixed(2)} and is at most ${epoch.freshness_s} s old${clock}`,
     '',
-    paint('dim', 'NODE     ADDRESS      SCORE  AGE      VERDICT  WHY'),
+    paint(
+      'dim',
+      `NODE     ADDRESS      SCORE  ${'LAST SCORES'.padEnd(TREND_WIDTH)} AGE      VERDICT  WHY`,
+    ),
   );
-  for (const node of epoch.nodes) lines.push(nodeLine(node, epoch, now, paint));
+  for (const node of epoch.nodes) {
+    const scores = model.scores.get(node.node_id) ?? [];
+    lines.push(nodeLine(node, scores, epoch, now, paint));
+  }
 
   lines.push(
     '',
@@ -65,8 +71,29 @@ export function renderScreen(model: DemoModel, context: ScreenContext, now: numb
 
 type Paint = (code: keyof typeof CODES, text: string) => string;
 
+const TREND_WIDTH = 16;
+const LEVELS = '▁▂▃▄▅▆▇█';
+
+/** One character for a score from 0 to 1, the newest last. */
+export function sparkline(scores: readonly number[]): string {
+  const level = (score: number) => Math.min(LEVELS.length - 1, Math.floor(score * LEVELS.length));
+  return scores
+    .slice(-TREND_WIDTH)
+    .map((score) => LEVELS[Math.max(0, level(score))])
+    .join('');
+}
+
+const COUNTDOWN_WIDTH = 10;
+
+/** What is left of an epoch; `share` from 1, at its beginning, to 0. */
+export function countdown(share: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * COUNTDOWN_WIDTH);
+  return `[${'#'.repeat(full).padEnd(COUNTDOWN_WIDTH, '.')}]`;
+}
+
 function nodeLine(
   node: NodeStatus,
+  scores: readonly number[],
   epoch: { readonly now: number },
   now: number,
   paint: Paint,
@@ -75,7 +102,7 @@ function nodeLine(
   const grown = Math.max(0, (now - epoch.now) / 1000);
   const age = node.age_s === null ? '-' : `${(node.age_s + grown).toFixed(1)} s`;
   const verdict = node.allowed ? paint('green', 'member ') : paint('red', 'denied ');
-  return `${node.node_id.padEnd(8)} ${node.tunnel_address.padEnd(12)} ${score.padEnd(6)} ${age.padEnd(8)} ${verdict}  ${node.explanation}`;
+  return `${node.node_id.padEnd(8)} ${node.tunnel_address.padEnd(12)} ${score.padEnd(6)} ${sparkline(scores).padStart(TREND_WIDTH)} ${age.padEnd(8)} ${verdict}  ${node.explanation}`;
 }
 
 function reachCell(

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import type { EpochDocument } from '../../src/contract/epoch.ts';
-import { DemoModel } from '../../src/demo/model.ts';
+import { type Change, changeVerb, DemoModel } from '../../src/demo/model.ts';
+import { coloursWanted } from '../../src/demo/outputs.ts';
 import { demoTimes, nodePlans } from '../../src/demo/scenario.ts';
-import { renderScreen } from '../../src/demo/screen.ts';
+import { countdown, renderScreen, sparkline } from '../../src/demo/screen.ts';
 
 const NODES = ['node-a', 'node-b', 'node-c'];
 
@@ -78,6 +79,23 @@ test('echoes are counted by ordered pair and epoch, verdicts when they change', 
   expect(summary.epochs[1]!.packets['node-a>node-b']).toEqual({ sent: 1, received: 1 });
 });
 
+test('a node that is judged and not let in says so once, and why it is out at the end', () => {
+  const model = new DemoModel(NODES, 0);
+  const judged = (epoch: number, reason: string): EpochDocument => {
+    const document = epochDocument(epoch, ['node-a', 'node-b']);
+    const nodes = document.nodes.map((node) => ({ ...node, reason, rules: ['score >= 0.7'] }));
+    return { ...document, nodes };
+  };
+  const verbs = (changes: readonly Change[]) =>
+    changes.map((change) => `${change.node} ${changeVerb(change)}`);
+  expect(verbs(model.onEpoch(judged(1, 'not_yet_decided'), 0))).toContain('node-c waits');
+  expect(verbs(model.onEpoch(judged(2, 'score_below_threshold'), 0))).toEqual(['node-c kept out']);
+  expect(model.onEpoch(judged(3, 'score_below_threshold'), 0)).toEqual([]);
+  const { why } = model.summary('linux', 'steady', 10);
+  expect(why).toEqual({ 'node-c': 'of node-c Rule: score >= 0.7.' });
+  expect(verbs(model.onEpoch(epochDocument(4, ['node-b']), 0))).toEqual(['node-a shut out']);
+});
+
 test('an answered echo of a node that has been out for over a second is a leak', () => {
   const model = new DemoModel(NODES, 0);
   model.onEpoch(epochDocument(1, NODES), 0);
@@ -111,18 +129,43 @@ test('the screen names epoch, clock, verdicts with reasons and reachability', ()
   };
   expect(renderScreen(model, context, 0).join('\n')).toContain('starting');
   model.onEpoch(epochDocument(2, ['node-a', 'node-b']), 0);
+  for (const score of [0.9, 0.4]) {
+    model.onAgent('node-a', { event: 'score', suite: 'alignment', score, sequence: 1 }, 50);
+  }
   model.onAgent('node-a', probe('node-b', true), 100);
   model.onAgent('node-a', probe('node-c', false), 100);
   const text = renderScreen(model, context, 1_000_500).join('\n');
-  expect(text).toContain('epoch 2, next rotation in 3.5 s');
+  expect(text).toContain('epoch 2, next rotation in 3.5 s [####......]');
   expect(text).toContain('production uses 60 s');
-  expect(text).toMatch(/node-a +10\.10\.0\.2 +0\.900 +2\.0 s +member +of node-a/);
+  expect(text).toMatch(/node-a +10\.10\.0\.2 +0\.900 +█▄ +2\.0 s +member +of node-a/);
   expect(text).toMatch(/node-c +10\.10\.0\.4 +- +- +denied/);
   expect(text).toContain('b: 2.00 ms');
   expect(text).toContain('c: no answer');
   expect(renderScreen(model, { ...context, epochSeconds: 60 }, 0).join('\n')).not.toContain(
     'production uses',
   );
+});
+
+test('the newest scores are a line of bars, what is left of an epoch is one bar', () => {
+  expect(sparkline([0, 0.13, 0.5, 0.999, 1])).toBe('▁▂▅██');
+  expect(sparkline(Array.from({ length: 40 }, () => 0.7))).toHaveLength(16);
+  expect(sparkline([])).toBe('');
+  expect([1.2, 1, 0.5, 0.01, -1].map(countdown)).toEqual([
+    '[##########]',
+    '[##########]',
+    '[#####.....]',
+    '[..........]',
+    '[..........]',
+  ]);
+});
+
+test('colours are left out where NO_COLOR says so', () => {
+  expect([{}, { NO_COLOR: '' }, { NO_COLOR: '0' }, { NO_COLOR: '1' }].map(coloursWanted)).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
 
 test('all intervals of the demo scale with the epoch; 60 s is the real clock', () => {
