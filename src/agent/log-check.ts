@@ -1,4 +1,4 @@
-import { fromBase64 } from '../contract/encoding.ts';
+import { fromBase64, toBase64 } from '../contract/encoding.ts';
 import { consistencySchema } from '../contract/record/consistency.ts';
 import { type MeshCheckpoint, openMeshCheckpoint } from '../contract/record/mesh-checkpoint.ts';
 import { violation } from '../contract/schema.ts';
@@ -117,9 +117,13 @@ export class LogCheck {
     what: string,
     held: MeshCheckpoint = this.proven!,
   ): Promise<string> {
-    const { state, emit, counters } = this.options;
+    const { state, emit, counters, identity } = this.options;
     if (this.fork !== undefined) return this.fork;
-    await state.keepForkedLog({ held: formatNote(held.note), other: formatNote(told.note) });
+    await state.keepForkedLog({
+      controller_key: toBase64(identity.controllerKey),
+      held: formatNote(held.note),
+      other: formatNote(told.note),
+    });
     this.fork = what;
     counters.add('log_forks');
     emit({ event: 'forked_log', detail: what });

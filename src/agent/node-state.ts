@@ -10,6 +10,7 @@ import {
   tunnelPrefixField,
 } from '../contract/fields.ts';
 import { atLeast, exactly, type FromSchema, mapOf } from '../contract/from-schema.ts';
+import { type ForkedLog, forkedLogsSchema } from '../contract/record/forked-logs.ts';
 import { type Schema, violation } from '../contract/schema.ts';
 import { ensurePrivateDirectory } from '../ground/directory.ts';
 import { readJsonFile, replaceFile } from '../ground/files.ts';
@@ -72,11 +73,6 @@ const endpointSchema = atLeast({ endpoint: endpointField });
 
 /** A checkpoint of the log that extends those before. */
 const checkpointSchema = exactly({ checkpoint: { type: 'string', maxLength: 65_536 } });
-
-/** Two signed checkpoints of one log that do not go together. */
-const forkedLogSchema = exactly({ held: { type: 'string' }, other: { type: 'string' } });
-
-export type ForkedLog = FromSchema<typeof forkedLogSchema>;
 
 /** Two signed headers that cannot both be true. */
 const splitViewSchema = exactly({ held: envelopeSchema, other: envelopeSchema });
@@ -214,7 +210,7 @@ export function openNodeState(directory: string): NodeState {
       cosigned = value;
     },
     async keepForkedLog(value) {
-      const before = read('forked-logs.json', { type: 'array', items: forkedLogSchema }) ?? [];
+      const before = read('forked-logs.json', forkedLogsSchema) ?? [];
       await write('forked-logs.json', [...before, value].slice(-KEPT_FORKED_LOGS));
     },
     readEmitter: () => emitter,

@@ -1,16 +1,14 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { parseJson, toBase64 } from '../contract/encoding.ts';
+import { writeFileSync } from 'node:fs';
+import { toBase64 } from '../contract/encoding.ts';
 import type { Envelope } from '../contract/envelope.ts';
 import { parseEvidence } from '../contract/record/evidence.ts';
 import type { EpochEvent, Leaf } from '../contract/record/leaf.ts';
-import { type Included, openProof, type ProofDocument } from '../contract/record/proof.ts';
+import type { Included, ProofDocument } from '../contract/record/proof.ts';
 import { decodeLines, parseVerdictRow, type VerdictRow } from '../contract/record/verdict-row.ts';
-import { checkVerdict } from '../controller/record/check-proof.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { inclusionProof, leafHash, MerkleTree } from '../record/merkle.ts';
 import { formatNote } from '../record/note.ts';
 import { print } from './answer.ts';
-import { meshOf } from './evaluator.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { numbersOf } from './log-sentences.ts';
 import type { LogSourceOptions } from './log-source.ts';
@@ -135,37 +133,6 @@ async function evidenceOf(log: ReadLog, index: number, row: VerdictRow): Promise
   if (missing.size === 0) return found;
   const message = `the evidence about ${row.node} in this epoch is not kept any more`;
   throw new CommandError(EXIT.refused, 'not_kept', message);
-}
-
-/** `meshnet log check FILE --mesh ID`: needs no network, and nothing but the mesh's id. */
-export function check(
-  file: string,
-  options: { readonly mesh: string; readonly json?: boolean },
-): void {
-  const crypto = defaultProvider();
-  const meshId = meshOf(options.mesh);
-  const proof = openProof(crypto, meshId, parseJson(readFileSync(file)));
-  const wrong = (what: string) => new CommandError(EXIT.failed, 'wrong_proof', `${file}: ${what}`);
-  if (typeof proof === 'string') throw wrong(proof);
-  const again = checkVerdict(crypto, meshId, proof);
-  if (typeof again === 'string') throw wrong(`the verdict does not follow: ${again}`);
-  const { row, epoch, checkpoint } = proof;
-  const { node, allowed } = row;
-  const at = new Date(epoch.at).toISOString();
-  const lines = [
-    `${node} ${allowed ? 'was a member' : 'was denied'} in epoch ${epoch.epoch}, at ${at}: ${numbersOf(row)}`,
-    `in the log ${checkpoint.origin} of ${checkpoint.size} leaves, signed by the mesh`,
-    `the verdict follows from ${row.evidence.length} signed scores and the policy then in force`,
-    ...(again.isAsserted
-      ? ['and from what only the controller knew: it was away, or no config was fetched']
-      : []),
-  ];
-  const { standing: _, salt: __, ...told } = row;
-  print(
-    options,
-    { epoch: epoch.epoch, at: epoch.at, ...told, asserted: again.isAsserted },
-    lines.join('\n'),
-  );
 }
 
 /** `meshnet why NODE --epoch N`, of any epoch whose rows are kept. */

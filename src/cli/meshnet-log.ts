@@ -1,12 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseJson } from '../contract/encoding.ts';
 import { printable, printableJson } from '../contract/printable.ts';
+import { type ForkedLog, forkedLogsSchema } from '../contract/record/forked-logs.ts';
 import type { Leaf } from '../contract/record/leaf.ts';
+import { violation } from '../contract/schema.ts';
 import { Replay } from '../controller/record/replay.ts';
 import { constantTimeEqual } from '../crypto/bytes.ts';
 import { defaultProvider } from '../crypto/select.ts';
-import { openCheckpoint } from '../record/checkpoint.ts';
+import { type Checkpoint, openCheckpoint } from '../record/checkpoint.ts';
 import { formatNote } from '../record/note.ts';
 import { newTiles, tilePath } from '../record/tiles.ts';
 import { print } from './answer.ts';
@@ -119,13 +122,28 @@ function told(count: number, what: string): string[] {
   return count === 0 ? [] : [`${count} ${what}`];
 }
 
-/** Fails unless the log begins with all that the checkpoint in the file names. */
-function mustExtend({ checkpoint, tree, key }: ReadLog, file: string): void {
+/** Fails unless the log begins with all that was seen: a checkpoint, or `forked-logs.json` of a node. */
+function mustExtend(log: ReadLog, file: string): void {
   const crypto = defaultProvider();
-  const text = readFileSync(file, 'utf8');
-  const seen = openCheckpoint(crypto, key, text);
+  const bytes = readFileSync(file);
+  const forks = parseJson(bytes);
+  const texts =
+    violation(forkedLogsSchema, forks) === undefined
+      ? (forks as ForkedLog[]).flatMap(({ held, other }) => [held, other])
+      : [bytes.toString()];
   const wrong = (what: string) => new CommandError(EXIT.failed, 'wrong_log', `${file}: ${what}`);
-  if (seen === undefined) throw wrong('is no checkpoint of this log');
+  for (const text of texts) {
+    const seen = openCheckpoint(crypto, log.key, text);
+    if (seen === undefined) throw wrong('is no checkpoint of this log');
+    mustBeginWith(log, seen, wrong);
+  }
+}
+
+function mustBeginWith(
+  { checkpoint, tree }: ReadLog,
+  seen: Checkpoint,
+  wrong: (what: string) => CommandError,
+): void {
   if (seen.size > checkpoint.size)
     throw wrong(`was seen with ${seen.size} leaves: the log went back`);
   if (!constantTimeEqual(tree.root(seen.size), seen.root)) {

@@ -54,7 +54,9 @@ test('growth that does not go together with what was told is a fork: both sides 
   expect(check.fork).toContain('do not begin with the 7 told before');
   expect(await check.contradiction(honest.at(7))).toBe(check.fork); // whatever it says from now on
   expect(events).toEqual([{ event: 'forked_log', detail: check.fork }]);
-  expect(kept).toEqual([{ held: honest.at(7), other: other.at(9) }]);
+  expect(kept).toEqual([
+    { controller_key: controllerKey.toBase64(), held: honest.at(7), other: other.at(9) },
+  ]);
 });
 
 test('a log that goes back, or that two are of, is a fork at once', async () => {

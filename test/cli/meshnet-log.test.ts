@@ -279,6 +279,30 @@ describe('a proof', () => {
     expect([code, err]).toEqual([1, expect.stringContaining('does not follow')]);
   });
 
+  test('of a row that somebody else was shown otherwise: side by side the two show the lie', async () => {
+    // The same verdict, in a tree of which the controller has told somebody else another root.
+    const where = lie('shows another row', (lying) =>
+      lying.changeRow(cut, 'b', () => ({ salt: toBase64(new Uint8Array(16)) })),
+    );
+    const other = join(directory, 'other.json');
+    await meshnet('log', 'prove', 'b', String(cut), where, '--mesh', meshId, '--out', other);
+    expect((await check(other)).code).toBe(0);
+    const here = join(directory, 'here.json');
+    await meshnet('log', 'prove', 'b', String(cut), honest, '--mesh', meshId, '--out', here);
+    const { code, err } = await meshnet('log', 'check', here, other, '--mesh', meshId);
+    expect([code, err]).toEqual([1, expect.stringContaining('has signed two logs')]);
+  });
+
+  test('of a row that its leaf does not name cannot be made: who is shown it has nothing', async () => {
+    const where = join(directory, 'another-row');
+    cpSync(honest, where, { recursive: true });
+    const lying = new LyingLog(where);
+    lying.changeRow(cut, 'b', () => ({ allowed: true })); // and the leaf stays
+    const { code, err } = await meshnet('log', 'prove', 'b', String(cut), where, '--mesh', meshId);
+    expect([code, err]).toEqual([1, expect.stringContaining('other rows than its leaf says')]);
+    expect((await verify(where)).out).toContain('has other rows than its leaf says');
+  });
+
   test('of what there is not is refused', async () => {
     expect((await log('prove', 'c', String(cut))).err).toContain('nothing about c');
     expect((await log('prove', 'b', '9999')).err).toContain('no epoch 9999');

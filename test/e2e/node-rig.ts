@@ -4,7 +4,12 @@ import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../../src/agent/node.ts';
-import { type Controller, openState, startController } from '../../src/controller/controller.ts';
+import {
+  type Controller,
+  type ControllerOptions,
+  openState,
+  startController,
+} from '../../src/controller/controller.ts';
 import { issueToken } from '../../src/controller/operations/tokens.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
@@ -40,18 +45,23 @@ export class NodeRig {
   }
 
   /** Stops the controller and starts it again where it was; `meanwhile` is done in between. */
-  async restart(meanwhile: () => void): Promise<void> {
+  async restart(meanwhile: () => void, options: Partial<ControllerOptions> = {}): Promise<void> {
     const { port } = this.controller;
     await this.controller.close();
     meanwhile();
-    await this.start(port);
+    await this.start(port, options);
   }
 
-  private async start(port: number): Promise<void> {
+  private async start(port: number, options: Partial<ControllerOptions> = {}): Promise<void> {
+    this.controller = await this.another(this.state, port, options);
+  }
+
+  /** A controller of the same settings on another state directory; whoever asks closes it. */
+  another(path: string, port = 0, options: Partial<ControllerOptions> = {}): Promise<Controller> {
     const listen = { host: '127.0.0.1', port };
     const { settings } = this;
-    const state = openState(this.state);
-    this.controller = await startController({ state, listen, settings, crypto, random });
+    const state = openState(path);
+    return startController({ state, listen, settings, crypto, random, ...options });
   }
 
   async node(

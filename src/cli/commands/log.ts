@@ -46,13 +46,13 @@ export function declareLog(program: Command): void {
 
   log
     .command('check')
-    .description('check such a file, offline')
-    .argument('<file>')
+    .description('check such files, and forked-logs.json of nodes, offline and side by side')
+    .argument('<file...>')
     .requiredOption('--mesh <id>', 'mesh id')
     .addOption(json())
-    .action(async (file, options) => {
-      const { check } = await import('../meshnet-log-proof.ts');
-      check(file, options);
+    .action(async (files, options) => {
+      const { check } = await import('../meshnet-log-check.ts');
+      check(files, options);
     });
 
   reading('export', 'the leaves as lines, or the whole log as files for any web server')

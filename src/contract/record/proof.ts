@@ -1,5 +1,4 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import type { SignedCheckpoint } from '../../record/checkpoint.ts';
 import { leafHash, verifyInclusion } from '../../record/merkle.ts';
 import { equalBytes, fromBase64 } from '../encoding.ts';
 import { type Envelope, envelopeSchema } from '../envelope.ts';
@@ -8,7 +7,7 @@ import { exactly, type FromSchema } from '../from-schema.ts';
 import { controllerFingerprint } from '../ids.ts';
 import { violation } from '../schema.ts';
 import { type Leaf, parseLeaf } from './leaf.ts';
-import { openMeshCheckpoint } from './mesh-checkpoint.ts';
+import { type MeshCheckpoint, openMeshCheckpoint } from './mesh-checkpoint.ts';
 import { seriesOf } from './origin.ts';
 import { parseVerdictRow, type VerdictRow } from './verdict-row.ts';
 
@@ -45,7 +44,7 @@ export type ProofDocument = FromSchema<typeof proofSchema>;
 
 /** What a proof says, once every hash and the signature of the checkpoint are as they must be. */
 export interface OpenedProof {
-  readonly checkpoint: SignedCheckpoint;
+  readonly checkpoint: MeshCheckpoint;
   readonly epoch: Extract<Leaf, { event: 'epoch' }>;
   readonly policy: Extract<Leaf, { event: 'policy' }>;
   readonly enrolment: Extract<Leaf, { event: 'enrolled' }>;
