@@ -8,6 +8,7 @@ import { SettingsError } from '../controller/settings-error.ts';
 import { adminCall } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { listed } from './listed.ts';
 
 /** `meshnet policy check FILE`. */
 export function checkPolicy(file: string, options: { readonly json?: boolean }): void {
@@ -61,13 +62,6 @@ function outlookText({ rules, members, cut, admitted, over_brake }: PolicyOutloo
     ...won,
     ...brake,
   ].join('\n');
-}
-
-const MOST_NAMED = 20;
-
-function listed(names: readonly string[]): string {
-  const more = names.length > MOST_NAMED ? `, and ${names.length - MOST_NAMED} more` : '';
-  return `${names.slice(0, MOST_NAMED).join(', ')}${more}`;
 }
 
 function explained<T>(work: () => T): T {

@@ -8,6 +8,7 @@ import type { Schema } from './schema.ts';
  * socket is the authorisation. All bodies and answers are plain JSON:
  *
  *   POST   /v1/rotate                          -> RotateAnswer
+ *   POST   /v1/brake/release                   -> BrakeReleased
  *   GET    /v1/policy                          -> PolicyAnswer (policy.ts)
  *   PUT    /v1/policy           PolicyChange   -> PolicyOutlook
  *   POST   /v1/tokens           TokenRequest   -> TokenAnswer (the only time the token is shown)
@@ -19,6 +20,15 @@ import type { Schema } from './schema.ts';
  *   GET    /v1/epoch, /metrics, /healthz, /readyz as on the network
  */
 export const rotateAnswerSchema = exactly({ epoch: counterField, version: counterField });
+
+/** Of an operator's word that whom the brake holds have really failed. */
+export const brakeReleasedSchema = exactly({
+  ...rotateAnswerSchema.properties,
+  /** Who is out with that epoch. */
+  removed: { type: 'array', items: nodeIdField },
+});
+
+export type BrakeReleased = FromSchema<typeof brakeReleasedSchema>;
 
 export type RotateAnswer = FromSchema<typeof rotateAnswerSchema>;
 

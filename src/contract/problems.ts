@@ -50,6 +50,7 @@ export const PROBLEMS = {
 
   // Policies.
   policy_over_brake: { status: 409, title: 'The policy would cut too many members at once' },
+  brake_holds_nobody: { status: 409, title: 'The brake holds nobody' },
 
   // Enrolment.
   token_unknown: { status: 401, title: 'No such join token' },

@@ -35,6 +35,8 @@ export function describeControllerEvent(event: ControllerEvent): string {
       return describeEpoch(event);
     case 'brake':
       return describeBrake(event);
+    case 'brake_released':
+      return `BRAKE: released by an admin: epoch ${event.epoch}.${event.version} is without ${listed(event.removed)}`;
     case 'policy_set':
       return `another policy from the next epoch on: ${event.rules.join(' | ')}; as scores are, ${event.would_cut.length} of ${event.members} members would be cut`;
     case 'epoch_failed':

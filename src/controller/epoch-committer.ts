@@ -12,6 +12,7 @@ import type { Presence } from './presence.ts';
 import { refuse } from './problem-error.ts';
 import { EpochKeys } from './psk.ts';
 import { EpochRecorder } from './record/epoch-recorder.ts';
+import type { JudgedBy } from './record/policy-text.ts';
 import type { Settings } from './settings.ts';
 import type { EpochStep, Removal, Store } from './store/store.ts';
 
@@ -33,17 +34,26 @@ export interface EpochCommitterOptions {
   readonly emit: EmitControllerEvent;
 }
 
+/** What an epoch is decided for, besides its time. */
+export interface Occasion {
+  readonly removal?: Removal;
+  /** Judged by this once; default: by the settings. */
+  readonly by?: JudgedBy;
+}
+
 /** The epoch in force with its keys, and how the next takes its place. One call at a time. */
 export class EpochCommitter {
   private readonly options: EpochCommitterOptions;
   private readonly recorder: EpochRecorder;
   private epoch: Epoch | undefined;
   private epochKeys: EpochKeys | undefined;
+  /** Of the brake in that epoch, by the policy of its time. */
+  private phase: BrakeStatus['phase'] | undefined;
 
   constructor(options: EpochCommitterOptions) {
-    const { crypto, random, settings } = options;
+    const { crypto, random } = options;
     this.options = options;
-    this.recorder = new EpochRecorder(crypto, random, settings);
+    this.recorder = new EpochRecorder(crypto, random);
   }
 
   /** The epoch in force; undefined before the first commit. */
@@ -60,15 +70,17 @@ export class EpochCommitter {
   async load(): Promise<void> {
     const { store, directory } = this.options;
     this.set(await store.currentEpoch());
+    this.phase = this.brakeOn(this.epoch)?.phase;
     await directory.refresh();
   }
 
   /** Decides and commits. Undefined: another controller was first, and its epoch is the one in force. */
-  async commit(removal?: Removal): Promise<Epoch | undefined> {
+  async commit(occasion: Occasion = {}): Promise<Epoch | undefined> {
     const { store, directory } = this.options;
+    const { removal } = occasion;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const revision = await directory.refresh();
-      const { next, ...made } = await this.proposal(removal);
+      const { next, ...made } = await this.proposal(occasion);
       const started = performance.now();
       const step = { ...made, revision, ...(removal ? { removal } : {}) };
       if (await store.commitEpoch(this.epoch, next, step)) {
@@ -95,9 +107,9 @@ export class EpochCommitter {
   }
 
   /** A decision that must be taken even if another controller takes one at the same time. */
-  async insist(removal?: Removal): Promise<Epoch> {
+  async insist(occasion?: Occasion): Promise<Epoch> {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const committed = await this.commit(removal);
+      const committed = await this.commit(occasion);
       if (committed) return committed;
     }
     return refuse('epoch_conflict', { detail: 'Another controller was first, again and again.' });
@@ -108,12 +120,13 @@ export class EpochCommitter {
     this.epochKeys?.erase();
   }
 
-  private async proposal(
-    removal: Removal | undefined,
-  ): Promise<{ next: Epoch } & Required<Pick<EpochStep, 'verdicts' | 'record'>>> {
+  private async proposal({
+    removal,
+    by = this.options.settings,
+  }: Occasion): Promise<{ next: Epoch } & Required<Pick<EpochStep, 'verdicts' | 'record'>>> {
     const { directory, clock, random, settings, headers, judging } = this.options;
     const startedAt = clock.now();
-    const verdicts = await judging.verdicts(this.epoch, startedAt, removal?.nodeId);
+    const verdicts = await judging.verdicts(this.epoch, startedAt, removal?.nodeId, by);
     const decided = nextEpoch({
       previous: this.epoch,
       verdicts,
@@ -122,7 +135,7 @@ export class EpochCommitter {
       secret: random(32),
     });
     const next = { ...decided, header: headers.sign(this.epoch, decided, directory.nodes) };
-    return { next, verdicts, record: this.recorder.record(next, verdicts) };
+    return { next, verdicts, record: this.recorder.record(next, verdicts, by) };
   }
 
   private forget(nodeId: string, revision: number): void {
@@ -134,11 +147,12 @@ export class EpochCommitter {
   private async adopt(epoch: Epoch, commitMs: number): Promise<void> {
     const { store, emit } = this.options;
     const committed = epochCommitted(this.epoch, epoch, commitMs);
-    const before = this.brakeOn(this.epoch);
+    const before = this.phase;
     this.set(epoch);
     emit(committed);
     const now = this.brakeOn(epoch);
-    if (now?.phase !== before?.phase) {
+    this.phase = now?.phase;
+    if (this.phase !== before) {
       const { phase = 'open', until = null, held = [], cut = 0 } = now ?? {};
       emit({ event: 'brake', epoch: epoch.epoch, phase, until, held, cut });
     }

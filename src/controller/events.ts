@@ -108,6 +108,13 @@ export type ControllerEvent =
       /** How many were removed with this epoch. */
       readonly cut: number;
     }
+  /** An admin decided that whom the brake held have really failed: it held nobody in this epoch. */
+  | {
+      readonly event: 'brake_released';
+      readonly epoch: number;
+      readonly version: number;
+      readonly removed: readonly string[];
+    }
   /** An admin set another policy, in force from the next epoch on. */
   | {
       readonly event: 'policy_set';

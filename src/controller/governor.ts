@@ -1,6 +1,7 @@
 import { Absence } from './absence.ts';
+import { brakeStatus } from './brake-status.ts';
 import { type Epoch, type EpochVersion, membersOf } from './epoch.ts';
-import { EpochCommitter, type EpochCommitterOptions } from './epoch-committer.ts';
+import { EpochCommitter, type EpochCommitterOptions, type Occasion } from './epoch-committer.ts';
 import { EpochTimer } from './epoch-timer.ts';
 import { thrown } from './events.ts';
 import { Judging } from './judging.ts';
@@ -11,7 +12,6 @@ import type { EpochKeys } from './psk.ts';
 import type { Cosigning } from './record/cosigning.ts';
 import { type JudgedBy, policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs } from './settings.ts';
-import type { Removal } from './store/store.ts';
 
 /** After a start or an outage, an epoch waits this many report intervals for its members. */
 const INTERVALS_AWAY = 3;
@@ -101,6 +101,19 @@ export class Governor {
     return this.exclusively(() => this.decide());
   }
 
+  /**
+   * Starts a new epoch at once in which the brake holds nobody: an operator has decided that they have
+   * really failed. Undefined: it holds nobody as it is.
+   */
+  releaseBrake(): Promise<Epoch | undefined> {
+    return this.exclusively(async () => {
+      const { settings } = this.options;
+      if (brakeStatus(this.current, settings.policy.brake, this.periodMs) === null)
+        return undefined;
+      return this.decide({ by: { ...settings, policy: { ...settings.policy, brake: null } } });
+    });
+  }
+
   /** Who of the members would go under another policy, were it in force now, and who would come. */
   async outlook(by: JudgedBy): Promise<Outlook> {
     const now = this.options.clock.now();
@@ -124,7 +137,8 @@ export class Governor {
       const { clock, directory, settings } = this.options;
       await directory.refresh();
       if (!directory.nodes.has(nodeId)) return undefined;
-      return this.decide({ nodeId, reservedUntil: clock.now() + reservationMs(settings) });
+      const reservedUntil = clock.now() + reservationMs(settings);
+      return this.decide({ removal: { nodeId, reservedUntil } });
     });
   }
 
@@ -193,13 +207,13 @@ export class Governor {
   }
 
   /** Decides the epoch that begins now. */
-  private async decide(removal?: Removal): Promise<Epoch> {
+  private async decide(occasion: Occasion = {}): Promise<Epoch> {
     if (this.lost.isLost) return refuse('not_ready', { detail: this.notReady! });
     const now = this.options.clock.now();
-    if (removal) this.absence?.endsFor(removal.nodeId);
+    if (occasion.removal) this.absence?.endsFor(occasion.removal.nodeId);
     if (this.absence?.isOver(now)) this.absence = undefined;
     try {
-      const epoch = await this.committer.insist(removal);
+      const epoch = await this.committer.insist(occasion);
       this.timer.startFrom(now);
       this.timer.setTo(this.absence?.until ?? now + this.periodMs);
       return epoch;

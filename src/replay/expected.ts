@@ -21,6 +21,8 @@ export interface Expected {
 }
 
 const DAY_S = 86_400;
+/** Of a mean whose epochs are nearly independent: the last report of the one before weighs less than this part. */
+const FEWEST_REPORTS = 4;
 
 /** By the first suite; of reports that are independent, alike and none of them lost. */
 export function expected(policy: Policy, simulation: Simulation): Expected {
@@ -72,20 +74,25 @@ function isSteady({ decay, swing, loss, bad }: Population): boolean {
 
 function of(rule: SuiteRule, population: Population, epochS: number, quality: number) {
   const model = modelOf(rule, population, epochS, quality);
+  if (model === undefined) return undefined;
   const run = runLength(rule.cut, rule.threshold, model);
   if (run === undefined) return undefined;
   const share = memberShare(run, rule.back, failureShare(rule.readmit, model));
   return { run, share, cycle: share > 0 ? run / share : Number.POSITIVE_INFINITY };
 }
 
-/** Of an epoch's value: the mean of r independent reports varies by the root of r less. */
+/**
+ * Of an epoch's value: the mean of r independent reports varies by the root of r less. Undefined where a
+ * report is in the means of two epochs for a good part of each: those are not independent.
+ */
 function modelOf(
   rule: SuiteRule,
   { intervalS, items, deviation }: Population,
   epochS: number,
   quality: number,
-): ValueModel {
-  const reports = rule.score === 'mean' ? Math.max(1, Math.round(epochS / intervalS)) : 1;
+): ValueModel | undefined {
+  const reports = rule.score === 'mean' ? Math.round(epochS / intervalS) : 1;
+  if (rule.score === 'mean' && reports < FEWEST_REPORTS) return undefined;
   return items > 0
     ? { kind: 'binomial', items: items * reports, quality }
     : { kind: 'normal', mean: quality, deviation: deviation / Math.sqrt(reports) };

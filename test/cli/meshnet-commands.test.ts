@@ -98,6 +98,14 @@ test('a policy is checked, set and shown', async () => {
   }
 });
 
+test('what the brake holds is told, and where that is nobody it is not released', async () => {
+  const told = await meshnet('policy', 'brake', '--socket', socket);
+  expect(told).toMatchObject({ code: 0, out: 'the brake holds nobody\n' });
+  const released = await meshnet('policy', 'brake', '--release', '--socket', socket);
+  expect(released).toMatchObject({ code: 4 });
+  expect(released.err).toContain('holds nobody');
+});
+
 test('exit codes and messages say what went wrong', async () => {
   const nobody = await meshnet('status', '--socket', join(directory, 'none'), '--state', directory);
   expect(nobody).toMatchObject({ code: 3 });

@@ -81,7 +81,7 @@ test('a spec names populations, each with its own quality; formulas stand beside
   write([{ nodes: 3, quality: 0.9 }]);
   const unknown = await replay(...quiet);
   expect(unknown).toMatchObject({ code: 2 });
-  expect(unknown.err).toContain(`${spec}: populations[0].\\\"quality`);
+  expect(unknown.err).toContain(`${spec}: populations[0].\\"quality`);
   for (const other of [
     ['--from', spec],
     ['--state', spec],

@@ -559,6 +559,7 @@ describe('the admin side', () => {
   test('is not on the network', async () => {
     for (const [method, path] of [
       ['POST', '/v1/rotate'],
+      ['POST', '/v1/brake/release'],
       ['POST', '/v1/tokens'],
       ['GET', '/v1/tokens'],
       ['DELETE', '/v1/nodes/a'],

@@ -4,7 +4,7 @@ import { DEFAULT_POLICY } from '../../src/controller/policy/default-policy.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { LogWatch } from './support/log-watch.ts';
-import { call, TestMesh } from './support/test-mesh.ts';
+import { call, problemOf, TestMesh } from './support/test-mesh.ts';
 import type { TestNode } from './support/test-node.ts';
 
 /** What judgement does in a whole controller: store, boundaries, restarts, what is shown. */
@@ -64,6 +64,51 @@ test('the brake is said, shown, and the same after a restart; then the worst go'
   await epochOf(0.3, ...nodes);
   expect((await mesh.epoch()).brake).toMatchObject({ phase: 'capped' });
   expect((await mesh.members()).length).toBeLessThan(8);
+});
+
+test("an operator's word: whom the brake holds is out at once, and it works again after that", async () => {
+  const policy = { ...only({ suite: 'alignment' }), brake: BRAKE };
+  const nodes = await withMembers(8, policy);
+  const watch = new LogWatch(() => mesh.url, mesh.meshId);
+  const events: ControllerEvent[] = [];
+  await mesh.controller.close();
+  await mesh.open({ onEvent: (event) => event.event.startsWith('brake') && events.push(event) });
+  await mesh.report(0.9, ...nodes);
+  expect(problemOf(await mesh.admin('POST', '/v1/brake/release'))).toMatchObject({
+    code: 'brake_holds_nobody',
+  });
+  await mesh.report(0.9, ...nodes.slice(0, 4));
+  await mesh.report(0.3, ...nodes.slice(4));
+  await mesh.clock.advance(MIN);
+  expect((await mesh.epoch()).brake).toMatchObject({ phase: 'frozen' });
+  const removed = ['n4', 'n5', 'n6', 'n7'];
+  const { text } = await mesh.admin('POST', '/v1/brake/release');
+  expect(JSON.parse(text)).toMatchObject({ removed });
+  expect(await mesh.members()).toEqual(['n0', 'n1', 'n2', 'n3']);
+  expect((await mesh.epoch()).brake).toBeNull();
+  expect(events.map((one) => one.event)).toEqual(['brake', 'brake', 'brake_released']);
+  expect(events.slice(1)).toMatchObject([{ phase: 'open' }, { removed }]);
+
+  await mesh.report(0.3, ...nodes.slice(0, 4));
+  await mesh.clock.advance(MIN);
+  expect((await mesh.epoch()).brake).toMatchObject({ phase: 'frozen' });
+  expect(await mesh.members()).toHaveLength(4);
+  expect(await watch.look()).toEqual([]); // the log says that there was no brake in that epoch
+});
+
+test('a policy without a brake ends what it held, and that is said', async () => {
+  const nodes = await withMembers(8, { ...only({ suite: 'alignment' }), brake: BRAKE });
+  const events: ControllerEvent[] = [];
+  await mesh.controller.close();
+  await mesh.open({ onEvent: (event) => event.event === 'brake' && events.push(event) });
+  await mesh.report(0.9, ...nodes);
+  await epochOf(0.3, ...nodes);
+  const document = { version: 2, suites: [{ suite: 'alignment' }], brake: null };
+  const change = { document, dry_run: false, confirmed: true };
+  expect((await mesh.admin('PUT', '/v1/policy', change)).status).toBe(200);
+  await mesh.rotate();
+  expect(await mesh.members()).toEqual([]);
+  expect(events).toMatchObject([{ phase: 'frozen' }, { phase: 'open' }]);
 });
 
 test('k of n epochs and probation: what was counted, and when it may be back', async () => {

@@ -41,7 +41,12 @@ type Fields = Partial<MeshOptions> & { readonly epochs?: number; readonly seed?:
 
 function meshOf(fields: Fields): Simulation {
   const { epochs, seed, ...options } = { ...LENGTHS, ...fields };
-  return { ...LENGTHS, ...meshOfOptions({ ...OPTIONS, ...options }, 10), epochs, seed };
+  return {
+    ...LENGTHS,
+    ...meshOfOptions({ ...OPTIONS, ...options }, options.interval ?? 10),
+    epochs,
+    seed,
+  };
 }
 
 function measured(fields: Fields, ...policies: Policy[]): MeshFigures[] {
@@ -61,6 +66,13 @@ test('false cuts of the plain rule are as many as its formula says', () => {
   const byFormula = expected(PLAIN, meshOf({ bad: 0 })).false_cuts_a_day!;
   expect(byFormula).toBeGreaterThan(plain!.interval![0]);
   expect(byFormula).toBeLessThan(plain!.interval![1]);
+});
+
+test('there is no formula for means that share a report with the epoch before', () => {
+  const [often, rarely] = [10, 60].map((interval) => meshOf({ interval, bad: 0 }));
+  expect(expected(DEFAULT, often!).good_run).toBeGreaterThan(1e40);
+  expect(expected(DEFAULT, rarely!)).toMatchObject({ good_run: null, false_cuts_a_day: null });
+  expect(expected(PLAIN, rarely!).good_run).toBeCloseTo(741, 0);
 });
 
 test('the default policy has a hundred times fewer false cuts, at less than an epoch more delay', () => {

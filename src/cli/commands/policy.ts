@@ -13,6 +13,14 @@ export function declarePolicy(program: Command): void {
       const { checkPolicy } = await import('../meshnet-policy.ts');
       checkPolicy(file, options);
     });
+  admin(
+    policy.command('brake').description("what the brake holds, and an operator's word about it"),
+  )
+    .option('--release', 'they have really failed: all of them go at once')
+    .action(async (options) => {
+      const { showBrake, releaseBrake } = await import('../meshnet-brake.ts');
+      await (options.release ? releaseBrake(options) : showBrake(options));
+    });
   admin(policy.command('show').description('the policy in force')).action(async (options) => {
     const { showPolicy } = await import('../meshnet-policy.ts');
     await showPolicy(options);

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import {
+  brakeReleasedSchema,
   type EventsQuery,
   eventsQuerySchema,
   rotateAnswerSchema,
@@ -18,6 +19,7 @@ import {
 import type { Caller } from '../operations/caller.ts';
 import { setPolicy, showPolicy } from '../operations/policy.ts';
 import { followEvents, readEvents } from '../operations/read-events.ts';
+import { releaseBrake } from '../operations/release-brake.ts';
 import { removeNode } from '../operations/remove-node.ts';
 import { resetSequences } from '../operations/reset-sequences.ts';
 import { rotate } from '../operations/rotate.ts';
@@ -41,6 +43,14 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
   app.post('/v1/rotate', {
     schema: { summary: 'Start a new epoch at once', response: { 200: rotateAnswerSchema } },
     handler: async () => orRefuse(await rotate(services, ADMIN)),
+  });
+
+  app.post('/v1/brake/release', {
+    schema: {
+      summary: 'Start a new epoch at once, in which the brake holds nobody',
+      response: { 200: brakeReleasedSchema },
+    },
+    handler: async () => orRefuse(await releaseBrake(services, ADMIN)),
   });
 
   app.get('/v1/policy', {

@@ -92,6 +92,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /healthz': { id: 'getHealth', caller: 'anybody' },
   'GET /readyz': { id: 'getReadiness', caller: 'anybody' },
   'POST /v1/rotate': { id: 'rotate', caller: 'admin', refusals: [409] },
+  'POST /v1/brake/release': { id: 'releaseBrake', caller: 'admin', refusals: [409] },
   'POST /v1/tokens': { id: 'createToken', caller: 'admin' },
   'GET /v1/tokens': { id: 'listTokens', caller: 'admin' },
   'DELETE /v1/tokens/:id': { id: 'withdrawToken', caller: 'admin', refusals: [404], empty: 204 },

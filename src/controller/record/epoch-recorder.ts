@@ -14,16 +14,14 @@ const SALT_LENGTH = 16;
 export class EpochRecorder {
   private readonly crypto: CryptoProvider;
   private readonly random: RandomBytes;
-  private readonly settings: JudgedBy;
-
-  constructor(crypto: CryptoProvider, random: RandomBytes, settings: JudgedBy) {
+  constructor(crypto: CryptoProvider, random: RandomBytes) {
     this.crypto = crypto;
     this.random = random;
-    this.settings = settings;
   }
 
-  record(next: Epoch, verdicts: ReadonlyMap<string, NodeVerdict>): RecordedEpoch {
-    const { crypto, settings } = this;
+  record(next: Epoch, verdicts: ReadonlyMap<string, NodeVerdict>, by: JudgedBy): RecordedEpoch {
+    const { crypto } = this;
+    const policy = policyText(by);
     const length = SALT_LENGTH * next.decisions.length;
     const salts = length === 0 ? new Uint8Array(0) : this.random(length);
     const rows = next.decisions.map((decision, i) => {
@@ -42,13 +40,13 @@ export class EpochRecorder {
       epoch: next.epoch,
       version: next.version,
       header: header === undefined ? null : toBase64(headerHash(crypto, fromBase64(header)!)),
-      policy: policyHash(crypto, policyText(settings)),
+      policy: policyHash(crypto, policy),
       members,
       denied: next.decisions.length - members,
       removed: { count: removed.length, nodes: removed.length > MAX_NAMED ? null : removed },
       verdicts: { count: rows.length, root: toBase64(root) },
     };
-    return { event, rows };
+    return { event, policy, rows };
   }
 }
 

@@ -14,6 +14,8 @@ export interface LogState {
 /** What the log is told of an epoch, in the step that commits it. */
 export interface RecordedEpoch {
   readonly event: EpochEvent;
+  /** What it was judged by, whose hash `event` names: written down before it if the log has another one last. */
+  readonly policy: PolicyText;
   /** Rows of the verdicts, ids in byte order. */
   readonly rows: readonly Uint8Array[];
 }

@@ -59,7 +59,8 @@ export class SqliteLog {
    * Within the write that commits the epoch. Where somebody is cut, rows and evidence of whoever is out
    * are kept for ever.
    */
-  recordEpoch(at: number, { event, rows }: RecordedEpoch): void {
+  recordEpoch(at: number, { event, policy, rows }: RecordedEpoch): void {
+    this.recordPolicy(at, policy, event.policy);
     this.append(at, event);
     const isKept = event.removed.count > 0;
     this.database.run(

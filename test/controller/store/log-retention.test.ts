@@ -31,7 +31,7 @@ function recorded(epoch: number, allowed: boolean, removed: readonly string[]): 
     removed: { count: removed.length, nodes: removed },
     verdicts: { count: 1, root: hash(0) },
   } as const;
-  return { event, rows: [verdictRowBytes(row)] };
+  return { event, policy: {}, rows: [verdictRowBytes(row)] };
 }
 
 test('rows go with time but for epochs that cut somebody, whose evidence stays, too; no leaf goes', async () => {
@@ -47,6 +47,7 @@ test('rows go with time but for epochs that cut somebody, whose evidence stays, 
   const payload = { payloadType: 'x', payload: 'e30=', signatures: [] };
   const node = { nodeId: 'a', record: payload, ...keys, endpoint: null, enrolledAt: 1 };
   await store.enrol(node, 't', ['10.10.0.2']);
+  await store.recordPolicy(0, {}, hash(0));
   let size = (await store.logState()).size;
   for (let epoch = 1; epoch <= 9; epoch++) {
     const at = epoch * HOUR;

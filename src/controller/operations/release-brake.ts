@@ -1,0 +1,20 @@
+import type { BrakeReleased } from '../../contract/admin.ts';
+import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import { checked } from '../problem-error.ts';
+import type { Services } from '../services.ts';
+import { adminOnly, type Caller } from './caller.ts';
+
+/** An operator's word that the members which the brake holds have really failed: they go at once. */
+export async function releaseBrake(
+  { governor, emit }: Services,
+  caller: Caller,
+): Promise<Checked<BrakeReleased>> {
+  const allowed = adminOnly(caller);
+  if (!allowed.ok) return allowed;
+  const released = await checked(() => governor.releaseBrake());
+  if (!released.ok) return released;
+  if (released.value === undefined) return rejected('brake_holds_nobody');
+  const { epoch, version, removed } = released.value;
+  emit({ event: 'brake_released', epoch, version, removed });
+  return accepted({ epoch, version, removed });
+}
