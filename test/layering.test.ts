@@ -20,6 +20,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   controller: ['contract', 'record', 'wire', 'crypto', 'ground'],
   replay: ['controller'],
   agent: ['contract', 'record', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
+  doctor: ['controller', 'agent', 'contract', 'crypto', 'wire', 'io', 'ground'],
   dashboard: ['controller', 'contract', 'record', 'crypto', 'ground'],
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };

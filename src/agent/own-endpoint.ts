@@ -64,10 +64,13 @@ function addressesOf(tunnelPrefix: string): string[] {
 /** RFC 3927: 169.254.0.0/16. */
 const isLinkLocal4 = (bytes: Uint8Array): boolean => bytes[0] === 169 && bytes[1] === 254;
 
-/** The source address of the route to a host; nothing is sent. */
-async function addressTowards(url: URL): Promise<string | undefined> {
+function addressTowards(url: URL): Promise<string | undefined> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+  return sourceTowards(host, Number(url.port) || (url.protocol === 'https:' ? 443 : 80));
+}
+
+/** The source address of the route to a host; nothing is sent. Undefined: there is none. */
+export async function sourceTowards(host: string, port: number): Promise<string | undefined> {
   for (const type of isIP(host) === 6 ? (['udp6'] as const) : (['udp4', 'udp6'] as const)) {
     const socket = createSocket(type);
     try {

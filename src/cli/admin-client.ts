@@ -16,11 +16,18 @@ export async function adminCall<T>(
   path: string,
   body?: object,
 ): Promise<T> {
-  const answer = await overSocket(target.socket, method, path, body);
-  if (answer.status >= 200 && answer.status < 300) {
-    return (answer.text === '' ? undefined : JSON.parse(answer.text)) as T;
-  }
-  throw refusal(answer.status, answer.text);
+  const text = textOf(await overSocket(target.socket, method, path, body));
+  return (text === '' ? undefined : JSON.parse(text)) as T;
+}
+
+/** What a GET answers, as it is. Rejects with a `CommandError`. */
+export async function adminText(target: AdminTarget, path: string): Promise<string> {
+  return textOf(await overSocket(target.socket, 'GET', path, undefined));
+}
+
+function textOf({ status, text }: Answer): string {
+  if (status >= 200 && status < 300) return text;
+  throw refusal(status, text);
 }
 
 interface Answer {

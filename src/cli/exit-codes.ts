@@ -15,6 +15,8 @@ export const EXIT = {
   unsupported: 6,
   /** The brake keeps members in that judgement would cut. */
   braked: 7,
+  /** The doctor found a problem. */
+  ill: 8,
 } as const;
 
 /** Ends the command with a message and a code; anything else that is thrown is a bug. */

@@ -3,6 +3,7 @@ import { printable, printableJson } from '../contract/printable.ts';
 import { version } from '../ground/version.ts';
 import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
+import { declareDoctor } from './commands/doctor.ts';
 import { declareEpoch } from './commands/epoch.ts';
 import { declareEvaluator } from './commands/evaluator.ts';
 import { declareEvents } from './commands/events.ts';
@@ -24,7 +25,7 @@ const EXIT_CODES = `
 Exit codes:
   0 done   1 failed   2 wrong command line   3 controller or socket not reachable
   4 refused by the controller   5 key file missing or not private   6 not possible on this system
-  7 status: the brake keeps members in that would be cut`;
+  7 status: the brake keeps members in that would be cut   8 doctor: a problem was found`;
 
 export function meshnetCommand(): Command {
   const program = new Command('meshnet')
@@ -46,6 +47,7 @@ export function meshnetCommand(): Command {
   declareReplay(program);
   declareScore(program);
   declareEvaluator(program);
+  declareDoctor(program);
   declareHealth(program);
   declarePing(program);
   declareKeygen(program);

@@ -22,7 +22,7 @@ import { createServices, type Services } from './services.ts';
 import { completeSettings, type GivenSettings, hostAddresses, type Settings } from './settings.ts';
 import { SettingsError } from './settings-error.ts';
 import type { Subscriber } from './spine.ts';
-import { type ControllerState, keptPolicyIn, signingKey } from './state-directory.ts';
+import { type ControllerState, keptPolicyIn, keyFileIn, signingKey } from './state-directory.ts';
 import { keysSubscriber } from './subscribers/keys.ts';
 import { logSubscriber } from './subscribers/log.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
@@ -90,7 +90,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         `no more than the ${asked} witnesses that are asked`,
       );
     }
-    const seed = await signingKey(store, join(directory, 'controller.key'), crypto, random);
+    const seed = await signingKey(store, keyFileIn(directory), crypto, random);
     const controller = await serve(options, settings, seed);
     const close = () => controller.close().finally(() => state.close());
     return { ...controller, close };

@@ -48,6 +48,11 @@ export function databaseIn(directory: string): string {
   return join(directory, 'mesh.db');
 }
 
+/** Of the key that the mesh is named by. */
+export function keyFileIn(directory: string): string {
+  return join(directory, 'controller.key');
+}
+
 /** The policy that an admin set last, for a controller that is started without one. */
 export function keptPolicyIn(directory: string): string {
   return join(directory, 'policy.json');
