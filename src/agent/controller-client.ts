@@ -1,3 +1,4 @@
+import { type RotateAnswer, rotateAnswerSchema } from '../contract/admin.ts';
 import { type BenchmarkAnswer, benchmarkAnswerSchema } from '../contract/benchmark.ts';
 import { toBase64Url } from '../contract/encoding.ts';
 import { type EndpointAnswer, endpointAnswerSchema } from '../contract/endpoint.ts';
@@ -297,6 +298,26 @@ export class ControllerClient {
     return body as EndpointAnswer;
   }
 
+  /** Takes this node out of the mesh for good. Rejects unless a controller says that it is. */
+  async leave(nodeId: string, signingSeed: Uint8Array): Promise<RotateAnswer> {
+    const never = new AbortController().signal;
+    const body = await this.signed(
+      `/v1/nodes/${nodeId}/leave`,
+      SIGNATURE_TAGS.leave,
+      signingSeed,
+      { accept: 'application/json' },
+      (url, init) =>
+        this.timed(never, async (limited) =>
+          parse(await limitedText(await this.send(url, { ...init, signal: limited }))),
+        ),
+      'POST',
+    );
+    if (violation(rotateAnswerSchema, body)) {
+      throw new CallError(0, 'unexpected_answer', 'a success without the answer of a controller');
+    }
+    return body as RotateAnswer;
+  }
+
   /** The body of the event stream; abort `signal` to end it. */
   async openStream(
     nodeId: string,
@@ -329,7 +350,7 @@ export class ControllerClient {
     signingSeed: Uint8Array,
     headers: Record<string, string>,
     run: (url: URL, init: RequestInit, sent: Sent) => Promise<T>,
-    method: 'GET' | 'PUT' = 'GET',
+    method: 'GET' | 'PUT' | 'POST' = 'GET',
   ): Promise<T> {
     const { clock, crypto } = this.options;
     const url = this.url(target);

@@ -15,7 +15,7 @@ export function leafSentence(leaf: Leaf, rows: readonly VerdictRow[]): string {
     case 'sequences_reset':
       return `The sequences about ${leaf.node} start anew.`;
     case 'removed':
-      return `${leaf.node} was removed by an admin.`;
+      return `${leaf.node} was taken out for good.`;
     case 'restored':
       return `A backup was restored; the mesh went on with epoch ${leaf.epoch}.`;
     case 'epoch':

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { printable, printableJson } from '../contract/printable.ts';
 import { version } from '../ground/version.ts';
+import { declareBugReport } from './commands/bugreport.ts';
 import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareDoctor } from './commands/doctor.ts';
@@ -9,6 +10,7 @@ import { declareEvaluator } from './commands/evaluator.ts';
 import { declareEvents } from './commands/events.ts';
 import { declareHealth } from './commands/health.ts';
 import { declareKeygen } from './commands/keygen.ts';
+import { declareLeave } from './commands/leave.ts';
 import { declareLog } from './commands/log.ts';
 import { declareNode } from './commands/node.ts';
 import { declarePing } from './commands/ping.ts';
@@ -48,8 +50,10 @@ export function meshnetCommand(): Command {
   declareScore(program);
   declareEvaluator(program);
   declareDoctor(program);
+  declareBugReport(program);
   declareHealth(program);
   declarePing(program);
+  declareLeave(program);
   declareKeygen(program);
   return program;
 }

@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { systemClock } from '../agent/clock.ts';
 import { CallError } from '../agent/controller-answer.ts';
-import { ControllerClient } from '../agent/controller-client.ts';
-import { controllerFetch } from '../agent/controller-fetch.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { readNodeKeys } from '../agent/node-keys.ts';
 import { openNodeState } from '../agent/node-state.ts';
 import { fromBase64 } from '../contract/encoding.ts';
 import { type EpochDocument, epochInPages } from '../contract/epoch.ts';
-import { defaultProvider } from '../crypto/select.ts';
 import { type AdminTarget, adminCall } from './admin-client.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { networkClient } from './network-client.ts';
 
 /** Where the present epoch is read. */
 export interface EpochSource {
@@ -25,8 +22,6 @@ export interface EpochSource {
   /** URL of a controller, for machines without its socket; else the one that the node knows. */
   readonly controller?: string | undefined;
 }
-
-const TIMEOUT_MS = 10_000;
 
 /**
  * The present epoch as the controller tells it: by its socket on its own machine, elsewhere over the
@@ -50,22 +45,11 @@ function urlElsewhere(source: EpochSource): string | undefined {
 
 async function overNetwork(url: string, state: string): Promise<EpochDocument> {
   const known = readKnownController(state) !== undefined;
-  const random = (length: number) => new Uint8Array(randomBytes(length));
-  const crypto = defaultProvider();
-  const client = new ControllerClient({
-    fetch: controllerFetch(crypto),
-    clock: systemClock,
-    crypto,
-    random,
-    url,
-    timeoutMs: TIMEOUT_MS,
-  });
   const enrolment = known ? openNodeState(state).readEnrolment() : undefined;
-  const meshId = fromBase64(enrolment?.mesh_id ?? '', 32);
-  if (meshId !== undefined) client.belongTo(meshId);
+  const client = networkClient(url, fromBase64(enrolment?.mesh_id ?? '', 32));
   try {
     // Nobody's signature is refused, except on the controller's own machine, which needs none.
-    const seed = known ? readNodeKeys(state).signing : random(32);
+    const seed = known ? readNodeKeys(state).signing : new Uint8Array(randomBytes(32));
     return await client.getEpoch(seed);
   } catch (error) {
     if (!(error instanceof CallError)) throw error;

@@ -30,6 +30,7 @@ export const SIGNATURE_TAGS = {
   header: 'aligned-meshnet-header',
   lease: 'aligned-meshnet-lease',
   keys: 'aligned-meshnet-keys',
+  leave: 'aligned-meshnet-leave',
 } as const;
 
 export type SignatureTag = (typeof SIGNATURE_TAGS)[keyof typeof SIGNATURE_TAGS];

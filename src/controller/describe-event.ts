@@ -22,7 +22,9 @@ export function describeControllerEvent(event: ControllerEvent): string {
     case 'enrolled':
       return `${event.node} enrolled: ${event.address}, endpoint ${event.endpoint ?? 'none'}`;
     case 'removed':
-      return `${event.node} removed by an admin, with epoch ${event.epoch}.${event.version}`;
+      return event.by === 'itself'
+        ? `${event.node} left, with epoch ${event.epoch}.${event.version}`
+        : `${event.node} removed by an admin, with epoch ${event.epoch}.${event.version}`;
     case 'endpoint_changed':
       return `${event.node} moved from ${event.before ?? 'no endpoint'} to ${[event.endpoint ?? 'no endpoint', ...event.candidates].join(' or ')}`;
     case 'score_accepted':

@@ -56,6 +56,7 @@ export type ControllerEvent =
   | {
       readonly event: 'removed';
       readonly node: string;
+      readonly by: 'admin' | 'itself';
       readonly epoch: number;
       readonly version: number;
     }

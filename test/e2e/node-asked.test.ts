@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { meshnet } from '../cli/support/run-meshnet.ts';
 import { until } from '../lab/netns.ts';
 import { NodeRig, type StartedNode } from './node-rig.ts';
@@ -22,6 +23,12 @@ beforeAll(async () => {
   a = await rig.node('a', () => 0.9);
   b = await rig.node('b', () => 0.9);
   await rig.node('c', () => 0.4);
+  const leaking = async () => {
+    const key = readFileSync(join(state('leaky'), 'signing.key'), 'utf8').trim();
+    throw new Error(`exit 1: ${key} OPENAI_API_KEY=planted-in-text https://u:planted@h/`);
+  };
+  const sources = [{ suite: 'alignment', source: leaking }];
+  await rig.node('leaky', () => 0, { sources });
   await until(() => {
     const { peers, probes } = a.node.status();
     return peers.length === 1 && probes.length > 1;
@@ -94,4 +101,44 @@ test('a node that has stopped is not asked in vain', async () => {
     3,
     `meshnet: no node runs in ${state('b')}; start one, or name its --state\n`,
   ]);
+});
+
+test('a report about a node holds what happened, and no secret that came along', async () => {
+  const token = await meshnet('token', 'create', '--socket', join(rig.state, 'admin.sock'));
+  vi.stubEnv('MESHNET_TOKEN', token.out.trim());
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const leaky = state('leaky');
+  const failed = () => meshnet('events', '--state', leaky, '--socket', nowhere());
+  await until(async () => (await failed()).out.includes('no score delivered'), 'a failed score');
+  expect((await failed()).out).toContain('planted');
+  for (const socket of [nowhere(), join(rig.state, 'admin.sock')]) {
+    const { code, out } = await meshnet('bugreport', '--state', leaky, '--socket', socket);
+    expect(code).toBe(0);
+    expect(out).toContain('score_failed');
+    expect(out).toContain('## Doctor');
+    expect(out).not.toContain('planted');
+    expect(out).not.toContain(token.out.trim().split('.')[1]);
+    for (const key of ['wireguard.key', 'signing.key', 'sealing.key']) {
+      expect(out).not.toContain(readFileSync(join(leaky, key), 'utf8').trim());
+    }
+    expect(out).not.toContain(readFileSync(join(rig.state, 'controller.key'), 'utf8').trim());
+  }
+});
+
+test('a node that leaves tells the controller first, ends, and leaves no key', async () => {
+  const leave = (...more: string[]) =>
+    promisify(execFile)(process.execPath, [MESHNET, 'leave', '--state', state('a'), ...more]);
+  const nobody = await leave('--controller', 'http://127.0.0.1:9').catch((error) => error);
+  expect(nobody).toMatchObject({ code: 3 });
+  expect(nobody.stderr).toContain('Nothing has changed');
+  expect(existsSync(join(state('a'), 'signing.key'))).toBe(true);
+  const { stdout } = await leave();
+  expect(stdout).toBe('a has left, its keys are deleted\n');
+  await a.node.ended;
+  expect(existsSync(state('a'))).toBe(false);
+  const known = await meshnet('events', '--socket', join(rig.state, 'admin.sock'));
+  expect(known.out).toMatch(/ a left, with epoch \d+\.\d+$/m);
+  const nodes = await meshnet('node', 'list', '--socket', join(rig.state, 'admin.sock'));
+  expect(nodes.out).not.toMatch(/^a /m);
+  await expect(leave()).rejects.toMatchObject({ code: 1 });
 });

@@ -39,7 +39,7 @@ const SCHEMAS = {
   /** The epoch's header says what it is from then on. */
   endpoint_changed: leaf('endpoint_changed', { node: nodeIdField }),
   sequences_reset: leaf('sequences_reset', { node: nodeIdField }),
-  /** Taken out for good by an admin; the epoch without it is the next leaf. */
+  /** Taken out for good, by an admin or by itself; the epoch without it is the next leaf. */
   removed: leaf('removed', { node: nodeIdField }),
   /** A backup was restored: what came after it is lost, and the numbers jump ahead to these. */
   restored: leaf('restored', { epoch: counterField, version: counterField }),

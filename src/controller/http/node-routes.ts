@@ -12,6 +12,7 @@ import { envelopeSchema } from '../../contract/envelope.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../../contract/protocol.ts';
 import { announceEndpoint, type EndpointCall } from '../operations/announce-endpoint.ts';
 import { enrol } from '../operations/enrol.ts';
+import { leave } from '../operations/leave.ts';
 import { openStream } from '../operations/open-stream.ts';
 import { readConfig } from '../operations/read-config.ts';
 import { reportScore } from '../operations/report-score.ts';
@@ -47,6 +48,18 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       const { node_id: nodeId } = request.params;
       const call = { nodeId, request: networkRequest(request), where: whereOf(request.query) };
       return orRefuse(await announceEndpoint(services, call));
+    },
+  });
+
+  app.post<NodeParams>('/v1/nodes/:node_id/leave', {
+    schema: {
+      summary: 'The node that signs the request leaves the mesh: a new epoch at once',
+      params: nodeParams,
+      response: { 200: rotateAnswerSchema },
+    },
+    handler: async (request) => {
+      const call = { nodeId: request.params.node_id, request: networkRequest(request) };
+      return orRefuse(await leave(services, call));
     },
   });
 

@@ -39,6 +39,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     caller: 'node',
     refusals: [401, 403, 404],
   },
+  'POST /v1/nodes/:node_id/leave': { id: 'leave', caller: 'node', refusals: [401, 403, 404, 409] },
   'POST /v1/benchmarks/:node_id': {
     id: 'reportScore',
     caller: 'anybody',

@@ -18,6 +18,6 @@ export async function removeNode(
     return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node' });
   }
   const { epoch, version } = removed.value;
-  emit({ event: 'removed', node: nodeId, epoch, version });
+  emit({ event: 'removed', node: nodeId, by: 'admin', epoch, version });
   return accepted({ epoch, version });
 }
