@@ -1,31 +1,43 @@
-/** The controller was away, and members that could not report meanwhile are waited for. Times: its clock, ms. */
+/**
+ * The controller was away, and what could not be reported meanwhile is nobody's fault: the epoch in force
+ * goes on for a while, and each member is excused until it has reported. Times: the controller's clock, ms.
+ */
 export class Absence {
   readonly since: number;
-  /** Longest that anybody is waited for. */
+  /** The epoch in force goes on until then at the longest. */
   readonly until: number;
-  private readonly members: Set<string>;
+  /** How long each member is excused that has not reported. */
+  private readonly excused: Map<string, number>;
+  private isHolding = true;
 
-  constructor(members: Iterable<string>, since: number, until: number) {
-    this.members = new Set(members);
+  constructor(excused: ReadonlyMap<string, number>, since: number, until: number) {
+    this.excused = new Map(excused);
     this.since = since;
     this.until = until;
   }
 
-  awaits(nodeId: string): boolean {
-    return this.members.has(nodeId);
+  awaits(nodeId: string, now: number): boolean {
+    return now < (this.excused.get(nodeId) ?? 0);
   }
 
   /** It reported, or is none any more. */
   endsFor(nodeId: string): void {
-    this.members.delete(nodeId);
+    this.excused.delete(nodeId);
   }
 
-  /** Nobody is waited for any more. */
+  /** Whether the epoch in force still goes on for it. */
+  get holdsEpoch(): boolean {
+    return this.isHolding;
+  }
+
+  /** Nobody is excused any more. */
   get isComplete(): boolean {
-    return this.members.size === 0;
+    return this.excused.size === 0;
   }
 
-  isOver(now: number): boolean {
-    return this.isComplete || now >= this.until;
+  /** An epoch is decided at `now`. True: nothing is left of the absence. */
+  passes(now: number): boolean {
+    if (now >= this.until) this.isHolding = false;
+    return this.isComplete || [...this.excused.values()].every((until) => now >= until);
   }
 }

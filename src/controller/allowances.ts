@@ -1,7 +1,7 @@
 export interface AllowanceOptions {
   /** So many at once ... */
   readonly burst: number;
-  /** ... and one more in each of these, ms. */
+  /** ... and one more in each of these, ms, unless a call names another. */
   readonly intervalMs: number;
   /** Above this many, the one that took longest ago is forgotten. */
   readonly maxKeys: number;
@@ -18,14 +18,13 @@ export class Allowances {
   }
 
   /** Whether there is one left. `now`: ms. */
-  has(key: string, now: number): boolean {
-    const { burst, intervalMs } = this.options;
-    return this.fullAfterOne(key, now) <= now + burst * intervalMs;
+  has(key: string, now: number, intervalMs = this.options.intervalMs): boolean {
+    return this.fullAfterOne(key, now, intervalMs) <= now + this.options.burst * intervalMs;
   }
 
   /** Takes one; what is not there is owed. */
-  take(key: string, now: number): void {
-    const fullAt = this.fullAfterOne(key, now);
+  take(key: string, now: number, intervalMs = this.options.intervalMs): void {
+    const fullAt = this.fullAfterOne(key, now, intervalMs);
     this.fullAt.delete(key); // so that the order is that of the last one taken
     this.fullAt.set(key, fullAt);
     if (this.fullAt.size <= this.options.maxKeys) return;
@@ -37,7 +36,7 @@ export class Allowances {
     return this.fullAt.size;
   }
 
-  private fullAfterOne(key: string, now: number): number {
-    return Math.max(now, this.fullAt.get(key) ?? 0) + this.options.intervalMs;
+  private fullAfterOne(key: string, now: number, intervalMs: number): number {
+    return Math.max(now, this.fullAt.get(key) ?? 0) + intervalMs;
   }
 }

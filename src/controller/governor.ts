@@ -7,13 +7,17 @@ import { thrown } from './events.ts';
 import { Judging } from './judging.ts';
 import { LostState } from './lost-state.ts';
 import { type Outlook, outlookOf } from './outlook.ts';
+import { suitesOf } from './policy.ts';
 import { refuse } from './problem-error.ts';
 import type { EpochKeys } from './psk.ts';
 import type { Cosigning } from './record/cosigning.ts';
 import { type JudgedBy, policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs } from './settings.ts';
 
-/** After a start or an outage, an epoch waits this many report intervals for its members. */
+/**
+ * After a start or an outage, an epoch waits this many report intervals for its members. Whose suites are
+ * measured more rarely is excused for so many of theirs.
+ */
 const INTERVALS_AWAY = 3;
 /** After a commit that failed (the disk is full), ms. */
 const RETRY = 1000;
@@ -42,8 +46,7 @@ export class Governor {
     this.options = options;
     this.periodMs = options.settings.epochS * 1000;
     this.intervalMs = options.settings.reportIntervalS * 1000;
-    const isAwaited = (nodeId: string, now: number) =>
-      this.absence?.awaits(nodeId) === true && now < this.absence.until;
+    const isAwaited = (nodeId: string, now: number) => this.absence?.awaits(nodeId, now) === true;
     this.judging = new Judging({ ...options, isAwaited });
     this.committer = new EpochCommitter({ ...options, judging: this.judging });
     this.timer = new EpochTimer(options.clock, this.periodMs, () => {
@@ -87,7 +90,7 @@ export class Governor {
     if (current === undefined) return 'No epoch has been committed yet.';
     if (this.timer.isOverdue)
       return `Epoch ${current.epoch} is over and the next cannot be committed.`;
-    if (!this.absence) return this.options.cosigning.bar;
+    if (this.absence?.holdsEpoch !== true) return this.options.cosigning.bar;
     return `Epoch ${current.epoch} goes on until its members have reported again.`;
   }
 
@@ -165,7 +168,7 @@ export class Governor {
 
   /** A score of this node was accepted. */
   reported(nodeId: string): void {
-    if (!this.absence?.awaits(nodeId)) return;
+    if (!this.absence?.awaits(nodeId, this.options.clock.now())) return;
     this.exclusively(() => this.stopWaitingFor(nodeId)).catch(this.failed);
   }
 
@@ -186,7 +189,12 @@ export class Governor {
     const since = this.options.clock.now();
     const until = since + INTERVALS_AWAY * this.intervalMs;
     const members = [...membersOf(this.current).keys()];
-    this.absence = new Absence(members, since, until);
+    const { policy } = this.options.settings;
+    const excused = members.map((nodeId) => {
+      const slowest = Math.max(...suitesOf(policy, nodeId).map((one) => one.reportIntervalS));
+      return [nodeId, Math.max(until, since + INTERVALS_AWAY * slowest * 1000)] as const;
+    });
+    this.absence = new Absence(new Map(excused), since, until);
     if (members.length === 0) {
       await this.decide();
     } else {
@@ -199,11 +207,12 @@ export class Governor {
   private async stopWaitingFor(nodeId: string): Promise<void> {
     const { absence } = this;
     const isEnrolled = this.options.directory.nodes.has(nodeId);
-    if (this.isClosed || !absence?.awaits(nodeId) || !isEnrolled) return;
+    const now = this.options.clock.now();
+    if (this.isClosed || !absence?.awaits(nodeId, now) || !isEnrolled) return;
     const observedSince = absence.since - this.intervalMs; // clocks differ a little
     if (!(await this.judging.hasReported(nodeId, absence.since, observedSince))) return;
     absence.endsFor(nodeId);
-    if (absence.isComplete) await this.decide();
+    if (absence.isComplete && absence.holdsEpoch) await this.decide();
   }
 
   /** Decides the epoch that begins now. */
@@ -211,11 +220,11 @@ export class Governor {
     if (this.lost.isLost) return refuse('not_ready', { detail: this.notReady! });
     const now = this.options.clock.now();
     if (occasion.removal) this.absence?.endsFor(occasion.removal.nodeId);
-    if (this.absence?.isOver(now)) this.absence = undefined;
+    if (this.absence?.passes(now)) this.absence = undefined;
     try {
       const epoch = await this.committer.insist(occasion);
       this.timer.startFrom(now);
-      this.timer.setTo(this.absence?.until ?? now + this.periodMs);
+      this.timer.setTo(this.absence?.holdsEpoch ? this.absence.until : now + this.periodMs);
       return epoch;
     } catch (error) {
       this.timer.tryAgain(now + RETRY);
@@ -231,7 +240,7 @@ export class Governor {
     const now = clock.now();
     if (now < due) return this.timer.tryAgain(due); // timers may fire early
     const missed = Math.max(now - due, overload.take());
-    if (this.absence) {
+    if (this.absence?.holdsEpoch) {
       await this.decide();
     } else if (missed > this.intervalMs) {
       // Reports were missed: this process was stopped, slept, or had no time for anybody. Members

@@ -1,4 +1,4 @@
-import type { AllowanceOptions } from './allowances.ts';
+import { suitesOf } from './policy.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -15,11 +15,15 @@ export const MOVES = { burst: 6, intervalMs: 60_000, maxKeys: 100_000 };
  * in a report interval, so that a member run wild cannot keep the others' scores out.
  */
 export const SCORE_BURST = 10;
-/** Above this many (signer, node, suite), the one that reported longest ago is forgotten. */
-const MAX_SERIES = 100_000;
+/** Of a suite that is expected every ten seconds; above so many (signer, node, suite) the oldest is forgotten. */
+export const SCORES = { burst: SCORE_BURST, intervalMs: 1000, maxKeys: 100_000 };
 
-/** What each signer may report about each node in each suite. */
-export function scoreLimit({ reportIntervalS }: Settings): AllowanceOptions {
-  const intervalMs = (reportIntervalS * 1000) / SCORE_BURST;
-  return { burst: SCORE_BURST, intervalMs, maxKeys: MAX_SERIES };
+/** Seconds in which a node is expected to be measured in a suite. */
+export function reportIntervalOf(
+  { policy, reportIntervalS }: Settings,
+  nodeId: string,
+  suite: string,
+): number {
+  const rule = suitesOf(policy, nodeId).find((one) => one.suite === suite);
+  return rule?.reportIntervalS ?? reportIntervalS;
 }

@@ -12,7 +12,7 @@ import { EpochSeals } from './epoch-seals.ts';
 import { EpochViews } from './epoch-view.ts';
 import type { EmitControllerEvent, StampedEvent } from './events.ts';
 import { Governor } from './governor.ts';
-import { MOVES, scoreLimit } from './limits.ts';
+import { MOVES, SCORES } from './limits.ts';
 import { MembershipDeltas } from './membership-deltas.ts';
 import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
@@ -135,7 +135,7 @@ export function createServices(options: ServicesOptions): Services {
     recent,
     requests: new RequestCounters(),
     budget: new AddressBudget(monotonic),
-    scoreAllowances: new Allowances(scoreLimit(settings)),
+    scoreAllowances: new Allowances(SCORES),
     moves: new Allowances(MOVES),
   };
 }

@@ -182,6 +182,37 @@ test('who stays silent after a start is out after three report intervals', async
   expect(await mesh.members()).toEqual(['a']);
 });
 
+test('who is measured rarely is excused for three of its own intervals, and the others are judged meanwhile', async () => {
+  const suites = [
+    { suite: 'alignment' },
+    { suite: 'deep', maxAgeS: 600, reportIntervalS: 300, threshold: 0.5 },
+  ];
+  mesh = await TestMesh.start({ suites });
+  const [a, b] = [await mesh.enrol('a', 1), await mesh.enrol('b', 2)];
+  const deep = async (node: TestNode) => {
+    const body = node.score(mesh.meshId, 0.9, mesh.clock.now(), { suite: 'deep' });
+    expect((await mesh.post(node.nodeId, body)).status).toBe(202);
+  };
+  for (const node of [a, b]) await deep(node);
+  await mesh.report(0.9, a, b);
+  await mesh.rotate();
+  expect(await mesh.members()).toEqual(['a', 'b']);
+  await mesh.restart({}, 11 * MIN);
+  await mesh.report(0.9, a);
+  await mesh.report(0.3, b);
+  await mesh.clock.advance(30 * S);
+  const { nodes } = await mesh.epoch();
+  expect(nodes.map((one) => one.reason)).toEqual(['awaiting_report', 'score_below_threshold']);
+  for (let minutes = 0; minutes < 14; minutes++) {
+    await mesh.report(0.9, a);
+    await mesh.clock.advance(MIN);
+    expect(await mesh.members(), `${minutes}`).toEqual(['a']);
+  }
+  await mesh.report(0.9, a);
+  await mesh.clock.advance(MIN);
+  expect(await mesh.members()).toEqual([]);
+});
+
 test('rotating or removing while members are waited for denies nobody else', async () => {
   const [a, , c] = await withMembers('abc');
   await mesh.report(0.2, c!);

@@ -85,6 +85,27 @@ test('a score has one signature: more are refused before any is verified', async
   });
 });
 
+test('a suite that is measured rarely takes so many scores in its own interval', async () => {
+  const here = await TestMesh.start({
+    suites: [{ suite: 'alignment' }, { suite: 'deep', maxAgeS: 600, reportIntervalS: 300 }],
+  });
+  mesh = here;
+  const a = await here.enrol('a', 1);
+  const taken = async (suite: string, count: number) => {
+    let accepted = 0;
+    for (let i = 0; i < count; i++) {
+      const body = a.score(here.meshId, 0.9, here.clock.now(), { suite });
+      if ((await here.post('a', body)).status === 202) accepted++;
+    }
+    return accepted;
+  };
+  expect([await taken('alignment', 12), await taken('deep', 12)]).toEqual([10, 10]);
+  await here.clock.advance(5000);
+  expect([await taken('alignment', 12), await taken('deep', 12)]).toEqual([5, 0]);
+  await here.clock.advance(30_000);
+  expect(await taken('deep', 12)).toBe(1);
+});
+
 test('an address that sends forgeries is turned away unread', async () => {
   mesh = await TestMesh.start();
   const a = await mesh.enrol('a', 1);

@@ -13,7 +13,7 @@ import {
 import { signingKeyId } from '../../contract/ids.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { envelopeHash } from '../../contract/receipt.ts';
-import { SCORE_BURST } from '../limits.ts';
+import { reportIntervalOf, SCORE_BURST } from '../limits.ts';
 import { suitesOf } from '../policy.ts';
 import type { Services } from '../services.ts';
 import { settle, withinBudget } from './accounting.ts';
@@ -111,8 +111,10 @@ async function take(services: Services, call: ScoreCall): Promise<Checked<Benchm
     });
   }
   const series = `${signer} ${nodeId} ${suite}`;
-  if (!scoreAllowances.has(series, receivedAt)) {
-    const detail = `At most ${SCORE_BURST} scores in a report interval of ${settings.reportIntervalS} s.`;
+  const intervalS = reportIntervalOf(settings, nodeId, suite);
+  const costMs = (intervalS * 1000) / SCORE_BURST;
+  if (!scoreAllowances.has(series, receivedAt, costMs)) {
+    const detail = `At most ${SCORE_BURST} scores in a report interval of ${intervalS} s.`;
     return rejected('too_many_requests', { detail });
   }
   const outcome = await store.recordBenchmark({
@@ -134,7 +136,7 @@ async function take(services: Services, call: ScoreCall): Promise<Checked<Benchm
     const { last } = outcome;
     return rejected(reason, { field, expected, last, ...receipts.sign(hash, reason, last) });
   }
-  scoreAllowances.take(series, receivedAt); // only now: replays of a node's scores must not cost it
+  scoreAllowances.take(series, receivedAt, costMs); // only now: replays of a node's scores must not cost it
   const said = { suite, signer, sequence, score, samples, observed_at };
   emit({ event: 'score_accepted', node: nodeId, ...said });
   governor.reported(nodeId);
