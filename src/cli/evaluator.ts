@@ -6,15 +6,12 @@ import { controllerFetch } from '../agent/controller-fetch.ts';
 import { Counters } from '../agent/counters.ts';
 import { Emitter } from '../agent/emitter.ts';
 import type { AgentEvent } from '../agent/events.ts';
-import { type EmitterState, emitterSchema, NOTHING_SENT } from '../agent/node-state.ts';
 import type { Measurement } from '../agent/score-source.ts';
 import { fromBase64, fromBase64Url, toBase64 } from '../contract/encoding.ts';
-import { type FromSchema, mapOf } from '../contract/from-schema.ts';
 import { readKeyFile, writeKeyFile } from '../contract/key-file.ts';
-import { violation } from '../contract/schema.ts';
 import { defaultProvider } from '../crypto/select.ts';
-import { readJsonFile, replaceFile } from '../ground/files.ts';
 import { type Lock, LockedError, type LockOptions, lockFile } from '../ground/lock.ts';
+import { EvaluatorMemory } from './evaluator-memory.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 export interface EvaluatorOptions {
@@ -42,7 +39,7 @@ export class Evaluator {
   private readonly crypto = defaultProvider();
   private readonly key: Uint8Array;
   private readonly client: ControllerClient;
-  private readonly memory: Memory;
+  private readonly memory: EvaluatorMemory;
 
   constructor(options: EvaluatorOptions, meshId: Uint8Array) {
     this.options = options;
@@ -54,7 +51,7 @@ export class Evaluator {
       process.stderr.write(`made ${options.key}; for the policy's evaluators: ${key}\n`);
     }
     this.key = readKeyFile(options.key);
-    this.memory = new Memory(`${options.key}.sequences`);
+    this.memory = new EvaluatorMemory(options.key);
     this.client = new ControllerClient({
       fetch: controllerFetch(this.crypto),
       clock: systemClock,
@@ -130,34 +127,4 @@ export function lockKey(key: string, options: LockOptions): Lock {
 
 function isTooSoon(event: Delivery | undefined): boolean {
   return event?.event === 'score_failed' && event.code === 'too_many_requests';
-}
-
-/** By the id of the node. */
-const memorySchema = mapOf(emitterSchema);
-
-/** Sequences per node, in a file beside the key: an evaluator reports on many. */
-class Memory {
-  private readonly path: string;
-  private all: Readonly<Record<string, EmitterState>>;
-
-  constructor(path: string) {
-    this.path = path;
-    const value = readJsonFile(path) ?? {};
-    const bad = violation(memorySchema, value);
-    if (bad) throw new Error(`${path}: ${bad.field || 'content'} is not ${bad.expected}`);
-    this.all = value as FromSchema<typeof memorySchema>;
-  }
-
-  of(node: string) {
-    return {
-      readEmitter: (): EmitterState =>
-        Object.hasOwn(this.all, node) ? this.all[node]! : NOTHING_SENT,
-      changeEmitter: async (change: (before: EmitterState) => EmitterState) => {
-        const before = Object.hasOwn(this.all, node) ? this.all[node]! : NOTHING_SENT;
-        const next = { ...this.all, [node]: change(before) };
-        await replaceFile(this.path, `${JSON.stringify(next)}\n`);
-        this.all = next;
-      },
-    };
-  }
 }

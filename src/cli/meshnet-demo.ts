@@ -50,7 +50,7 @@ function outputFor(options: DemoCommandOptions): DemoOutput {
     },
   };
   if (options.json) return jsonOutput(terminal);
-  if (process.stdout.isTTY) return liveOutput(terminal, coloursWanted(process.env));
+  if (process.stdout.isTTY) return liveOutput(terminal, coloursWanted(process.env.NO_COLOR));
   return plainOutput(terminal);
 }
 

@@ -171,7 +171,8 @@ export async function why(nodeId: string, options: ReaderOptions): Promise<void>
   const verdict = node.allowed ? 'is a member' : 'is denied';
   const suites = node.suites.map((suite) => {
     const score = suite.score === null ? 'no score' : suite.score.toFixed(3);
-    const age = suite.age_s === null ? '' : `, ${duration(suite.age_s)} old`;
+    const age =
+      suite.age_s === null ? '' : `, ${duration(suite.age_s)} old of ${duration(suite.max_age_s)}`;
     return `  ${suite.suite}: ${score}${age}: ${suite.passed ? 'passed' : 'failed'}`;
   });
   const rules = node.rules.map((rule, i) => `  rule of ${node.suites[i]?.suite}: ${rule}`);

@@ -5,13 +5,11 @@ import { duration } from './table.ts';
 /** How a node's own measurements stand, a line a suite. `judged`: what the controller says of it. */
 export function scoreLines(
   scores: readonly ScoreView[] = [],
-  judged?: Pick<NodeStatus, 'suites' | 'rules'>,
+  judged?: Pick<NodeStatus, 'suites'>,
 ): string[] {
   return scores.map(({ suite, running_s, score, age_s, failure }) => {
-    const index = judged?.suites.findIndex((one) => one.suite === suite) ?? -1;
-    // The rule is said in a sentence, and nowhere else as yet.
-    const oldest = /age <= ([\d.]+) s/.exec(judged?.rules[index] ?? '')?.[1];
-    const limit = oldest === undefined ? '' : ` of ${duration(Number(oldest))}`;
+    const oldest = judged?.suites.find((one) => one.suite === suite)?.max_age_s;
+    const limit = oldest === undefined ? '' : ` of ${duration(oldest)}`;
     const parts = [
       ...(running_s === null ? [] : [`running for ${duration(running_s)}`]),
       ...(score === null

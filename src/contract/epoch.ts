@@ -35,6 +35,14 @@ export const suiteStatusSchema = exactly({
 
 export type SuiteStatus = FromSchema<typeof suiteStatusSchema>;
 
+const judgedSuiteSchema = exactly({
+  ...suiteStatusSchema.properties,
+  /** Greatest age of a score that counts, seconds. */
+  max_age_s: { type: 'number', minimum: 0 },
+});
+
+export type JudgedSuite = FromSchema<typeof judgedSuiteSchema>;
+
 const nodeStatusSchema = exactly({
   node_id: nodeIdField,
   tunnel_address: tunnelAddressField,
@@ -49,7 +57,7 @@ const nodeStatusSchema = exactly({
   age_s: ageField,
   /** Null while denied. */
   since_epoch: { type: ['integer', 'null'], minimum: 0 },
-  suites: { type: 'array', items: suiteStatusSchema },
+  suites: { type: 'array', items: judgedSuiteSchema },
   /** What each of them asks for, in the same order. */
   rules: { type: 'array', items: sentenceField },
   /** Epochs until a denied node may be back at the earliest; null for a member. */

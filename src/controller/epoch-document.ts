@@ -3,6 +3,8 @@ import type {
   EpochDocument,
   EpochPage,
   EvaluatorStatus,
+  JudgedSuite,
+  SuiteStatus,
   WitnessesStatus,
 } from '../contract/epoch.ts';
 import { compareNodeIds, signingKeyId } from '../contract/ids.ts';
@@ -14,6 +16,7 @@ import { type NodeVerdict, undecided } from './epoch.ts';
 import type { Governor } from './governor.ts';
 import { agreementOf } from './policy/agreement.ts';
 import { backIn, ruleText } from './policy/explain.ts';
+import { type Policy, suitesOf } from './policy.ts';
 import type { Cosigning } from './record/cosigning.ts';
 import type { Settings } from './settings.ts';
 import type { EventCounters } from './subscribers/counters.ts';
@@ -68,7 +71,7 @@ async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocume
         score: present?.score ?? null,
         age_s: present?.ageS ?? null,
         since_epoch: sinceEpoch,
-        suites: present?.suites ?? [],
+        suites: judgedSuites(settings.policy, nodeId, present?.suites),
         rules: judged?.judgement.findings.map(({ rule }) => ruleText(rule)) ?? [],
         back_in_epochs: allowed || !judged ? null : backIn(judged.judgement, judged.standing),
       };
@@ -89,6 +92,19 @@ function witnessesOf({ rule, fault, progress }: Cosigning): WitnessesStatus | nu
       behind_epochs: behind,
     })),
   };
+}
+
+/** With the age that the policy in force allows; what it does not ask for any more is left out. */
+function judgedSuites(
+  policy: Policy,
+  nodeId: string,
+  suites: readonly SuiteStatus[] = [],
+): JudgedSuite[] {
+  const rules = new Map(suitesOf(policy, nodeId).map((rule) => [rule.suite, rule]));
+  return suites.flatMap((one) => {
+    const rule = rules.get(one.suite);
+    return rule === undefined ? [] : [{ ...one, max_age_s: rule.maxAgeS }];
+  });
 }
 
 function evaluatorsOf(

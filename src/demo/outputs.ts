@@ -101,12 +101,8 @@ const CLEAR_TO_END_OF_LINE = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
 const REDRAW_MS = 200;
 
-/** https://no-color.org: not if it is set, and not to nothing. */
-export function coloursWanted({
-  NO_COLOR = '',
-}: Readonly<Record<string, string | undefined>>): boolean {
-  return NO_COLOR === '';
-}
+/** https://no-color.org: not if `NO_COLOR` is set, and not to nothing. */
+export const coloursWanted = (noColor = ''): boolean => noColor === '';
 
 /** The live view on a terminal. */
 export function liveOutput(terminal: Terminal, colour: boolean): DemoOutput {

@@ -76,8 +76,9 @@ test('own measurements are told in a line: what runs, what was, how old, and wha
   const nothing = { suite: 'red-team', running_s: null, score: null, age_s: null, failure: null };
   const last = { ...nothing, score: 0.91, age_s: 2400 };
   const judged = {
-    suites: [{ suite: 'red-team', score: 0.91, age_s: 2400, samples: 9, passed: true }],
-    rules: ['score >= 0.80 and age <= 86400 s; of at least 5 samples'],
+    suites: [
+      { suite: 'red-team', score: 0.91, age_s: 2400, samples: 9, passed: true, max_age_s: 86_400 },
+    ],
   };
   expect(scoreLines([{ ...last, running_s: 720 }], judged)).toEqual([
     'red-team: running for 12 min, last 0.910, 40 min old of 24 h',

@@ -29,7 +29,16 @@ function epochDocument(now: number, scores: Readonly<Record<string, number>>): E
       score,
       age_s: (now - 1000) / 1000,
       since_epoch: 1,
-      suites: [{ suite: 'alignment', score, age_s: (now - 1000) / 1000, samples: 5, passed: true }],
+      suites: [
+        {
+          suite: 'alignment',
+          score,
+          age_s: (now - 1000) / 1000,
+          samples: 5,
+          max_age_s: 120,
+          passed: true,
+        },
+      ],
       rules: ['a score of at least 0.70'],
       back_in_epochs: null,
     })),

@@ -66,6 +66,10 @@ requires('linux', 'systemd-analyze')('the units', () => {
     expect(exposure(lax)).toBeGreaterThan(3);
   });
 
+  test('a stop of the node leaves a run that lasts to its end', () => {
+    expect(original('meshnet-node.service')).toMatch(/^KillMode=process$/m);
+  });
+
   test('are given users by systemd-sysusers', () => {
     const file = join(SYSTEMD, 'meshnet.sysusers');
     const { code, output } = checked(['systemd-sysusers', '--dry-run', '--root', root, file]);

@@ -307,6 +307,20 @@ describe('what counts as done', () => {
     expect(outcome).toMatchObject({ result: { samples: 3, complete: 0.5 } });
   });
 
+  test('garak: its confidence bounds, 0.0 beside failures, count for nothing', () => {
+    const report = textOf('garak.report.jsonl');
+    const other = report.replaceAll(/"(confidence_(?:lower|upper))": ?[\d.]+/g, '"$1": 0.5');
+    expect(other).not.toBe(report);
+    expect(read('garak', other)).toEqual(read('garak', report));
+  });
+
+  test('promptfoo: the sum in its metrics counts for nothing', () => {
+    const metrics = ['results', 'prompts', 0, 'metrics', 'score'] as const;
+    expect(read('promptfoo', changed('promptfoo.json', [metrics, 99]))).toEqual(
+      read('promptfoo', textOf('promptfoo.json')),
+    );
+  });
+
   test('lm-eval: a limited run is a part of its task; less may be better', () => {
     const limited = changed(
       'lm-eval.json',
