@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { readKnownController } from '../agent/known-controller.ts';
 import { equalBytes, toBase64 } from '../contract/encoding.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { controllerFingerprint } from '../contract/ids.ts';
@@ -13,11 +14,14 @@ import type { ReadFile } from '../record/read-log.ts';
 import { adminCall } from './admin-client.ts';
 import { meshOf } from './evaluator.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { memberClient } from './member-client.ts';
 
 /** Where a log is read: a directory, a URL, or else the controller's admin socket. */
 export interface LogSourceOptions {
   readonly socket: string;
   readonly mesh?: string;
+  /** State directory of the node on this machine: the controller that it knows is asked as that node. */
+  readonly node?: string;
 }
 
 export interface LogSource {
@@ -33,13 +37,32 @@ export async function logSource(
   where: string | undefined,
   options: LogSourceOptions,
 ): Promise<LogSource> {
+  const { socket, node } = options;
+  const known = node === undefined ? undefined : readKnownController(node);
+  const isHere = where === undefined && (known === undefined || existsSync(socket));
+  if (!isHere && node !== undefined && known !== undefined && isAt(where ?? known, known)) {
+    const member = memberClient(known, node);
+    const meshId = options.mesh === undefined ? member.meshId : undefined;
+    const read: ReadFile = (path) => member.ask((client, seed) => client.getLogFile(seed, path));
+    return { read, meshId: meshId ?? meshOf(options.mesh) };
+  }
   if (where === undefined) {
-    const { socket } = options;
     const { mesh_id } = await adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch?limit=1');
     return { read: overSocket(socket), meshId: meshOf(options.mesh ?? mesh_id) };
   }
   const meshId = meshOf(options.mesh);
   return { read: URL.canParse(where) ? overNetwork(where) : inDirectory(where), meshId };
+}
+
+/** Whether a URL is of the controller, by its own address or that of its log. */
+function isAt(where: string, controller: string): boolean {
+  if (!URL.canParse(where)) return false;
+  const [url, base] = [new URL(where), new URL(controller)];
+  const paths = [base.pathname, `${base.pathname.replace(/\/$/, '')}/log/`];
+  return (
+    url.origin === base.origin &&
+    paths.some((path) => path === url.pathname || path === `${url.pathname}/`)
+  );
 }
 
 /** The key that signs the log's checkpoints, which must be the mesh's. */

@@ -35,8 +35,8 @@ const FOLLOW_MS = 2000;
 
 /** `meshnet log show [WHERE]`. */
 export async function show(where: string | undefined, options: ShowOptions): Promise<void> {
-  for (let shown = 0; ; await delay(FOLLOW_MS)) {
-    const log = await readLog(where, options);
+  const log = await readLog(where, options);
+  for (let shown = 0; ; await log.readOn()) {
     for (const leaf of log.leaves.slice(shown)) {
       if (!isWanted(leaf, options)) continue;
       if (options.json) {
@@ -50,6 +50,7 @@ export async function show(where: string | undefined, options: ShowOptions): Pro
     }
     shown = log.leaves.length;
     if (!options.follow) return;
+    await delay(FOLLOW_MS);
   }
 }
 

@@ -4,7 +4,7 @@ import { openCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
 import { type HashStorage, LogTree } from './log-tree.ts';
 import type { Sha256 } from './merkle.ts';
 import type { NoteKey } from './note.ts';
-import { decodeEntries, newTiles, tilePath } from './tiles.ts';
+import { decodeEntries, newTiles, TILE_WIDTH, tilePath } from './tiles.ts';
 
 /** A file of a log by its path below the log's address; undefined: there is none. */
 export type ReadFile = (path: string) => Promise<Uint8Array | undefined>;
@@ -33,45 +33,54 @@ export async function readCheckpoint(
   return checkpoint;
 }
 
-/** A log that was read as a whole, and is what its checkpoint says. */
-export interface WholeLog {
-  readonly checkpoint: SignedCheckpoint;
-  readonly entries: readonly Uint8Array[];
+/** A log that is read as a whole, and on as it grows. */
+export class LogReader {
+  readonly entries: Uint8Array[] = [];
   readonly tree: LogTree;
-}
+  private readonly read: ReadFile;
 
-/**
- * Reads every entry and every tile of hashes. Throws a `LogFault` unless the tiles are those of the
- * entries, and their root the one that was signed.
- *
- * @param progress called with the number of entries read so far
- */
-export async function readWholeLog(
-  crypto: Sha256,
-  checkpoint: SignedCheckpoint,
-  read: ReadFile,
-  progress: (entries: number) => void = () => {},
-): Promise<WholeLog> {
-  const entries: Uint8Array[] = [];
-  const tree = new LogTree(crypto, inMemory());
-  const tiles = newTiles(0, checkpoint.size);
-  for (const tile of tiles) {
-    const path = tilePath(tile);
-    const bytes = await mustRead(read, path);
-    const { level } = tile;
-    if (level === 'entries') {
-      const added = decodeEntries(bytes);
-      if (added?.length !== tile.width) throw new LogFault(path, `has not ${tile.width} entries`);
-      for (const content of added) tree.append(entries.push(content) - 1, content);
-      progress(entries.length);
-    } else if (!equal(tree.tile({ ...tile, level }), bytes)) {
-      throw new LogFault(path, 'has other hashes than its entries');
+  constructor(crypto: Sha256, read: ReadFile) {
+    this.read = read;
+    this.tree = new LogTree(crypto, inMemory());
+  }
+
+  /**
+   * Reads the entries that were not read before, and every tile of hashes over them. Throws a `LogFault`
+   * unless the tiles are those of the entries and their root the one that was signed: then the log
+   * begins with all that was read before.
+   *
+   * @param progress called with the number of entries read so far
+   */
+  async readTo(
+    checkpoint: SignedCheckpoint,
+    progress: (entries: number) => void = () => {},
+  ): Promise<void> {
+    const { read, tree, entries } = this;
+    const before = entries.length;
+    if (checkpoint.size < before) {
+      throw new LogFault(
+        'checkpoint',
+        `the log went back from ${before} to ${checkpoint.size} leaves`,
+      );
+    }
+    for (const tile of newTiles(before, checkpoint.size)) {
+      const path = tilePath(tile);
+      const bytes = await mustRead(read, path);
+      const { level } = tile;
+      if (level === 'entries') {
+        const there = decodeEntries(bytes);
+        if (there?.length !== tile.width) throw new LogFault(path, `has not ${tile.width} entries`);
+        const added = there.slice(Math.max(0, before - tile.index * TILE_WIDTH));
+        for (const content of added) tree.append(entries.push(content) - 1, content);
+        progress(entries.length);
+      } else if (!equal(tree.tile({ ...tile, level }), bytes)) {
+        throw new LogFault(path, 'has other hashes than its entries');
+      }
+    }
+    if (!equal(tree.root(checkpoint.size), checkpoint.root)) {
+      throw new LogFault('checkpoint', 'its root is not that of the entries');
     }
   }
-  if (!equal(tree.root(checkpoint.size), checkpoint.root)) {
-    throw new LogFault('checkpoint', 'its root is not that of the entries');
-  }
-  return { checkpoint, entries, tree };
 }
 
 async function mustRead(read: ReadFile, path: string): Promise<Uint8Array> {

@@ -17,7 +17,8 @@ export function declareEpoch(program: Command): void {
     if (options.epoch !== undefined) {
       const { whyThen } = await import('../meshnet-log-proof.ts');
       const { socket, defaultSocket } = readerOptions(options);
-      return whyThen(name, options.epoch, { ...options, socket: socket ?? defaultSocket });
+      const where = { ...options, socket: socket ?? defaultSocket, node: options.state };
+      return whyThen(name, options.epoch, where);
     }
     const { why } = await import('../meshnet-epoch.ts');
     await why(name, readerOptions(options));

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { admin, epochNumber, json, LOG_WHERE } from './options.ts';
+import { admin, epochNumber, json, LOG_WHERE, nodeState } from './options.ts';
 
 /** The log of the mesh: read it, verify it, prove something from it. */
 export function declareLog(program: Command): void {
@@ -11,7 +11,8 @@ export function declareLog(program: Command): void {
       log
         .command(name)
         .description(description)
-        .option('--mesh <id>', 'mesh id; needed with a directory or URL'),
+        .option('--mesh <id>', 'mesh id; needed with a directory or URL')
+        .option('--state <dir>', 'of the node on this machine, which asks as a member', nodeState),
     );
 
   reading('show', 'who was enrolled, cut and removed, and when')
@@ -23,7 +24,7 @@ export function declareLog(program: Command): void {
     .option('--follow', 'go on as the log grows')
     .action(async (where, options) => {
       const { show } = await import('../meshnet-log.ts');
-      await show(where, options);
+      await show(where, asMember(options));
     });
 
   reading('verify', 'verify all of it: signatures, hashes, and every verdict from its evidence')
@@ -31,7 +32,7 @@ export function declareLog(program: Command): void {
     .option('--seen <file>', 'a checkpoint seen earlier, which the log must extend')
     .action(async (where, options) => {
       const { verify } = await import('../meshnet-log.ts');
-      await verify(where, options);
+      await verify(where, asMember(options));
     });
 
   reading('prove', 'one file that shows a verdict to somebody who has nothing else')
@@ -41,7 +42,7 @@ export function declareLog(program: Command): void {
     .option('--out <file>', 'write it there; default: standard output')
     .action(async (node, epoch, where, options) => {
       const { prove } = await import('../meshnet-log-proof.ts');
-      await prove(node, epoch, where, options);
+      await prove(node, epoch, where, asMember(options));
     });
 
   log
@@ -61,7 +62,7 @@ export function declareLog(program: Command): void {
     .option('--directory <directory>', 'write the log there, as /log/ serves it')
     .action(async (where, options) => {
       const { exportLog } = await import('../meshnet-log.ts');
-      await exportLog(where, options);
+      await exportLog(where, asMember(options));
     });
 }
 
@@ -70,4 +71,11 @@ function timeOf(text: string): number {
   if (Number.isNaN(time))
     throw new InvalidArgumentError('Expected a time such as 2026-11-30T12:00Z.');
   return time;
+}
+
+/** The node of this machine asks, where there is one and no socket of a controller. */
+function asMember<Options extends { readonly state: string }>(
+  options: Options,
+): Options & { readonly node: string } {
+  return { ...options, node: options.state };
 }

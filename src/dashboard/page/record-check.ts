@@ -3,7 +3,7 @@ import { controllerFingerprint } from '../../contract/ids.ts';
 import { concatBytes, constantTimeEqual } from '../../crypto/bytes.ts';
 import { openCheckpoint, type SignedCheckpoint } from '../../record/checkpoint.ts';
 import { type NoteKey, parseNote, parseVerifierKey } from '../../record/note.ts';
-import { readWholeLog } from '../../record/read-log.ts';
+import { LogReader } from '../../record/read-log.ts';
 import { fromBase64, toBase64, toHex } from '../../record/text.ts';
 
 /**
@@ -62,7 +62,9 @@ export async function checkRecord(progress: (entries: number) => void): Promise<
     throw new RecordFault('The record is signed by a key that is not its mesh’s.', [verifierKey]);
   }
   const checkpoint = await signedCheckpoint(key, note);
-  const { tree, entries } = await readWholeLog(hashing, checkpoint, read, progress);
+  const reader = new LogReader(hashing, read);
+  await reader.readTo(checkpoint, progress);
+  const { tree, entries } = reader;
   const before = remembered(key.name);
   if (before !== undefined) {
     const evidence = [before.note, note];

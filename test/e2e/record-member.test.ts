@@ -1,0 +1,40 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { toBase64 } from '../../src/contract/encoding.ts';
+import { meshnet } from '../cli/support/run-meshnet.ts';
+import { NodeRig } from './node-rig.ts';
+
+let rig: NodeRig;
+beforeEach(async () => {
+  rig = await NodeRig.open({ epochS: 1.5, epochOnLoopback: false });
+});
+afterEach(() => rig.close());
+
+test('a member reads the record over the network as its node; nobody else may', async () => {
+  const a = await rig.node('a', () => 0.9);
+  await rig.node('b', () => 0.2);
+  const soon = { timeout: 10_000, interval: 20 };
+  await expect.poll(() => a.node.status().state, soon).toBe('member');
+  const state = (id: string) => ['--state', join(rig.directory.path, id)];
+  const noSocket = ['--socket', join(rig.directory.path, 'none.sock')];
+  const asMember = (...command: string[]) => meshnet(...command, ...state('a'), ...noSocket);
+
+  const verified = await asMember('log', 'verify', '--json');
+  expect([verified.err, verified.code]).toEqual(['', 0]);
+  expect(JSON.parse(verified.out)).toMatchObject({ findings: [], withoutRows: 0 });
+  const epoch = String(a.node.status().epoch);
+  const why = await asMember('why', 'b', '--epoch', epoch);
+  expect(why.out).toContain(`b was denied in epoch ${epoch}`);
+  const { url } = rig.controller;
+  const file = join(rig.directory.path, 'proof.json');
+  expect((await asMember('log', 'prove', 'b', epoch, `${url}/log/`, '--out', file)).code).toBe(0);
+  const mesh = ['--mesh', toBase64(rig.controller.meshId)];
+  expect((await meshnet('log', 'check', file, ...mesh)).code).toBe(0);
+
+  const denied = await meshnet('log', 'verify', ...state('b'), ...noSocket);
+  expect([denied.code, denied.err]).toEqual([4, expect.stringContaining('only members')]);
+  mkdirSync(join(rig.directory.path, 'nobody'));
+  const outsider = await meshnet('log', 'verify', url, ...mesh, ...state('nobody'));
+  expect([outsider.code, outsider.err]).toEqual([4, expect.stringContaining('only members')]);
+});
