@@ -48,7 +48,7 @@ export async function openUserspaceTunnel(options: TunnelOptions): Promise<Users
       (text, i) => parseInterfaceAddress(`addresses[${i}]`, text).address,
     ),
   });
-  const udp = new PortableUdpPort();
+  const udp = await datagramPort();
   const tunnel = new InProcessTunnel(
     options,
     tun,
@@ -64,6 +64,15 @@ export async function openUserspaceTunnel(options: TunnelOptions): Promise<Users
     throw error;
   }
   return tunnel;
+}
+
+/** On system calls where they can be made, else on node:dgram. */
+async function datagramPort(): Promise<DatagramCarrier> {
+  if (process.platform !== 'linux') return new PortableUdpPort();
+  const { cannotWatch } = await import('../io/linux/readable-watch.ts');
+  if (cannotWatch() !== undefined) return new PortableUdpPort();
+  const { BatchingUdpPort } = await import('../io/linux/batching-udp-port.ts');
+  return new BatchingUdpPort();
 }
 
 class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {

@@ -2,6 +2,13 @@ import type { Endpoint } from '../../wire/endpoint.ts';
 import type { DatagramCarrier, PortChange, PreparedChange } from '../ports.ts';
 import { PortableUdp } from './udp.ts';
 
+/** Throws for any mark: a userspace tunnel has none. */
+export function refuseFwmark(fwmark: number | undefined): void {
+  if (fwmark === undefined || fwmark === 0) return;
+  const message = 'fwmark: only a tunnel with a network interface (mode linux) can have one';
+  throw Object.assign(new Error(message), { code: 'ENOTSUP' });
+}
+
 /** A datagram port on node:dgram. It has no socket until the first change asks for one. */
 export class PortableUdpPort implements DatagramCarrier {
   readonly fwmark = 0;
@@ -27,10 +34,7 @@ export class PortableUdpPort implements DatagramCarrier {
   }
 
   prepare({ listenPort, fwmark }: PortChange): Promise<PreparedChange> | undefined {
-    if (fwmark !== undefined && fwmark !== 0) {
-      const message = 'fwmark: only a tunnel with a network interface (mode linux) can have one';
-      throw Object.assign(new Error(message), { code: 'ENOTSUP' });
-    }
+    refuseFwmark(fwmark);
     if (listenPort === undefined || (listenPort !== 0 && listenPort === this.udp?.port)) {
       return undefined;
     }
