@@ -1,5 +1,5 @@
 # Sourced by the launchers beside it, with `root` set to the folder above theirs.
-# Runs src/cli/<name>.ts of a checkout, or dist/cli/<name>.js of an installed package, on Node 26.
+# Runs src/cli/<name>.ts of a checkout, or dist/program/<name>.js of an installed package, on Node 26.
 
 # Prints nothing; true if "$1" is a Node that is new enough.
 is_node_26() {
@@ -77,7 +77,7 @@ launch() {
   if [ -f "$root/src/cli/$name.ts" ]; then
     entry=$root/src/cli/$name.ts
   else
-    entry=$root/dist/cli/$name.js
+    entry=$root/dist/program/$name.js
   fi
   # SIGUSR1 would open the debugger, for any local user, in the process that holds the keys.
   exec "$node" --disable-warning=ExperimentalWarning --disable-sigusr1 "$entry" "$@"

@@ -29,9 +29,9 @@ npm sbom --omit=dev --sbom-format=spdx --package-lock-only \
 
 # No shell: the programs are their own launchers. SIGUSR1 would open the debugger.
 for name in meshnet meshtun; do
-  entry=$library/dist/cli/$name.js
+  entry=$library/dist/program/$name.js
   { echo '#!/usr/local/bin/node --disable-sigusr1' && cat "$entry"; } >"$entry.new"
   chmod 755 "$entry.new"
   mv "$entry.new" "$entry"
-  ln -s "../lib/aligned-meshnet/dist/cli/$name.js" "$root/usr/local/bin/$name"
+  ln -s "../lib/aligned-meshnet/dist/program/$name.js" "$root/usr/local/bin/$name"
 done

@@ -12,6 +12,8 @@ import { writeReport } from './report/write.ts';
  * npm run bench -- controller --nodes 100,1000
  * npm run bench -- native [OPTIONS]  two tunnels beside wireguard-go and others, end to end
  * npm run bench -- soak [SECONDS]    full load for long: memory and descriptors
+ * npm run bench -- start             how long meshtun takes to start, and what it costs
+ * npm run bench -- userspace         tunnels inside processes, over both kinds of ports
  *
  * What is measured goes to native-bench/results/ and into docs/BENCHMARKS.md.
  */
@@ -19,6 +21,8 @@ import { writeReport } from './report/write.ts';
 const END_TO_END: Readonly<Record<string, string>> = {
   native: 'end-to-end/run.ts',
   soak: 'end-to-end/soak.ts',
+  start: 'end-to-end/start.ts',
+  userspace: 'end-to-end/userspace.ts',
 };
 const SUFFIX = '.bench.ts';
 const FOLDERS = [import.meta.dirname, resolve(import.meta.dirname, '../test/bench')];

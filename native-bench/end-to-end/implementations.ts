@@ -55,6 +55,13 @@ export function meshtun(): Implementation {
   };
 }
 
+/** One that a command line names: NAME=PATH. */
+export function further(text: string): Implementation {
+  const [name, path] = text.split('=');
+  if (!name || !path) throw new Error(`--also ${text} is not NAME=PATH`);
+  return { name, version: path, command: (link) => [path, '-f', link], environment: QUIET };
+}
+
 /** Ours, the official one, and boringtun; `skipped` says why what is not among them is not. */
 export function implementations(): {
   readonly meshtun: Implementation;

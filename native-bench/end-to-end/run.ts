@@ -5,7 +5,7 @@ import { describeMachine, loadNow, waitUntilCalm } from '../../test/lab/machine.
 import { median } from '../../test/lab/statistics.ts';
 import { writeReport } from '../report/write.ts';
 import { pause } from './commands.ts';
-import { type Implementation, implementations, QUIET } from './implementations.ts';
+import { further, type Implementation, implementations } from './implementations.ts';
 import { footprint, MEASURES, type Measure, type Values } from './measures.ts';
 import { type Failure, type Results, ratiosOf, type Sample, valuesOf } from './results.ts';
 import { tcp } from './traffic.ts';
@@ -86,12 +86,6 @@ function positive(name: string, text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} is no positive integer`);
   return number;
-}
-
-function further(text: string): Implementation {
-  const [name, path] = text.split('=');
-  if (!name || !path) throw new Error(`--also ${text} is not NAME=PATH`);
-  return { name, version: path, command: (link) => [path, '-f', link], environment: QUIET };
 }
 
 type Between = readonly [Implementation, Implementation];

@@ -4,7 +4,8 @@ import type { TransportAead, TransportAeadFactory } from './transport-aead.ts';
 import { copyingAead } from './transport-copying.ts';
 import { memoryKernelFault, transportAeadFault } from './transport-self-test.ts';
 import { wasmAead } from './transport-wasm.ts';
-import { compileKernel, type KernelVariant } from './wasm/loader.ts';
+import type { KernelVariant } from './wasm/kernel-bytes.ts';
+import { compileKernel } from './wasm/loader.ts';
 import { type WasmMemoryKernel, wasmMemoryKernel } from './wasm/memory-kernel.ts';
 
 /** Implementations of the transport AEAD, the fastest first. */

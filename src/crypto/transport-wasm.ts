@@ -1,6 +1,7 @@
 import { SCRATCH_LENGTH, type TransportAead, type TransportAeadFactory } from './transport-aead.ts';
 import { SCRATCH_USED } from './wasm/kernel.ts';
-import { compileKernel, instantiateKernel, type KernelVariant } from './wasm/loader.ts';
+import type { KernelVariant } from './wasm/kernel-bytes.ts';
+import { compileKernel, instantiateKernel } from './wasm/loader.ts';
 
 /**
  * The WebAssembly kernel as a transport AEAD. Offsets of `source` must be 16 or more: a partial last

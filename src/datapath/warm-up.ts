@@ -3,7 +3,7 @@ import { IPV4, PROTOCOL, TCP, TCP_FLAG, UDP } from '../wire/ip.ts';
 import { VNET_GSO, VNET_HEADER, VNET_NEEDS_CHECKSUM } from '../wire/virtio-net.ts';
 import { AllowedIps } from './allowedips.ts';
 import { Inbound } from './inbound.ts';
-import { BUFFER, BUFFER_LENGTH, KEYPAIR, LANE_PEER, PEER } from './memory.ts';
+import { BUFFER, BUFFER_LENGTH, KEYPAIR, LANE_PEER, type MemoryLayout, PEER } from './memory.ts';
 import { Outbound } from './outbound.ts';
 import type { DataPathParts } from './sinks.ts';
 
@@ -12,9 +12,12 @@ import type { DataPathParts } from './sinks.ts';
  * that the engine has seen and compiled the code before the first real one. Without them the first
  * packets of a tunnel take milliseconds each, and small ones stay slow for thousands of packets.
  *
- * They use a peer slot and a keypair slot with the number of the thread, and the thread's buffers,
- * and leave zeros: only for a thread whose data path has not begun. Takes some 15 ms.
+ * They use a peer slot and a keypair slot that control leaves to the thread (`WARM_UP_SLOTS`), and the
+ * thread's buffers, and leave zeros: only for a thread whose data path has not begun. Takes some 15 ms.
  */
+
+/** So many peer slots and keypair slots at the end of the memory are the threads' own. */
+export const WARM_UP_SLOTS = ({ threads }: Pick<MemoryLayout, 'threads'>): number => threads;
 
 const MTU = 1420;
 /** Like a real clock, no small integer. */
@@ -64,35 +67,54 @@ function writePacket({ memory }: DataPathParts, at: number, shape: Shape): void 
 }
 
 /** Slots of this thread, with a keypair that talks to itself. */
-function prepare(parts: DataPathParts): { slot: number; own: DataPathParts } {
+interface Rehearsal {
+  readonly peer: number;
+  readonly slot: number;
+  readonly own: DataPathParts;
+}
+
+function prepare(parts: DataPathParts): Rehearsal {
   const { memory, thread } = parts;
-  const at = memory.keypair(thread);
+  const peer = memory.layout.maxPeers - 1 - thread;
+  const slot = memory.layout.maxKeypairs - 1 - thread;
+  const at = memory.keypair(slot);
   memory.u8.fill(7, at, at + 64);
-  memory.u32[(at + KEYPAIR.peer) >> 2] = thread;
+  memory.u32[(at + KEYPAIR.peer) >> 2] = peer;
   memory.u32[(at + KEYPAIR.localIndex) >> 2] = 1;
   memory.u32[(at + KEYPAIR.remoteIndex) >> 2] = 1;
   memory.f64[(at + KEYPAIR.rejectAt) >> 3] = Number.POSITIVE_INFINITY;
   memory.f64[(at + KEYPAIR.rekeyAt) >> 3] = Number.POSITIVE_INFINITY;
   const allowedIps = new AllowedIps();
-  allowedIps.insert({ address: Uint8Array.of(10, 0, 0, 0), length: 24 }, thread);
-  return { slot: thread, own: { ...parts, allowedIps } };
+  allowedIps.insert({ address: Uint8Array.of(10, 0, 0, 0), length: 24 }, peer);
+  return { peer, slot, own: { ...parts, allowedIps } };
 }
 
-function clean({ memory, thread, lane }: DataPathParts): void {
+function clean({ memory, thread, lane }: DataPathParts, { peer, slot }: Rehearsal): void {
   const areas: [start: number, length: number][] = [
-    [memory.keypair(thread), KEYPAIR.length],
-    [memory.peer(thread), PEER.length],
-    [memory.lanePeer(lane, thread), LANE_PEER.length],
-    [memory.replayWindow(thread), REPLAY_WINDOW_LENGTH],
-    [memory.buffers(thread), BUFFER_LENGTH],
+    [memory.keypair(slot), KEYPAIR.length],
+    [memory.peer(peer), PEER.length],
+    [memory.lanePeer(lane, peer), LANE_PEER.length],
+    [memory.replayWindow(slot), REPLAY_WINDOW_LENGTH],
   ];
   for (const [start, length] of areas) memory.u8.fill(0, start, start + length);
+  clearBuffers(memory.u32, memory.buffers(thread) >> 2);
+}
+
+/** Bytes looked at at once. */
+const STEP = 4096;
+
+/** Only what was written: a page that is read costs no memory, one that is written does. */
+function clearBuffers(u32: Uint32Array, start: number): void {
+  for (let from = start; from < start + (BUFFER_LENGTH >> 2); from += STEP >> 2) {
+    const piece = u32.subarray(from, from + (STEP >> 2));
+    if (piece.some((word) => word !== 0)) piece.fill(0);
+  }
 }
 
 /** What left the outbound half last. */
 const sealed = { offset: 0, length: 0, segment: 0 };
 
-function newOutbound(own: DataPathParts, slot: number): Outbound {
+function newOutbound({ own, peer, slot }: Rehearsal): Outbound {
   const outbound = new Outbound({
     ...own,
     mtu: MTU,
@@ -105,16 +127,16 @@ function newOutbound(own: DataPathParts, slot: number): Outbound {
       handshakeWanted: () => {},
     },
   });
-  outbound.addPeer(own.thread);
+  outbound.addPeer(peer);
   outbound.installKeypair(slot);
-  outbound.sendOn(own.thread, slot, false, NOW);
+  outbound.sendOn(peer, slot, false, NOW);
   return outbound;
 }
 
 /** Compiles the way from the TUN device to the socket. */
 export function warmUpOutbound(parts: DataPathParts): void {
-  const { slot, own } = prepare(parts);
-  const outbound = newOutbound(own, slot);
+  const rehearsal = prepare(parts);
+  const outbound = newOutbound(rehearsal);
   const packet = parts.memory.buffers(parts.thread) + BUFFER.packet;
   for (const shape of SHAPES) {
     for (let round = 0; round < shape.rounds; round++) {
@@ -123,13 +145,14 @@ export function warmUpOutbound(parts: DataPathParts): void {
       outbound.flush();
     }
   }
-  clean(parts);
+  clean(parts, rehearsal);
 }
 
 /** Compiles the way from the socket to the TUN device. */
 export function warmUpInbound(parts: DataPathParts): void {
-  const { slot, own } = prepare(parts);
-  const outbound = newOutbound(own, slot);
+  const rehearsal = prepare(parts);
+  const { peer, slot, own } = rehearsal;
+  const outbound = newOutbound(rehearsal);
   const inbound = new Inbound({
     ...own,
     memoryAddress: 0,
@@ -138,7 +161,7 @@ export function warmUpInbound(parts: DataPathParts): void {
     coalesceUdp: true,
     sink: { handshake: () => {}, writePacket: () => {}, keypairConfirmed: () => {} },
   });
-  inbound.addPeer(parts.thread);
+  inbound.addPeer(peer);
   inbound.installKeypair(slot);
   const { memory } = parts;
   const window = new ReplayWindow(memory.i32, memory.replayWindow(slot) >> 2);
@@ -156,5 +179,5 @@ export function warmUpInbound(parts: DataPathParts): void {
       inbound.flush();
     }
   }
-  clean(parts);
+  clean(parts, rehearsal);
 }

@@ -2,11 +2,21 @@ import { expect, test } from 'vitest';
 import { selectTransport } from '../../src/crypto/transport-select.ts';
 import { AllowedIps } from '../../src/datapath/allowedips.ts';
 import { PacketMemory } from '../../src/datapath/memory.ts';
-import { warmUpInbound, warmUpOutbound } from '../../src/datapath/warm-up.ts';
+import { WARM_UP_SLOTS, warmUpInbound, warmUpOutbound } from '../../src/datapath/warm-up.ts';
 
 test.each([1, 2])('dry runs of lane %i of as many leave the shared memory as it was', (lanes) => {
   const threads = 2 * lanes;
-  const memory = new PacketMemory({ maxPeers: threads, maxKeypairs: threads, threads, lanes });
+  const [peers, keypairs] = [3, 6];
+  const own = WARM_UP_SLOTS({ threads });
+  const memory = new PacketMemory({
+    maxPeers: peers + own,
+    maxKeypairs: keypairs + own,
+    threads,
+    lanes,
+  });
+  // Control configures its peers meanwhile.
+  memory.u8.fill(0xaa, memory.keypair(0), memory.keypair(keypairs));
+  memory.u8.fill(0xaa, memory.peer(0), memory.peer(peers));
   const { aead, memoryKernel } = selectTransport({ log: () => {} });
   const [outbound, inbound] = [threads - 2, threads - 1].map((thread) => ({
     memory,

@@ -19,6 +19,15 @@ export function cpuTime(pid: number): CpuTime {
   };
 }
 
+/** CPU seconds of the threads that live now, to the microsecond. */
+export function cpuOfThreads(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const nanoseconds = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e9;
+}
+
 /** Resident memory in MB (VmRSS), and the most it ever was (VmHWM). */
 export function residentMemory(pid: number): { now: number; peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');

@@ -1,5 +1,5 @@
 import v8 from 'node:v8';
-import { assembleKernel } from './kernel.ts';
+import { type KernelVariant, kernelBytes } from './kernel-bytes.ts';
 
 /** Functions of the kernel. Offsets and lengths are bytes in the memory; see kernel.ts. */
 export interface Kernel {
@@ -33,15 +33,6 @@ export interface Kernel {
   ) => number;
 }
 
-/**
- * The same code, compiled in two ways: `wasm-simd-revec` has V8 join pairs of 128-bit operations to
- * AVX2 ones, an experimental option, `wasm-simd` does not.
- */
-export type KernelVariant = 'wasm-simd-revec' | 'wasm-simd';
-
-/** Of any memory: the limit of WebAssembly. */
-const MAXIMUM_PAGES = 65536;
-
 const compiled = new Map<KernelVariant, WebAssembly.Module>();
 
 /**
@@ -61,7 +52,7 @@ export function compileKernel(variant: KernelVariant): WebAssembly.Module {
   const known = compiled.get(variant);
   if (known) return known;
   const revectorized = variant === 'wasm-simd-revec';
-  const bytes = assembleKernel({ revectorized, maximumPages: MAXIMUM_PAGES, label: variant });
+  const bytes = kernelBytes(variant);
   const module = withOptions(
     [
       ['--no-wasm-inlining', '--wasm-inlining'],

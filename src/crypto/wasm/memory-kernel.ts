@@ -1,4 +1,5 @@
-import { compileKernel, instantiateKernel, type KernelVariant } from './loader.ts';
+import type { KernelVariant } from './kernel-bytes.ts';
+import { compileKernel, instantiateKernel } from './loader.ts';
 
 /**
  * The Internet checksum (RFC 1071) and copying over ranges of a memory. Sums are of 16-bit words read

@@ -1,4 +1,7 @@
 import type { TransportAeadFactory } from '../../crypto/transport-aead.ts';
+import { wasmAead } from '../../crypto/transport-wasm.ts';
+import { adoptKernel } from '../../crypto/wasm/loader.ts';
+import { wasmMemoryKernel } from '../../crypto/wasm/memory-kernel.ts';
 import { AllowedIps } from '../../datapath/allowedips.ts';
 import { javascriptKernel, type MemoryKernelFactory } from '../../datapath/checksum.ts';
 import { PacketMemory } from '../../datapath/memory.ts';
@@ -20,19 +23,14 @@ export async function dataParts(setup: WorkerSetup, thread: number): Promise<Dat
 }
 
 /**
- * Control has chosen, compiled and tested the implementation; the worker loads just that one, because
- * the reference cryptography takes longer to load than all the rest.
+ * Control has chosen, compiled and tested the implementation. The worker has the kernels at hand and loads
+ * any other: the reference cryptography takes longer to load than all the rest.
  */
 async function implementations({
   aead: name,
   kernelModule,
 }: WorkerSetup): Promise<{ aead: TransportAeadFactory; kernel: MemoryKernelFactory }> {
   if (name === 'wasm-simd' || name === 'wasm-simd-revec') {
-    const [{ adoptKernel }, { wasmAead }, { wasmMemoryKernel }] = await Promise.all([
-      import('../../crypto/wasm/loader.ts'),
-      import('../../crypto/transport-wasm.ts'),
-      import('../../crypto/wasm/memory-kernel.ts'),
-    ]);
     if (kernelModule !== undefined) adoptKernel(name, kernelModule);
     return { aead: wasmAead(name), kernel: (memory) => wasmMemoryKernel(memory, name) };
   }

@@ -1,6 +1,4 @@
-import { getCompileCacheDir } from 'node:module';
-import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { O_CLOEXEC, O_NONBLOCK } from '../../io/linux/constants.ts';
 import { must } from '../../io/linux/errno.ts';
 import { syscalls } from '../../io/linux/syscalls.ts';
@@ -15,6 +13,7 @@ import {
   type WorkerSetup,
 } from './messages.ts';
 import { Signals, signalsBuffer } from './signals.ts';
+import { sendSetup, takeThread, type WorkerModule } from './worker-threads.ts';
 
 /** ms; threads end within one. */
 const STOP_TIMEOUT = 2000;
@@ -75,22 +74,16 @@ export class DataWorkers {
     }
   }
 
-  private async startWorker(lane: number, thread: number, module: string): Promise<void> {
+  private async startWorker(lane: number, thread: number, module: WorkerModule): Promise<void> {
     const wakeFd = must(syscalls().eventfd(0, O_NONBLOCK | O_CLOEXEC), 'eventfd');
     this.wakeFds[thread] = wakeFd;
     const { setup, lanes, onReport } = this.options;
     const { buffer } = this.signals;
-    const workerData: WorkerSetup = { ...setup, ...lanes[lane]!, lane, signals: buffer, wakeFd };
-    // Published builds have .js files, sources .ts: the neighbour has this module's own ending.
-    const url = new URL(`./${module}${extname(import.meta.url)}`, import.meta.url);
-    const worker = new Worker(url, {
-      workerData,
-      name: `meshtun-${module}`,
-      execArgv: [],
-      env: workerEnvironment(),
-    });
+    const whole: WorkerSetup = { ...setup, ...lanes[lane]!, lane, signals: buffer, wakeFd };
+    const waiting = takeThread(module);
+    const { worker } = waiting;
     this.workers[thread] = worker;
-    return new Promise((resolve, reject) => {
+    const started = new Promise<void>((resolve, reject) => {
       worker.on('message', (report: Report) => {
         if (report.report === 'ready') resolve();
         onReport(thread, report);
@@ -109,6 +102,8 @@ export class DataWorkers {
         });
       });
     });
+    sendSetup(waiting, whole);
+    return started;
   }
 
   private crash(error: Error): void {
@@ -149,10 +144,4 @@ export class DataWorkers {
     if (running.size === 0) process.off('exit', stopAll);
     for (const fd of this.wakeFds.splice(0)) syscalls().close(fd);
   }
-}
-
-/** A compile cache that main switched on serves the workers, too. */
-function workerEnvironment(): NodeJS.ProcessEnv {
-  const cache = getCompileCacheDir();
-  return cache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cache };
 }

@@ -1,5 +1,5 @@
 import { flushCompileCache } from 'node:module';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { Inbound } from '../../datapath/inbound.ts';
 import { Lease } from '../../datapath/lease.ts';
 import { BUFFER, DROP } from '../../datapath/memory.ts';
@@ -11,8 +11,9 @@ import { NativeBuffer } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { TunSink } from './inbound-sink.ts';
 import { Mailbox } from './mailbox.ts';
-import { type InboundOperation, inboundThread, type WorkerSetup } from './messages.ts';
+import { type InboundOperation, inboundThread, type Report, type WorkerSetup } from './messages.ts';
 import { applyShared } from './operations.ts';
+import { receiveSetup } from './receive-setup.ts';
 import { Signals } from './signals.ts';
 import { warmUpCalls } from './warm-up.ts';
 
@@ -27,8 +28,10 @@ const RECEIVES_PER_ROUND = 8;
 async function run(setup: WorkerSetup): Promise<void> {
   const { udpFd, tunFd, vnetHeader } = setup;
   const parts = await dataParts(setup, inboundThread(setup.lane));
-  warmUpInbound(parts);
   const { memory, thread } = parts;
+  const ready: Report = { report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name };
+  parentPort!.postMessage(ready);
+  warmUpInbound(parts); // what control asks for meanwhile is done before any packet
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
   warmUpCalls(memory, thread, native);
   const buffers = memory.buffers(thread);
@@ -83,7 +86,6 @@ async function run(setup: WorkerSetup): Promise<void> {
   }
 
   flushCompileCache(); // if there is one: this thread ends only when the tunnel does
-  mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
   const lease = new Lease(memory, bootNow);
   while (mailbox.process()) {
     if (lease.isOver(monotonicNow()) && path.removeAllKeypairs() > 0) {
@@ -99,4 +101,4 @@ async function run(setup: WorkerSetup): Promise<void> {
   }
 }
 
-await run(workerData as WorkerSetup);
+await run(receiveSetup());

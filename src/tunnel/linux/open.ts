@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { addAddress } from '../../io/linux/addresses.ts';
 import { Link } from '../../io/linux/link.ts';
 import { unsupported } from '../../io/linux/syscalls.ts';
@@ -22,6 +21,7 @@ import { LinuxTunnel } from './linux-tunnel.ts';
 import { OFFLOADS, type OffloadOptions, parseOffloads } from './offloads.ts';
 import { TunDevice } from './tun-device.ts';
 import type { WorkerEngineOptions } from './worker-engine.ts';
+import { defaultWorkerPairs, isWorkerPairs } from './worker-pairs.ts';
 
 /** The library's options, and what only a TUN device has. */
 export interface LinuxTunnelOptions
@@ -133,16 +133,6 @@ function offloadsOfEnvironment(): OffloadOptions {
   } catch (error) {
     throw new TunnelError('invalid_argument', (error as Error).message);
   }
-}
-
-/** Half of the processors, for each pair keeps two busy; from 1 to 4. */
-function defaultWorkerPairs(): number {
-  return Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
-}
-
-/** Whether a tunnel can have so many pairs of workers. */
-export function isWorkerPairs(count: number): boolean {
-  return Number.isInteger(count) && count >= 1 && count <= MAX_LANES;
 }
 
 const DEFAULT_NAME = 'wg0';

@@ -1,5 +1,5 @@
 import { flushCompileCache } from 'node:module';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { EndpointRules } from '../../datapath/endpoint-rules.ts';
 import { Lease } from '../../datapath/lease.ts';
 import { BUFFER } from '../../datapath/memory.ts';
@@ -12,9 +12,15 @@ import { ERRNO, SystemCallError } from '../../io/linux/errno.ts';
 import { NativeBuffer, syscalls } from '../../io/linux/syscalls.ts';
 import { dataParts } from './data-parts.ts';
 import { Mailbox } from './mailbox.ts';
-import { type OutboundOperation, outboundThread, type WorkerSetup } from './messages.ts';
+import {
+  type OutboundOperation,
+  outboundThread,
+  type Report,
+  type WorkerSetup,
+} from './messages.ts';
 import { applyShared, drain } from './operations.ts';
 import { UdpSink } from './outbound-sink.ts';
+import { receiveSetup } from './receive-setup.ts';
 import { Signals } from './signals.ts';
 import { warmUpCalls } from './warm-up.ts';
 
@@ -40,8 +46,10 @@ async function run(setup: WorkerSetup): Promise<void> {
   const calls = syscalls();
   const { tunFd, udpFd, vnetHeader } = setup;
   const parts = await dataParts(setup, outboundThread(setup.lane));
-  warmUpOutbound(parts);
   const { memory, thread } = parts;
+  const ready: Report = { report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name };
+  parentPort!.postMessage(ready);
+  warmUpOutbound(parts); // what control asks for meanwhile is done before any packet
   const native = new NativeBuffer(memory.memory.buffer as unknown as SharedArrayBuffer);
   warmUpCalls(memory, thread, native);
   const buffers = memory.buffers(thread);
@@ -118,7 +126,6 @@ async function run(setup: WorkerSetup): Promise<void> {
   }
 
   flushCompileCache(); // if there is one: this thread ends only when the tunnel does
-  mailbox.report({ report: 'ready', aead: parts.aead.name, kernel: parts.kernel.name });
   const lease = new Lease(memory, bootNow);
   while (mailbox.process()) {
     if (lease.isOver(monotonicNow()) && path.removeAllKeypairs() > 0) {
@@ -140,4 +147,4 @@ async function run(setup: WorkerSetup): Promise<void> {
   }
 }
 
-await run(workerData as WorkerSetup);
+await run(receiveSetup());

@@ -4,6 +4,7 @@ import { defaultProvider } from '../../crypto/select.ts';
 import { defaultTransport } from '../../crypto/transport-select.ts';
 import { Lease } from '../../datapath/lease.ts';
 import { DEVICE, type MemoryLayout, PacketMemory } from '../../datapath/memory.ts';
+import { WARM_UP_SLOTS } from '../../datapath/warm-up.ts';
 import type { DeviceChange } from '../../device/config.ts';
 import { Device } from '../../device/device.ts';
 import type { RotationSettings } from '../../device/rotation.ts';
@@ -91,8 +92,8 @@ export class WorkerEngine implements Engine {
     const lanes = tun.fds.length;
     const threads = threadCount(lanes);
     const layout: MemoryLayout = {
-      maxPeers: Math.max(maxPeers, threads), // each thread warms up on a slot of its own
-      maxKeypairs: Math.max(maxPeers * KEYPAIRS_PER_PEER, threads),
+      maxPeers: maxPeers + WARM_UP_SLOTS({ threads }),
+      maxKeypairs: maxPeers * KEYPAIRS_PER_PEER + WARM_UP_SLOTS({ threads }),
       threads,
       lanes,
     };
