@@ -14,6 +14,8 @@ export class NodeDirectory {
   private byId = new Map<string, NodeRecord>();
   private byKeyId = new Map<string, NodeRecord>();
   private keyIds = new Map<string, string>();
+  /** Ids by endpoint. No two nodes have one. */
+  private byEndpoint = new Map<string, string>();
   private removedKeyIds = new Set<string>();
 
   constructor(store: Store, crypto: CryptoProvider) {
@@ -36,6 +38,12 @@ export class NodeDirectory {
     return this.keyIds.get(nodeId);
   }
 
+  /** Whether a node other than this one is reached there. */
+  isElsewhere(endpoint: string, nodeId: string): boolean {
+    const there = this.byEndpoint.get(endpoint);
+    return there !== undefined && there !== nodeId;
+  }
+
   /** Whether a key was that of a node which was removed. */
   wasRemoved(keyid: string): boolean {
     return this.removedKeyIds.has(keyid);
@@ -50,6 +58,7 @@ export class NodeDirectory {
     this.byId = new Map();
     this.byKeyId = new Map();
     this.keyIds = new Map();
+    this.byEndpoint = new Map();
     for (const node of nodes) this.put(node);
     this.removedKeyIds = new Set(removedKeys.map((key) => signingKeyId(this.crypto, key)));
     return revision;
@@ -70,6 +79,7 @@ export class NodeDirectory {
     if (keyId !== undefined) {
       this.changes++;
       this.removedKeyIds.add(keyId);
+      this.leave(nodeId);
       this.byId.delete(nodeId);
       this.byKeyId.delete(keyId);
       this.keyIds.delete(nodeId);
@@ -82,8 +92,15 @@ export class NodeDirectory {
     if (revision === this.revision + 1) this.revision = revision;
   }
 
+  private leave(nodeId: string): void {
+    const endpoint = this.byId.get(nodeId)?.endpoint ?? '';
+    if (this.byEndpoint.get(endpoint) === nodeId) this.byEndpoint.delete(endpoint);
+  }
+
   private put(node: NodeRecord): void {
     const keyId = signingKeyId(this.crypto, node.signing);
+    this.leave(node.nodeId);
+    if (node.endpoint !== null) this.byEndpoint.set(node.endpoint, node.nodeId);
     this.byId.set(node.nodeId, node);
     this.byKeyId.set(keyId, node);
     this.keyIds.set(node.nodeId, keyId);

@@ -14,8 +14,8 @@ export interface ClaimSurroundings {
   /** Address and port that it was sent to: the controller's own. */
   readonly to: { readonly address: string; readonly port: number };
   readonly tunnelPrefix: string;
-  /** Endpoints of the other nodes. */
-  readonly others: Iterable<string | null>;
+  /** Whether another node is reached there. */
+  readonly isAnothers: (endpoint: string) => boolean;
 }
 
 /** Below this, services of somebody else's answer: DNS, NTP. */
@@ -31,7 +31,7 @@ export function claimFault(text: string, surroundings: ClaimSurroundings): strin
   if (endpoint === undefined) return 'is no endpoint such as 192.0.2.1:51820';
   const own = formatEndpoint(endpoint);
   if (own !== text) return `has another form; ${own} is how it is written`;
-  const { tunnelPrefix, others, to } = surroundings;
+  const { tunnelPrefix, isAnothers, to } = surroundings;
   const from = canonical(surroundings.from);
   const tunnel = parsePrefix(tunnelPrefix)!;
   const local = {
@@ -51,8 +51,7 @@ export function claimFault(text: string, surroundings: ClaimSurroundings): strin
   if (endpoint.port < FIRST_UNPRIVILEGED_PORT && !isOf(from)) {
     return `${text} is a service port of a machine that this request did not come from`;
   }
-  for (const other of others) if (other === own) return `${text} is another node's`;
-  return undefined;
+  return isAnothers(own) ? `${text} is another node's` : undefined;
 }
 
 /**

@@ -3,14 +3,13 @@ import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { PROTOCOL } from '../../src/contract/protocol.ts';
 import { claimFault } from '../../src/controller/endpoint-claims.ts';
 import { acceptableOffer } from '../../src/controller/operations/endpoint-claim.ts';
-import type { Services } from '../../src/controller/services.ts';
 import { call, problemOf, TestMesh } from './support/test-mesh.ts';
 
 const FROM_OUTSIDE = {
   from: '::ffff:198.51.100.7',
   to: { address: '::ffff:203.0.113.1', port: 8440 },
   tunnelPrefix: '10.10.0.0/24',
-  others: ['198.51.100.8:51820', null],
+  isAnothers: (endpoint: string) => endpoint === '198.51.100.8:51820',
 };
 
 describe('endpoints that nobody is sent to', () => {
@@ -56,9 +55,7 @@ describe('endpoints that nobody is sent to', () => {
 describe('where a node offers to be', () => {
   const mesh = {
     settings: { tunnelPrefix: FROM_OUTSIDE.tunnelPrefix },
-    directory: {
-      nodes: new Map([['other', { nodeId: 'other', endpoint: '192.168.1.5:51820' }]]),
-    } as unknown as Services['directory'],
+    directory: { isElsewhere: (endpoint: string) => endpoint === '192.168.1.5:51820' },
   };
   const taken = (candidates: readonly string[], seenPort?: number, from = FROM_OUTSIDE.from) =>
     acceptableOffer(mesh, 'own', { candidates, seenPort }, { from, to: FROM_OUTSIDE.to });
@@ -121,6 +118,20 @@ describe('over the network', () => {
       code: 'endpoint_refused',
       field: 'endpoint',
     });
+  });
+
+  test("another's endpoint is refused until that node has moved or is gone", async () => {
+    mesh = await TestMesh.start();
+    const [a, b] = [await mesh.enrol('a', 1), await mesh.enrol('b', 2)];
+    const here = '127.0.0.1:5555';
+    expect((await put(a, here)).status).toBe(200);
+    expect(problemOf(await put(b, here)).code).toBe('endpoint_refused');
+    expect((await put(a, here)).status).toBe(200); // its own is not another's
+    expect((await put(a, '127.0.0.1:6666')).status).toBe(200);
+    expect((await put(b, here)).status).toBe(200);
+    expect(problemOf(await put(a, here)).code).toBe('endpoint_refused');
+    await mesh.admin('DELETE', '/v1/nodes/b');
+    expect((await put(a, here)).status).toBe(200);
   });
 
   test('members hear of a new endpoint with the next epoch', async () => {

@@ -189,6 +189,20 @@ describe('over HTTP', () => {
     ]);
   });
 
+  test('a removal is with the system before the disk is waited for again', async () => {
+    await stream(a);
+    const { store, streams } = mesh.controller.services;
+    const { sink } = Reflect.get(streams, 'streams').get('a') as { sink: StreamSink };
+    const unsent: number[] = [];
+    const scrub = store.scrub.bind(store);
+    store.scrub = () => {
+      unsent.push(sink.backlog);
+      return scrub();
+    };
+    await mesh.rotate();
+    expect(unsent).toEqual([0]);
+  });
+
   test('a denied node hears of epochs too, a removed one is cut off', async () => {
     const b = await mesh.enrol('b', 2);
     const theirs = await stream(b);

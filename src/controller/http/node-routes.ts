@@ -134,9 +134,11 @@ function whereOf({ endpoint, candidates, seen_port }: EndpointQuery): EndpointCa
   };
 }
 
-/** Begins to answer with server-sent events. */
+/** Begins to answer with server-sent events. The answer ends with its connection, so it needs no chunks. */
 function eventStream(raw: ServerResponse): StreamSink {
+  raw.useChunkedEncodingByDefault = false;
   raw.writeHead(200, {
+    connection: 'close',
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
     [PROTOCOL_HEADER]: PROTOCOL,
@@ -147,7 +149,12 @@ function eventStream(raw: ServerResponse): StreamSink {
     get backlog() {
       return raw.writableLength;
     },
-    write: (text) => void raw.write(text),
+    write: (text) => {
+      raw.write(text);
+      // Node would hand it to the system at the end of this turn, and whoever commits an epoch has a disk
+      // to wait for before that.
+      raw.socket?.uncork();
+    },
     end: () => void raw.destroy(),
   };
 }

@@ -6,9 +6,10 @@ import type { Places } from '../store/store.ts';
 import type { Arrival } from './caller.ts';
 
 /** What a claim is compared with. */
-type Mesh = Pick<Services, 'directory'> & {
+interface Mesh {
+  readonly directory: Pick<Services['directory'], 'isElsewhere'>;
   readonly settings: Pick<Services['settings'], 'tunnelPrefix'>;
-};
+}
 
 /** The endpoint, if members may be told to send handshakes to `nodeId` there. */
 export function acceptableClaim(
@@ -51,11 +52,10 @@ export function acceptableOffer(
 }
 
 function faultOf({ settings, directory }: Mesh, nodeId: string, arrival: Arrival) {
-  const others = [...directory.nodes.values()].filter((other) => other.nodeId !== nodeId);
   const surroundings = {
     ...arrival,
     tunnelPrefix: settings.tunnelPrefix,
-    others: others.map((other) => other.endpoint),
+    isAnothers: (endpoint: string) => directory.isElsewhere(endpoint, nodeId),
   };
   return (endpoint: string) => claimFault(endpoint, surroundings);
 }
