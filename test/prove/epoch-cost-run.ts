@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ownIdentity } from '../../src/agent/accepted-config.ts';
 import { EpochFollower } from '../../src/agent/epoch-follower.ts';
-import { keyRecordOf, type NodeKeys } from '../../src/agent/node-keys.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { openHeader } from '../../src/contract/epoch/header.ts';
 import type { KeysAnswer } from '../../src/contract/epoch/keys-answer.ts';
 import type { LeaseDocument } from '../../src/contract/epoch/lease.ts';
-import { signKeyRecord } from '../../src/contract/key-record.ts';
 import { steadyClock } from '../../src/controller/clock.ts';
 import { keysAnswer } from '../../src/controller/operations/read-keys.ts';
 import { createServices, type Services } from '../../src/controller/services.ts';
@@ -19,6 +17,7 @@ import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { keysSubscriber } from '../../src/controller/subscribers/keys.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { median } from '../lab/statistics.ts';
+import { fillStore, type PlayedNode, playedName } from './fill-store.ts';
 
 const crypto = defaultProvider();
 const EPOCHS = 5;
@@ -32,11 +31,6 @@ export interface EpochCost {
   readonly bytesPerMember: number;
   /** Processor time of one member from the push until its peers and keys are known, ms. */
   readonly memberCpuMs: number;
-}
-
-interface Enrolled {
-  readonly nodeId: string;
-  readonly keys: NodeKeys;
 }
 
 /**
@@ -115,25 +109,13 @@ export async function epochCost(members: number, changes: number): Promise<Epoch
 async function enrolled(
   { store, meshId, directory }: Services,
   count: number,
-): Promise<Enrolled[]> {
-  const nodes = Array.from({ length: count }, (_, i): Enrolled => {
+): Promise<PlayedNode[]> {
+  const nodes = Array.from({ length: count }, (_, i): PlayedNode => {
     const key = () => new Uint8Array(randomBytes(32));
     const keys = { wireguard: key(), signing: key(), sealing: key() };
-    return { nodeId: `node-${String(i).padStart(5, '0')}`, keys };
+    return { nodeId: playedName(i), keys };
   });
-  await Promise.all(
-    nodes.map(async ({ nodeId, keys }, i) => {
-      const record = keyRecordOf(crypto, keys, meshId, nodeId);
-      const token = { id: nodeId, secret: undefined, nodeId, expiresAt: 1e15, usedBy: null };
-      await store.addToken(token, 0);
-      const { wireguard, signing, sealing } = record;
-      const envelope = signKeyRecord(crypto, keys.signing, record);
-      const node = { nodeId, record: envelope, wireguard, signing, sealing, enrolledAt: 0 };
-      const address = `10.0.${i >> 8}.${i & 255}`;
-      const { outcome } = await store.enrol({ ...node, endpoint: null }, nodeId, [address]);
-      if (outcome !== 'enrolled') throw new Error(outcome);
-    }),
-  );
+  await fillStore(store, meshId, nodes);
   await directory.refresh();
   return nodes;
 }
@@ -146,7 +128,7 @@ class Member {
   private readonly controllerKey: Uint8Array;
   private version: number | undefined;
 
-  constructor(services: Services, { nodeId, keys }: Enrolled) {
+  constructor(services: Services, { nodeId, keys }: PlayedNode) {
     this.services = services;
     this.nodeId = nodeId;
     this.controllerKey = crypto.ed25519Public(services.signingSeed);

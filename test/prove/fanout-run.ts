@@ -10,6 +10,8 @@ export interface FanoutOptions {
   /** Pairs of epochs: one that denies a node and one that admits it again. */
   readonly rounds: number;
   readonly processes: number;
+  /** Keys sealed for all members at once, one base for all; otherwise each has a config with its own. */
+  readonly sealed?: boolean;
 }
 
 export interface FanoutResult {
@@ -37,6 +39,7 @@ export async function measureFanout(options: FanoutOptions): Promise<FanoutResul
     freshnessS: 36_000,
     lifetimeS: 7200,
     tunnelPrefix: '10.10.0.0/16',
+    ...(options.sealed ? { pairwiseUpTo: 0 } : {}),
   };
   return ProofMesh.with({ nodes: [], namespaces: false, settings }, (mesh) =>
     new FanoutRun(mesh, options).run(),

@@ -7,6 +7,7 @@ import { observeMachine } from './priority.ts';
 const values = programOptions({
   agents: { type: 'string', default: '10,100,1000' },
   rounds: { type: 'string' },
+  sealed: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 });
 
@@ -18,7 +19,8 @@ const results: FanoutResult[] = [];
 for (const text of values.agents.split(',')) {
   const agents = Number(text);
   const rounds = values.rounds === undefined ? roundsFor(agents) : Number(values.rounds);
-  results.push(await measureFanout({ agents, rounds, processes: agents > 10 ? 2 : 1 }));
+  const processes = agents > 10 ? 2 : 1;
+  results.push(await measureFanout({ agents, rounds, processes, sealed: values.sealed }));
   if (process.stderr.isTTY) process.stderr.write(`${agents} agents done\n`);
 }
 const output = { results, machine: machine() };

@@ -23,6 +23,8 @@ export interface MeshOptions {
   /** False: tunnels inside the processes, on loopback. */
   readonly namespaces?: boolean;
   readonly settings: GivenSettings;
+  /** Called with the controller's state directory before the controller starts. */
+  readonly prepare?: (state: string) => Promise<void>;
 }
 
 export interface NodeOptions {
@@ -93,6 +95,7 @@ export class ProofMesh {
     });
     try {
       const run = async () => {
+        await options.prepare?.(join(directory, 'controller'));
         await mesh.startController();
         return body(mesh);
       };
@@ -201,9 +204,18 @@ export class ProofMesh {
   }
 
   /** Makes an epoch at once. */
-  async rotate(): Promise<Commit> {
+  rotate(): Promise<Commit> {
+    return this.committed('POST', '/v1/rotate');
+  }
+
+  /** Takes a node out of the mesh, with a new epoch. */
+  remove(nodeId: string): Promise<Commit> {
+    return this.committed('DELETE', `/v1/nodes/${nodeId}`);
+  }
+
+  private async committed(method: 'POST' | 'DELETE', path: string): Promise<Commit> {
     const seen = this.controller.messages.length;
-    const { epoch } = await this.admin<{ epoch: number }>('POST', '/v1/rotate');
+    const { epoch } = await this.admin<{ epoch: number }>(method, path);
     const deadline = performance.now() + 5000;
     for (;;) {
       const found = this.controller.messages

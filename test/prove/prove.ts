@@ -19,6 +19,10 @@ process.exitCode = await chooseProgram(
       'epoch-cost.ts',
       'what an epoch costs the controller and a member, and how many bytes',
     ),
+    scale: program(
+      'scale.ts',
+      'what grows with the members: enrolment, the way of a removal to all streams, reading the epoch',
+    ),
     crowd: program('crowd.ts', 'many nodes in one process rotate at the same time'),
   },
   process.argv.slice(2),
