@@ -17,6 +17,7 @@ import { HeaderCompare } from './header-compare.ts';
 import { enrolled } from './join.ts';
 import { rememberController } from './known-controller.ts';
 import { Membership } from './membership.ts';
+import { keepNames, type NamesOptions } from './names/keep-names.ts';
 import { ensureNodeKeys, ensureWitnessKey, type NodeKeys } from './node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
 import { freeUdpPort, ownEndpoint, ownPlaces } from './own-endpoint.ts';
@@ -57,6 +58,8 @@ export interface NodeOptions {
   readonly push: boolean;
   /** Cosigns the mesh's log for whoever asks here. */
   readonly witness?: { readonly host: string; readonly port: number };
+  /** How members can be found by name. */
+  readonly names?: NamesOptions;
   /** Serves metrics and status here. */
   readonly metrics?: { readonly host: string; readonly port: number };
 }
@@ -243,6 +246,16 @@ async function startLocked(
     announcer.run(until),
     tunnelEnd(backend, until),
   ];
+  if (options.names !== undefined) {
+    const { node_id, tunnel_address: tunnelAddress } = enrolment;
+    const names = () =>
+      new Map([
+        [node_id, tunnelAddress],
+        ...[...membership.peers.values()].map((peer) => [peer.nodeId, peer.tunnelAddress] as const),
+      ]);
+    const surrounding = { tunnelAddress, names, clock, counters, emit };
+    parts.push(keepNames(options.names, surrounding, until));
+  }
   if (backend.kind !== 'userspace') {
     parts.push(compareHeaders(configAgent, membership, surroundings, counters, enrolment, until));
   }

@@ -36,6 +36,8 @@ export interface NodeCommandOptions extends ScoreSourceOptions {
   readonly advertise?: string;
   readonly poll: number;
   readonly probe: number;
+  readonly hosts?: string;
+  readonly dns?: number;
   readonly push: boolean;
   readonly witness?: { readonly host: string; readonly port: number };
   readonly metrics?: { readonly host: string; readonly port: number };
@@ -121,8 +123,19 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     ),
     ...(options.samples === undefined ? {} : { samples: options.samples }),
     push: options.push,
+    ...namesOf(options),
     ...(options.witness === undefined ? {} : { witness: options.witness }),
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+  };
+}
+
+function namesOf({ hosts, dns }: NodeCommandOptions): Pick<NodeOptions, 'names'> {
+  if (hosts === undefined && dns === undefined) return {};
+  return {
+    names: {
+      ...(hosts === undefined ? {} : { hosts }),
+      ...(dns === undefined ? {} : { dnsPort: dns }),
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -23,8 +24,10 @@ export const POSIX = process.platform !== 'win32';
 /** A new file of our own beside the one that it will replace; nobody's link is followed. */
 const FRESH = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
+const PRIVATE = 0o600;
+
 export interface ReplaceOptions {
-  /** Default 0600. */
+  /** Default 0600; another is set whatever the umask says. */
   readonly mode?: number;
   /** On the disk when it returns. Default true; false for what may be lost in a power cut. */
   readonly durable?: boolean;
@@ -34,12 +37,13 @@ export interface ReplaceOptions {
 export function replaceFileSync(
   path: string,
   content: string | Uint8Array,
-  { mode = 0o600, durable = true }: ReplaceOptions = {},
+  { mode = PRIVATE, durable = true }: ReplaceOptions = {},
 ): void {
   const temporary = `${path}.new`;
   rmSync(temporary, { force: true }); // of an attempt that was cut off
   const fd = openSync(temporary, FRESH, mode);
   try {
+    if (mode !== PRIVATE) fchmodSync(fd, mode);
     writeWholeSync(fd, content);
     if (durable) fsyncSync(fd);
   } catch (error) {
@@ -78,12 +82,13 @@ export function replaceFile(
 async function replace(
   path: string,
   content: string | Uint8Array,
-  { mode = 0o600, durable = true }: ReplaceOptions,
+  { mode = PRIVATE, durable = true }: ReplaceOptions,
 ): Promise<void> {
   const temporary = `${path}.new`;
   await rm(temporary, { force: true });
   const file = await open(temporary, FRESH, mode);
   try {
+    if (mode !== PRIVATE) await file.chmod(mode);
     await file.writeFile(content);
     if (durable) await file.sync();
     await file.close();

@@ -16,10 +16,10 @@ let a: StartedNode;
 let b: StartedNode;
 const state = (name: string) => join(rig.directory.path, name);
 const nowhere = () => join(rig.directory.path, 'no.sock');
-const soon = { timeout: 10_000, interval: 20 };
+const soon = { timeout: 30_000, interval: 20 };
 
 beforeAll(async () => {
-  rig = await NodeRig.open({ epochS: 1.5 });
+  rig = await NodeRig.open({ epochS: 3 });
   a = await rig.node('a', () => 0.9);
   b = await rig.node('b', () => 0.9);
   await rig.node('c', () => 0.4);

@@ -76,6 +76,16 @@ export function declareNode(program: Command): void {
       integerBetween(1, 1e9),
     )
     .option('--ok-status <list>', 'exit statuses of the command that are results', statuses)
+    .addOption(
+      new Option('--hosts [file]', 'write members into a hosts file, as NODE.mesh').preset(
+        '/etc/hosts',
+      ),
+    )
+    .addOption(
+      new Option('--dns [port]', 'answer for NODE.mesh at the tunnel address, by UDP')
+        .argParser(integerBetween(1, 65_535))
+        .preset('53'),
+    )
     .option('--no-push', 'poll only, open no event stream')
     .addOption(
       new Option(
