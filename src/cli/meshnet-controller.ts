@@ -19,6 +19,7 @@ import { SettingsError } from '../controller/settings-error.ts';
 import type { Subscriber } from '../controller/spine.ts';
 import { keptPolicyIn } from '../controller/state-directory.ts';
 import { historyLimits } from '../controller/store/history-limits.ts';
+import type { EventReceiver } from '../controller/subscribers/security-events.ts';
 import type { Webhook } from '../controller/subscribers/webhook.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import type { DashboardAddress } from '../dashboard/dashboard.ts';
@@ -29,6 +30,7 @@ import { CommandError, EXIT } from './exit-codes.ts';
 import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
 import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
+import { readTokenFile } from './token-file.ts';
 
 /** Options of `meshnet controller`. */
 export interface ControllerCommand extends TransportOptions {
@@ -46,6 +48,8 @@ export interface ControllerCommand extends TransportOptions {
   readonly dashboard?: DashboardAddress;
   readonly webhook?: readonly string[];
   readonly webhookSecret?: string;
+  readonly securityEvents?: readonly string[];
+  readonly securityEventsToken?: string;
   readonly witness?: readonly Witness[];
   readonly stopWithStdin?: boolean;
 }
@@ -97,6 +101,7 @@ async function start(
 ): Promise<Controller> {
   const settings = settingsOf(options);
   const webhooks = webhooksOf(options);
+  const eventReceivers = eventReceiversOf(options);
   const { historyDays: days, historyMegabytes: megabytes } = options;
   const { epochS } = completeSettings(settings); // before anything is opened
   const history = historyLimits(epochS, { days, megabytes });
@@ -111,6 +116,7 @@ async function start(
     logger,
     subscribers: [statusLine(manager)],
     webhooks,
+    eventReceivers,
     ...(options.witness === undefined ? {} : { witnesses: options.witness }),
   });
 }
@@ -122,6 +128,20 @@ function webhooksOf({ webhook: urls = [], webhookSecret }: ControllerCommand): W
   }
   const secret = readKeyFile(webhookSecret);
   return urls.map((url) => ({ url, secret }));
+}
+
+const BEARER = /^[A-Za-z0-9._~+/-]+=*$/;
+
+function eventReceiversOf({
+  securityEvents: urls = [],
+  securityEventsToken: file,
+}: ControllerCommand): EventReceiver[] {
+  const bearer = readTokenFile(file, '--security-events-token');
+  if (bearer !== undefined && !BEARER.test(bearer)) {
+    const expected = `--security-events-token ${file}: expected a bearer token (RFC 6750)`;
+    throw new CommandError(EXIT.usage, 'usage', expected);
+  }
+  return urls.map((url) => ({ url, ...(bearer === undefined ? {} : { bearer }) }));
 }
 
 function notice(dropped: number): string {

@@ -1,11 +1,18 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { CommandError, EXIT } from './exit-codes.ts';
 
-/** More than any join token is long, bytes. */
-const MAX_LENGTH = 1024;
+/** More than any token is long, bytes. */
+const MAX_LENGTH = 4096;
 
-/** The text of a file with a join token; undefined without a file, or if there is nothing in it. */
-export function readTokenFile(path: string | undefined): string | undefined {
+/**
+ * The text of a file with a token; undefined without a file, or if there is nothing in it.
+ *
+ * @param option that names the file
+ */
+export function readTokenFile(
+  path: string | undefined,
+  option = '--token-file',
+): string | undefined {
   if (path === undefined) return undefined;
   const content = Buffer.alloc(MAX_LENGTH);
   try {
@@ -18,6 +25,6 @@ export function readTokenFile(path: string | undefined): string | undefined {
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new CommandError(EXIT.usage, 'usage', `--token-file ${path}: ${code}`);
+    throw new CommandError(EXIT.usage, 'usage', `${option} ${path}: ${code}`);
   }
 }

@@ -25,6 +25,7 @@ import type { Subscriber } from './spine.ts';
 import { type ControllerState, keptPolicyIn, keyFileIn, signingKey } from './state-directory.ts';
 import { keysSubscriber } from './subscribers/keys.ts';
 import { logSubscriber } from './subscribers/log.ts';
+import { type EventReceiver, securityEventsSubscriber } from './subscribers/security-events.ts';
 import { statusFileSubscriber } from './subscribers/status-file.ts';
 import { type Webhook, webhookSubscriber } from './subscribers/webhook.ts';
 import { witnessSubscriber } from './subscribers/witness.ts';
@@ -56,6 +57,8 @@ export interface ControllerOptions {
   readonly subscribers?: readonly Subscriber[];
   /** Who is told of changes. */
   readonly webhooks?: readonly Webhook[];
+  /** Who is told of them by Security Event Tokens. */
+  readonly eventReceivers?: readonly EventReceiver[];
   /** Who cosigns the log. */
   readonly witnesses?: readonly Witness[];
 }
@@ -132,9 +135,13 @@ async function serve(
   if (options.logger) spine.subscribe(logSubscriber(options.logger));
   spine.subscribe(statusFileSubscriber(join(place, 'status.json'), () => documents.present()));
   for (const subscriber of options.subscribers ?? []) spine.subscribe(subscriber);
+  const sleep = (ms: number) => delay(ms, undefined, { ref: false });
   for (const webhook of options.webhooks ?? []) {
-    const sleep = (ms: number) => delay(ms, undefined, { ref: false });
     spine.subscribe(webhookSubscriber({ ...webhook, meshId: toBase64(meshId), fetch, sleep }));
+  }
+  for (const receiver of options.eventReceivers ?? []) {
+    const signing = { crypto, meshId, signingSeed };
+    spine.subscribe(securityEventsSubscriber({ ...receiver, ...signing, fetch, sleep }));
   }
   for (const witness of options.witnesses ?? []) {
     const client = new WitnessClient(witness, { crypto, store, log: services.log, fetch });

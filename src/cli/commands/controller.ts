@@ -54,6 +54,12 @@ export function declareController(program: Command): void {
       webhookUrls,
     )
     .option('--webhook-secret <file>', 'key file of their signatures (32 bytes, base64, mode 0600)')
+    .option(
+      '--security-events <url>',
+      'push Security Event Tokens (RFC 8417) there; can be repeated',
+      webhookUrls,
+    )
+    .option('--security-events-token <file>', 'bearer token that the receivers ask for')
     .option('--witness <who>', "who cosigns the log, 'KEY URL'; can be repeated", witnesses)
     .addOption(
       new Option('--dashboard [address]', 'serve a page that shows the mesh, to this machine alone')

@@ -90,6 +90,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [401, 403, 404],
     media: 'application/jsonl',
   },
+  'GET /.well-known/jwks.json': { id: 'getKeySet', caller: 'anybody' },
   'GET /healthz': { id: 'getHealth', caller: 'anybody' },
   'GET /readyz': { id: 'getReadiness', caller: 'anybody' },
   'POST /v1/rotate': { id: 'rotate', caller: 'admin', refusals: [409] },

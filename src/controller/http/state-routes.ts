@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { epochQuerySchema, epochSchema } from '../../contract/epoch.ts';
 import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
 import type { Caller } from '../operations/caller.ts';
-import { readEpoch, readMetrics, readReadiness } from '../operations/read-state.ts';
+import { readEpoch, readKeySet, readMetrics, readReadiness } from '../operations/read-state.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 
@@ -39,6 +39,11 @@ export function stateRoutes(
       const text = orRefuse(await readMetrics(services, callerOf(request)));
       return reply.type(METRICS_MEDIA_TYPE).send(text);
     },
+  });
+
+  app.get('/.well-known/jwks.json', {
+    schema: { summary: 'The key that verifies Security Event Tokens, a JWK Set' },
+    handler: async () => readKeySet(services),
   });
 
   app.get('/healthz', {

@@ -1,6 +1,7 @@
 import type { EpochDocument, EpochPage } from '../../contract/epoch.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { controllerMetrics } from '../metrics.ts';
+import { keySet } from '../security-event.ts';
 import type { Services } from '../services.ts';
 import { type Caller, readersOnly } from './caller.ts';
 
@@ -25,4 +26,9 @@ export function readReadiness({ governor }: Services): Checked<{ readonly epoch:
   const { notReady: detail, current } = governor;
   if (detail !== undefined) return rejected('not_ready', { detail });
   return accepted({ epoch: current?.epoch ?? 0 });
+}
+
+/** The public key that Security Event Tokens are signed with, a JWK Set. For everybody. */
+export function readKeySet({ crypto, signingSeed }: Services): object {
+  return keySet(crypto, signingSeed);
 }

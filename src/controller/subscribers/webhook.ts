@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { ControllerEventName, StampedEvent } from '../events.ts';
 import type { Subscriber } from '../spine.ts';
+import { CAPACITY, type DeliveryOptions, deliver } from './deliver.ts';
 
 /** Somebody who wants to hear of every change of a verdict and of who is enrolled. */
 export interface Webhook {
@@ -9,11 +10,9 @@ export interface Webhook {
   readonly secret: Uint8Array;
 }
 
-export interface WebhookOptions extends Webhook {
+export interface WebhookOptions extends Webhook, DeliveryOptions {
   /** Base64. */
   readonly meshId: string;
-  readonly fetch: typeof fetch;
-  readonly sleep: (ms: number) => Promise<void>;
 }
 
 const EVENTS = [
@@ -23,12 +22,6 @@ const EVENTS = [
   'endpoint_changed',
   'restored',
 ] as const satisfies readonly ControllerEventName[];
-
-/** So many wait for a receiver that is slow; what comes beyond is dropped, and counted. */
-const CAPACITY = 256;
-const TIMEOUT_MS = 5000;
-/** Waits between tries, ms. */
-const AGAIN_AFTER = [1000, 5000, 30_000] as const;
 
 /**
  * Posts events as JSON, signed as Standard Webhooks says: `webhook-id`, `webhook-timestamp` (s) and
@@ -43,12 +36,9 @@ export function webhookSubscriber(options: WebhookOptions): Subscriber {
     handle: async (event) => {
       const said = bodyOf(event, options.meshId);
       if (said === undefined) return;
-      for (const wait of [...AGAIN_AFTER, undefined]) {
-        const failure = await post(options, event, JSON.stringify(said));
-        if (failure === undefined) return;
-        if (failure.isFinal || wait === undefined) throw new Error(`webhook: ${failure.what}`);
-        await options.sleep(wait);
-      }
+      const body = JSON.stringify(said);
+      const headers = signed(options.secret, event, body);
+      await deliver(options, { url: options.url, body, headers });
     },
   };
 }
@@ -62,30 +52,18 @@ function bodyOf(event: StampedEvent, meshId: string): object | undefined {
   return { mesh_id: meshId, number, at, ...what };
 }
 
-/** What went wrong; undefined: it was taken. */
-async function post(
-  { url, secret, fetch }: WebhookOptions,
+function signed(
+  secret: Uint8Array,
   { number, at }: StampedEvent,
   body: string,
-): Promise<{ readonly what: string; readonly isFinal: boolean } | undefined> {
+): Record<string, string> {
   const id = `${at}.${number}`; // the same when it is tried again
   const timestamp = String(Math.floor(at / 1000));
   const mac = createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64');
-  const headers = {
+  return {
     'content-type': 'application/json',
     'webhook-id': id,
     'webhook-timestamp': timestamp,
     'webhook-signature': `v1,${mac}`,
   };
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  try {
-    const response = await fetch(url, { method: 'POST', body, headers, redirect: 'error', signal });
-    await response.body?.cancel();
-    if (response.ok) return undefined;
-    const { status } = response;
-    const isFinal = status >= 400 && status < 500 && status !== 429 && status !== 408;
-    return { what: `the receiver answers ${status}`, isFinal };
-  } catch (error) {
-    return { what: (error as Error).message, isFinal: false };
-  }
 }
