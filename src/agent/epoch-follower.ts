@@ -33,7 +33,7 @@ export interface EpochFollowerOptions {
   readonly readKeys: (value: unknown) => KeysAnswer | undefined;
 }
 
-/** A member with what is worked out once for as long as its entry stays the same. */
+/** A member with what is worked out once for as long as its keys stay the same. */
 interface KnownMember {
   /** Undefined: its record is not what its own key has signed. */
   readonly record: KeyRecord | undefined;
@@ -53,7 +53,8 @@ interface PresentEpoch {
 export class EpochFollower {
   private readonly options: EpochFollowerOptions;
   private readonly tree: MemberTree;
-  private readonly known = new WeakMap<MemberLeaf, KnownMember>();
+  /** By the signature of its record: the very bytes, which stay where a member only moves. */
+  private readonly known = new WeakMap<Uint8Array, KnownMember>();
   private readonly wireguard: X25519PrivateKey;
   private present: PresentEpoch | undefined;
   private roster: { readonly name: string; readonly list: readonly RosterEntry[] } | undefined;
@@ -205,14 +206,14 @@ export class EpochFollower {
   }
 
   private knownOf(leaf: MemberLeaf): KnownMember {
-    let known = this.known.get(leaf);
+    let known = this.known.get(leaf.entry.recordSignature);
     if (known === undefined) {
       const { crypto, identity } = this.options;
       const envelope = recordEnvelopeOf(crypto, identity.meshId, leaf.entry);
       const opened = openKeyRecord(crypto, envelope);
       const shared = this.wireguard.agree(leaf.entry.wireguard);
       known = { record: opened.ok ? opened.value : undefined, shared };
-      this.known.set(leaf, known);
+      this.known.set(leaf.entry.recordSignature, known);
     }
     return known;
   }

@@ -48,11 +48,18 @@ export class MemberTree {
     return tree;
   }
 
-  private changed({ since, removed, entries }: MembershipDelta): MembershipTree | undefined {
-    const bytes = fromBase64(entries);
-    const list = bytes && decodeEntries(bytes);
-    if (list === undefined || this.held?.version !== since) return undefined;
-    return this.held.tree.with(removed, list);
+  private changed(delta: MembershipDelta): MembershipTree | undefined {
+    const bytes = fromBase64(delta.entries);
+    const entries = bytes && decodeEntries(bytes);
+    if (entries === undefined || this.held?.version !== delta.since) return undefined;
+    const { tree } = this.held;
+    for (const { node_id, endpoint, candidates } of delta.moved) {
+      const known = tree.get(node_id);
+      if (known === undefined) return undefined;
+      const { candidates: _, ...rest } = known.entry;
+      entries.push({ ...rest, endpoint, ...(candidates === undefined ? {} : { candidates }) });
+    }
+    return tree.with(delta.removed, entries);
   }
 
   /** Nothing is fetched before the names are known to be those of the header's tree. */

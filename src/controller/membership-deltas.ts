@@ -37,6 +37,7 @@ export class MembershipDeltas {
     since: number,
   ): Promise<MembershipDelta | null> {
     const names = new Set<string>();
+    const cameOrWent = new Set<string>();
     for (let back = 0; back < behind; back++) {
       const epoch = view.document.epoch - back;
       const envelope = back === 0 ? view.header.envelope : await this.store.header(epoch);
@@ -44,13 +45,25 @@ export class MembershipDeltas {
       const header: HeaderDocument = JSON.parse(Buffer.from(envelope.payload, 'base64').toString());
       const { removed, added, changed } = header.changes;
       if (header.version !== view.document.version - back || !added || !changed) return null;
+      for (const nodeId of [...removed, ...added]) cameOrWent.add(nodeId);
       for (const nodeId of [...removed, ...added, ...changed]) names.add(nodeId);
     }
     const { members } = view.header;
     const removed = [...names].filter((nodeId) => !view.places.has(nodeId));
-    const places = [...names].flatMap((nodeId) => view.places.get(nodeId) ?? []);
-    if (places.length > MAX_CHANGED_ENTRIES) return null;
-    const entries = toBase64(encodeEntries(places.map((place) => members[place]!)));
-    return { since, removed, entries };
+    const present = [...names].flatMap((nodeId) => members[view.places.get(nodeId) ?? -1] ?? []);
+    if (present.length > MAX_CHANGED_ENTRIES) return null;
+    // Who has been a member all the time has the keys, the address and the beginning that it had.
+    const moved = present.filter(({ nodeId }) => !cameOrWent.has(nodeId));
+    const others = present.filter(({ nodeId }) => cameOrWent.has(nodeId));
+    return {
+      since,
+      removed,
+      moved: moved.map(({ nodeId, endpoint, candidates }) => ({
+        node_id: nodeId,
+        endpoint,
+        ...(candidates === undefined ? {} : { candidates }),
+      })),
+      entries: toBase64(encodeEntries(others)),
+    };
   }
 }

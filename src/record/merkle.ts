@@ -37,13 +37,22 @@ export class MerkleTree {
    */
   private readonly levels: readonly (readonly Uint8Array[])[];
 
-  constructor(crypto: Sha256, leafHashes: readonly Uint8Array[]) {
+  /**
+   * `before`: another tree. Where the very same hashes (the objects) stand in the same place, what is above
+   * them is taken from it: a tree with a few other leaves costs a few hashes.
+   */
+  constructor(crypto: Sha256, leafHashes: readonly Uint8Array[], before?: MerkleTree) {
     const levels = [leafHashes];
     for (let below = leafHashes; below.length > 1; ) {
+      const height = levels.length;
+      const [belowBefore, levelBefore] = [before?.levels[height - 1], before?.levels[height]];
       const level: Uint8Array[] = [];
       for (let i = 0; i < below.length; i += 2) {
+        const left = below[i]!;
         const right = below[i + 1];
-        level.push(right === undefined ? below[i]! : nodeHash(crypto, below[i]!, right));
+        const isSame = left === belowBefore?.[i] && right === belowBefore[i + 1];
+        const known = isSame ? levelBefore?.[i / 2] : undefined;
+        level.push(known ?? (right === undefined ? left : nodeHash(crypto, left, right)));
       }
       levels.push(level);
       below = level;

@@ -18,7 +18,7 @@ let directory: ReturnType<typeof temporaryDirectory>;
 
 /** A mesh of three agents whose keys are sealed for all at once. */
 async function start(settings: GivenSettings = {}, push = false): Promise<void> {
-  mesh = await TestMesh.start({ pairwiseUpTo: 256, ...settings });
+  mesh = await TestMesh.start(settings);
   nodes = [];
   for (const [i, name] of ['a', 'b', 'c'].entries()) nodes.push(await mesh.enrol(name, i + 1));
   await mesh.report(0.9, ...nodes);
@@ -205,6 +205,34 @@ test('after a restart of a node the membership comes in chunks', async () => {
   expect(again.peers).toEqual(['b', 'c']);
   expect(again.requests.filter((path) => path.startsWith('/v1/pieces/'))).toHaveLength(2);
   expect(pskOf(0, 1)).toBe(pskOf(1, 0));
+});
+
+test('who moves is told of by its endpoint alone; who was away in between comes whole', async () => {
+  await start();
+  const [agent] = agents as [MeshAgent];
+  const deltas: KeysAnswer['delta'][] = [];
+  agent.lie = async (target, response) => {
+    if (target.startsWith('/v1/keys')) {
+      deltas.push(((await response.clone().json()) as KeysAnswer).delta);
+    }
+    return response;
+  };
+  const endpoint = '192.0.2.99:51821';
+  await mesh.controller.services.store.setPlaces('b', { endpoint }, 0);
+  await mesh.rotate();
+  await agent.poll();
+  const moved = [{ node_id: 'b', endpoint }];
+  expect(deltas).toEqual([{ since: header().version - 1, removed: [], moved, entries: '' }]);
+  expect(agent.membership.peers.get('b')!.endpoint).toBe(endpoint);
+  await mesh.report(0.1, nodes[2]!);
+  await mesh.rotate();
+  await mesh.report(0.9, nodes[2]!);
+  await mesh.rotate();
+  await agent.poll();
+  expect(deltas[1]).toMatchObject({ since: header().version - 2, removed: [], moved: [] });
+  expect(deltas[1]!.entries.length).toBeGreaterThan(200);
+  expect(agent.peers).toEqual(['b', 'c']);
+  expect(agent.requests.filter((path) => path.startsWith('/v1/pieces/'))).toHaveLength(2);
 });
 
 describe('a controller that lies about what it hands out', () => {

@@ -27,7 +27,8 @@ const rootAt = (size: number): Uint8Array => definedRoot(leaves.slice(0, size));
 const subtree: SubtreeHash = ({ level, index }) =>
   definedRoot(leaves.slice(index * 2 ** level, (index + 1) * 2 ** level));
 
-const size = fc.integer({ min: 1, max: leaves.length });
+/** One leaf is left, so that there is a next tree to each. */
+const size = fc.integer({ min: 1, max: leaves.length - 1 });
 const sizeAndIndex = size.chain((n) => fc.tuple(fc.constant(n), fc.nat({ max: n - 1 })));
 const twoSizes = fc
   .tuple(fc.nat({ max: leaves.length }), size)
@@ -53,6 +54,27 @@ test('a tree has the root that the standard defines, in memory as from its subtr
     expect(tree.root).toEqual(rootAt(n));
     expect(rootOf(crypto, n, subtree)).toEqual(rootAt(n));
   }
+});
+
+test('a tree made beside another one has the same root, and hashes only what is above other leaves', () => {
+  const other = (i: number) => leafHash(crypto, Uint8Array.of(7, i, i >> 8));
+  let hashes = 0;
+  const counting = {
+    sha256: (...parts: Uint8Array[]) => {
+      hashes++;
+      return crypto.sha256(...parts);
+    },
+  };
+  fc.assert(
+    fc.property(fc.array(fc.nat(299), { maxLength: 4 }), size, size, (places, before, n) => {
+      const changed = leaves.slice(0, n).map((leaf, i) => (places.includes(i) ? other(i) : leaf));
+      const known = new MerkleTree(crypto, leaves.slice(0, before));
+      hashes = 0;
+      const tree = new MerkleTree(counting, changed, known);
+      if (before === n) expect(hashes).toBeLessThanOrEqual(9 * new Set(places).size);
+      expect(tree.root).toEqual(definedRoot(changed));
+    }),
+  );
 });
 
 describe('inclusion', () => {

@@ -1,7 +1,13 @@
 import { MAX_PEERS } from '../config.ts';
 import { envelopeSchema } from '../envelope.ts';
-import { bytes32Field, counterField, nodeIdField } from '../fields.ts';
-import { atLeast, type FromSchema } from '../from-schema.ts';
+import {
+  bytes32Field,
+  candidatesField,
+  counterField,
+  endpointField,
+  nodeIdField,
+} from '../fields.ts';
+import { atLeast, exactly, type FromSchema } from '../from-schema.ts';
 import { CHUNK_SIZE } from './chunks.ts';
 import { MAX_ENTRY_LENGTH } from './member-entry.ts';
 
@@ -13,7 +19,16 @@ const base64Length = (bytes: number): number => 4 * Math.ceil(bytes / 3);
 const deltaSchema = atLeast({
   since: counterField,
   removed: { type: 'array', maxItems: MAX_PEERS, items: nodeIdField },
-  /** Base64 of the entries that are new or other ones, each with its length. */
+  /** Members before and now, of whom nothing else is told than where they are reached. */
+  moved: {
+    type: 'array',
+    maxItems: MAX_CHANGED_ENTRIES,
+    items: exactly(
+      { node_id: nodeIdField, endpoint: endpointField },
+      { candidates: candidatesField },
+    ),
+  },
+  /** Base64 of the entries of all others that are new or other ones, each with its length. */
   entries: {
     type: 'string',
     maxLength: base64Length(MAX_CHANGED_ENTRIES * (MAX_ENTRY_LENGTH + 2)),

@@ -24,15 +24,19 @@ export class MembershipTree {
   readonly root: Uint8Array;
   private readonly crypto: CryptoProvider;
   private readonly byId: ReadonlyMap<string, MemberLeaf>;
+  private readonly merkle: MerkleTree;
 
-  private constructor(crypto: CryptoProvider, byId: ReadonlyMap<string, MemberLeaf>) {
+  private constructor(
+    crypto: CryptoProvider,
+    byId: ReadonlyMap<string, MemberLeaf>,
+    before?: MembershipTree,
+  ) {
     this.crypto = crypto;
     this.byId = byId;
     this.leaves = [...byId.values()].sort((a, b) => compareNodeIds(a.entry.nodeId, b.entry.nodeId));
-    this.root = new MerkleTree(
-      crypto,
-      this.leaves.map((leaf) => leaf.hash),
-    ).root;
+    const hashes = this.leaves.map((leaf) => leaf.hash);
+    this.merkle = new MerkleTree(crypto, hashes, before?.merkle);
+    this.root = this.merkle.root;
   }
 
   static empty(crypto: CryptoProvider): MembershipTree {
@@ -51,7 +55,7 @@ export class MembershipTree {
   replacedBy(entries: readonly MemberEntry[]): MembershipTree {
     const byId = new Map<string, MemberLeaf>();
     for (const entry of entries) byId.set(entry.nodeId, this.leaf(entry));
-    return new MembershipTree(this.crypto, byId);
+    return new MembershipTree(this.crypto, byId, this);
   }
 
   /** This membership without `removed` and with `entries`, which are new or take the place of others. */
@@ -59,7 +63,7 @@ export class MembershipTree {
     const byId = new Map(this.byId);
     for (const nodeId of removed) byId.delete(nodeId);
     for (const entry of entries) byId.set(entry.nodeId, this.leaf(entry));
-    return new MembershipTree(this.crypto, byId);
+    return new MembershipTree(this.crypto, byId, this);
   }
 
   changesSince(before: MembershipTree): MembershipChanges {
