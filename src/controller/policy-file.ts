@@ -13,7 +13,7 @@ const meshProperties = {
   epoch_s: { type: 'number' },
   lifetime_s: { type: 'number' },
   grace_s: { type: 'number' },
-  pairwise_up_to: { type: 'integer' },
+  pairwise_up_to: { type: ['integer', 'null'] },
   report_interval_s: { type: 'number' },
   observe_only: { type: 'boolean' },
   tunnel_prefix: { type: 'string' },

@@ -27,7 +27,7 @@ export interface Settings {
   readonly graceS: number;
   /**
    * Members up to which each pair has a base of its own; beyond, one is sealed for all. Null: keys are not
-   * sealed for all members at once, but come with each one's config.
+   * sealed for all members at once, but come with each one's config, and the controller knows them.
    */
   readonly pairwiseUpTo: number | null;
   /** Seconds between two reports of a node. Default: a sixth of an epoch. */
@@ -46,6 +46,9 @@ export interface Settings {
 /** What may be set; the rest follows from it. */
 export type GivenSettings = Partial<Omit<Settings, 'policy'>> & GivenPolicy;
 
+/** Each base is made and sealed for both of its ends, so the work grows with the square of this. */
+const PAIRWISE_UP_TO = 256;
+
 /** Fills in defaults and checks. Throws a `SettingsError` naming the field. */
 export function completeSettings(given: GivenSettings = {}): Settings {
   const epochS = given.epochS ?? 60;
@@ -56,7 +59,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     epochS,
     lifetimeS: given.lifetimeS ?? 3 * epochS,
     graceS: given.graceS ?? epochS / 3,
-    pairwiseUpTo: given.pairwiseUpTo ?? null,
+    pairwiseUpTo: given.pairwiseUpTo === undefined ? PAIRWISE_UP_TO : given.pairwiseUpTo,
     reportIntervalS,
     observeOnly: given.observeOnly ?? false,
     tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',

@@ -47,7 +47,7 @@ async function measure(count: number): Promise<Figures> {
   const controller = await startController({
     state: openState(state),
     listen: { host: '127.0.0.1', port: 0 },
-    settings: { epochS: 3600, tunnelPrefix: '10.10.0.0/16' },
+    settings: { epochS: 3600, tunnelPrefix: '10.10.0.0/16', pairwiseUpTo: null },
     crypto: defaultProvider(),
     random: (length) => new Uint8Array(randomBytes(length)),
     onEvent: ({ event }) => {

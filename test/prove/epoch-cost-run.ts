@@ -45,7 +45,6 @@ export async function epochCost(members: number, changes: number): Promise<Epoch
     keepPolicy: async () => {},
     store,
     settings: completeSettings({
-      pairwiseUpTo: 256,
       observeOnly: true,
       tunnelPrefix: '10.0.0.0/16',
       epochS: 3600,
