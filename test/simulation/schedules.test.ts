@@ -13,4 +13,5 @@ test('nobody hears or answers who is out, no config outlives its time, and a cal
   const covered = await playMany(EXAMPLES.length + RANDOM, 1, EXAMPLES);
   expect(covered.working).toBeGreaterThan(50);
   expect(covered.delivered).toBeGreaterThan(1000);
+  expect(covered.splitViews).toBeGreaterThanOrEqual(2);
 }, 120_000);

@@ -103,6 +103,25 @@ export const RULES: readonly Schedule[] = [
       { kind: 'pass', ms: 4000 },
     ],
   },
+  // A controller that tells a node other stories, and somebody who keeps its leases from another one: that
+  // one keeps nobody for longer than its last lease, though epochs and keys go on being pushed to it.
+  {
+    seed: 7,
+    nodes: 3,
+    epochS: 4,
+    pairwiseUpTo: 256,
+    flows: 'both',
+    steps: [
+      { kind: 'lie', node: 0, lie: 'split' },
+      { kind: 'lie', node: 0, lie: 'skip' },
+      { kind: 'lie', node: 1, lie: 'replay' },
+      { kind: 'lie', node: 1, lie: 'jump' },
+      { kind: 'tamper', node: 2, what: 'lease', how: 'replay' },
+      { kind: 'pass', ms: 3000 },
+      { kind: 'deny', node: 0, promptly: true },
+      { kind: 'pass', ms: 16_000 },
+    ],
+  },
 ];
 
 /** Found by random schedules. */

@@ -11,7 +11,14 @@ export async function playMany(
   seed: number,
   examples: readonly Schedule[],
 ): Promise<Coverage> {
-  const sum: Coverage = { epochs: 0, delivered: 0, working: 0, excused: 0, simulatedS: 0 };
+  const sum: Coverage = {
+    epochs: 0,
+    delivered: 0,
+    working: 0,
+    excused: 0,
+    simulatedS: 0,
+    splitViews: 0,
+  };
   await fc.assert(
     fc.asyncProperty(schedule, async (one) => {
       const covered = await play(one);

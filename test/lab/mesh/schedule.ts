@@ -30,7 +30,28 @@ export type Step =
       readonly calls: number;
       readonly duplication: number;
     }
-  | { readonly kind: 'clock'; readonly node: number; readonly ms: number };
+  | { readonly kind: 'clock'; readonly node: number; readonly ms: number }
+  /** Until healed, somebody on the way to a node keeps what it should get, or gives it an older one. */
+  | {
+      readonly kind: 'tamper';
+      readonly node: number;
+      readonly what: Carried;
+      readonly how: 'withhold' | 'replay';
+    }
+  /** The controller signs another header and pushes it to one node. */
+  | { readonly kind: 'lie'; readonly node: number; readonly lie: Lie };
+
+export const CARRIED = ['push', 'lease', 'keys', 'header', 'config'] as const;
+export type Carried = (typeof CARRIED)[number];
+
+/**
+ * `split`   another one of an epoch that the node has
+ * `skip`    one that does not follow from the one that it has
+ * `replay`  an old one
+ * `jump`    one so far ahead that what is between cannot be had
+ */
+export const LIES = ['split', 'skip', 'replay', 'jump'] as const;
+export type Lie = (typeof LIES)[number];
 
 export interface Schedule {
   readonly seed: number;
@@ -79,6 +100,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       duplication: share,
     }),
   ),
+  of(
+    1,
+    fc.record({
+      kind: kind('tamper'),
+      node,
+      what: fc.constantFrom(...CARRIED),
+      how: fc.constantFrom('withhold', 'replay'),
+    }),
+  ),
+  of(1, fc.record({ kind: kind('lie'), node, lie: fc.constantFrom(...LIES) })),
   of(1, fc.record({ kind: kind('clock'), node, ms: fc.integer({ min: -700_000, max: 700_000 }) })),
 );
 

@@ -6,6 +6,7 @@ import { KEYS_EVENT_NAME, type KeysAnswer } from '../../../src/contract/epoch/ke
 import type { LeaseDocument } from '../../../src/contract/epoch/lease.ts';
 import type { SealsDocument } from '../../../src/contract/epoch/seals.ts';
 import type { StreamEvent } from '../../../src/contract/stream-event.ts';
+import { CARRIED, type Carried } from './schedule.ts';
 import type { SimAnswer, SimController, SimRequest } from './sim-controller.ts';
 import type { SimWorld } from './sim-world.ts';
 
@@ -48,6 +49,12 @@ export class SimChannel {
    * streams carry meanwhile comes later; false: calls go unanswered, and it never comes.
    */
   readonly cut = new Map<string, boolean>();
+  /** What somebody on the way does to one kind of what a node is sent. */
+  readonly tampering = new Map<string, { what: Carried; how: 'withhold' | 'replay' }>();
+  /** The last of its kind that came through, by node and kind: what is given again. */
+  private readonly recorded = new Map<string, unknown>();
+  /** Writes to the open stream of a node. */
+  private readonly streams = new Map<string, (text: string) => void>();
   private readonly world: SimWorld;
   private readonly controller: SimController;
   private readonly listener: Listener;
@@ -62,9 +69,15 @@ export class SimChannel {
 
   heal(): void {
     this.cut.clear();
+    this.tampering.clear();
     const held = [...this.held.values()].flat();
     this.held.clear();
     for (const work of held) work();
+  }
+
+  /** Puts an event into what a node reads, of which the listener is not told. */
+  inject(nodeId: string, name: string, data: object): void {
+    this.streams.get(nodeId)?.(`event: ${name}\nid: 0\ndata: ${JSON.stringify(data)}\n\n`);
   }
 
   fetchOf(user: ChannelUser): Fetch {
@@ -99,8 +112,12 @@ export class SimChannel {
                 user.whenAwake(() => {
                   if (signal.aborted) return;
                   if (answer === undefined) return refuse();
-                  if (answer.status === 200) this.arrived(user, pathname, answer, sentAt);
-                  resolve(responseOf(answer));
+                  const given = this.given(user, kindOf(pathname), answer);
+                  if (given === undefined) return;
+                  const isItself = given === answer;
+                  if (isItself && answer.status === 200)
+                    this.arrived(user, pathname, answer, sentAt);
+                  resolve(responseOf(given));
                 });
               }),
             (error: unknown) => void this.world.failures.push(error),
@@ -141,14 +158,19 @@ export class SimChannel {
       };
       this.world.after(arrivedAt - simulation.now, deliver);
     };
+    const enqueue = (text: string) => reader.enqueue(new TextEncoder().encode(text));
+    this.streams.set(user.nodeId, (text) => arrive(() => enqueue(text)));
     const answer = this.controller.stream(request, {
       backlog: 0,
       write: (text) => {
         const events = [...text.matchAll(/^event: (.*)\nid: .*\ndata: (.*)$/gm)];
         if (events.length > 0 && this.chance(user, this.faults.eventLoss)) return;
+        const before = events.length > 0 ? this.given(user, 'push', text) : text;
+        if (before === undefined) return;
         arrive(() => {
           for (const [, name, data] of events) this.pushed(user, name!, JSON.parse(data!));
-          reader.enqueue(new TextEncoder().encode(text));
+          enqueue(text);
+          if (before !== text) enqueue(before);
         });
       },
       end: () =>
@@ -182,6 +204,18 @@ export class SimChannel {
     isAnswered = true;
     arrive(() => resolve(new Response(body, { headers })));
     for (const work of greeting) work();
+  }
+
+  /** What a node gets in the place of `sent`: that, an earlier one of its kind, or (undefined) nothing. */
+  private given<T>({ nodeId }: ChannelUser, what: Carried | undefined, sent: T): T | undefined {
+    if (what === undefined) return sent;
+    const tampering = this.tampering.get(nodeId);
+    if (tampering?.what !== what) {
+      this.recorded.set(`${nodeId} ${what}`, sent);
+      return sent;
+    }
+    if (tampering.how === 'withhold') return undefined;
+    return (this.recorded.get(`${nodeId} ${what}`) as T | undefined) ?? sent;
   }
 
   private arrived(user: ChannelUser, path: string, { body }: SimAnswer, sentAt: number): void {
@@ -232,6 +266,10 @@ export class SimChannel {
     this.randoms.set(nodeId, random);
     return random;
   }
+}
+
+function kindOf(path: string): Carried | undefined {
+  return CARRIED.find((what) => path.startsWith(`/v1/${what}`));
 }
 
 function responseOf({ status, headers, body }: SimAnswer): Response {

@@ -1,4 +1,5 @@
-import type { Envelope } from '../../../src/contract/envelope.ts';
+import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../../../src/contract/envelope.ts';
+import type { HeaderDocument } from '../../../src/contract/epoch/header.ts';
 import { controllerFingerprint } from '../../../src/contract/ids.ts';
 import type { KeyRecord } from '../../../src/contract/key-record.ts';
 import { type Problem, problem } from '../../../src/contract/problems.ts';
@@ -148,6 +149,11 @@ export class SimController {
     if (process === undefined) return;
     const rotated = () => rotate(process.services, { kind: 'admin' }).then(orRefuse);
     world.now(() => void rotated().catch(this.failed));
+  }
+
+  /** Signs a header that is not the one of its epoch. */
+  signHeader(document: HeaderDocument): Envelope {
+    return signEnvelope(crypto, this.seed, PAYLOAD_TYPES.header, document);
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { toBase64 } from '../../../src/contract/encoding.ts';
+import type { Envelope } from '../../../src/contract/envelope.ts';
+import { HEADER_EVENT_NAME, type HeaderDocument } from '../../../src/contract/epoch/header.ts';
 import { completeSettings } from '../../../src/controller/settings.ts';
 import { Ledger } from '../ledger.ts';
 import { PERFECT_LINK } from '../simulation.ts';
 import { Oracle } from './oracle.ts';
-import type { Schedule, Step } from './schedule.ts';
+import type { Lie, Schedule, Step } from './schedule.ts';
 import { PERFECT_CHANNEL, SimChannel } from './sim-channel.ts';
 import { SimController } from './sim-controller.ts';
 import { SimNode } from './sim-node.ts';
@@ -18,6 +21,8 @@ export interface Coverage {
   /** Directions not looked at: see isExcused. */
   excused: number;
   simulatedS: number;
+  /** Headers that were reported because they contradict what was held. */
+  splitViews: number;
 }
 
 /** Within this time of the last fault everything works again. */
@@ -58,6 +63,8 @@ class Mesh {
   private readonly newsMs: number;
   private readonly parted = new Set<string>();
   private readonly arrived = new Map<string, number>();
+  /** A header that each node has had. */
+  private readonly first = new Map<string, Envelope>();
   private delivered = 0;
   private working = 0;
   private excused = 0;
@@ -96,6 +103,7 @@ class Mesh {
     this.controller.rotate();
     await this.pass(1000);
     assert.equal(this.controller.members.size, this.nodes.length);
+    for (const { nodeId, header } of this.nodes) this.first.set(nodeId, header!);
   }
 
   async close(): Promise<void> {
@@ -112,7 +120,8 @@ class Mesh {
     const epochs = this.controller.epoch?.epoch ?? 0;
     const simulatedS = this.world.simulation.now / 1000;
     const { delivered, working, excused } = this;
-    return { epochs, delivered, working, excused, simulatedS };
+    const splitViews = this.nodes.reduce((sum, node) => sum + node.splitViews, 0);
+    return { epochs, delivered, working, excused, simulatedS, splitViews };
   }
 
   async take(step: Step): Promise<void> {
@@ -184,8 +193,31 @@ class Mesh {
       case 'clock':
         this.node(step.node).setClock(step.ms);
         break;
+      case 'tamper':
+        channel.tampering.set(this.node(step.node).nodeId, step);
+        break;
+      case 'lie':
+        this.lie(this.node(step.node), step.lie);
+        break;
     }
     await this.pass(0);
+  }
+
+  /** Nothing of it may have any effect: what contradicts a header that is held is reported, no more. */
+  private lie({ nodeId, header }: SimNode, lie: Lie): void {
+    if (header === undefined) return;
+    const held: HeaderDocument = JSON.parse(Buffer.from(header.payload, 'base64').toString());
+    const everybody = this.nodes.map((node) => node.nodeId);
+    const told = { ...held, changes: { removed: everybody, added: [], changed: [] } };
+    const ahead = (by: number) => ({ epoch: held.epoch + by, version: held.version + by });
+    const previous = toBase64(new Uint8Array(32));
+    const forged = {
+      replay: () => this.first.get(nodeId)!,
+      split: () => this.controller.signHeader(told),
+      skip: () => this.controller.signHeader({ ...told, ...ahead(1), previous }),
+      jump: () => this.controller.signHeader({ ...told, ...ahead(500), previous }),
+    };
+    this.channel.inject(nodeId, HEADER_EVENT_NAME, forged[lie]());
   }
 
   /** Ends every fault; then whoever should talk to each other must be able to. */

@@ -9,6 +9,7 @@ import { keyRecordOf, type NodeKeys } from '../../../src/agent/node-keys.ts';
 import type { Mark } from '../../../src/agent/node-state.ts';
 import { DEFAULT_SUITE } from '../../../src/contract/benchmark.ts';
 import { toBase64 } from '../../../src/contract/encoding.ts';
+import type { Envelope } from '../../../src/contract/envelope.ts';
 import { signKeyRecord } from '../../../src/contract/key-record.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
@@ -53,6 +54,7 @@ export class SimNode {
   private readonly settings: Settings;
   private readonly keys: NodeKeys;
   private readonly state = memoryState();
+  private readonly counters = new Counters();
   private readonly random: () => number;
   private readonly randomBytes: (length: number) => Uint8Array;
 
@@ -85,6 +87,16 @@ export class SimNode {
   /** The epoch whose members and keys are on its device; undefined: none. */
   get epochInForce(): number | undefined {
     return this.process?.membership.inForce?.document.epoch;
+  }
+
+  /** The newest header that it has taken. */
+  get header(): Envelope | undefined {
+    return this.state.readHeader();
+  }
+
+  /** How often it has reported that two headers cannot both be true. */
+  get splitViews(): number {
+    return this.counters.get('split_views');
   }
 
   /** Seconds since boot, suspend included. */
@@ -127,13 +139,12 @@ export class SimNode {
 
   start(controller: SimController, channel: SimChannel): void {
     if (this.process !== undefined) return;
-    const { world, nodeId, keys, settings, random, tunnel, state } = this;
+    const { world, nodeId, keys, settings, random, tunnel, state, counters } = this;
     tunnel.restart();
     this.awake = undefined;
     this.lostTimeAt = this.wall() < this.newestWall ? world.simulation.now : undefined;
     const stop = new AbortController();
     const clock = this.clock();
-    const counters = new Counters();
     const emit = () => {};
     const user: ChannelUser = {
       nodeId,
