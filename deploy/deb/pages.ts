@@ -102,3 +102,49 @@ ${cases.join('\n')}
 complete -o default -F _${program.name()} ${program.name()}
 `;
 }
+
+/** A word and what it is, as `_describe` of zsh takes them; quoted for the shell. */
+function described(word: string, about: string): string {
+  const text = `${word.replaceAll(':', '\\:')}:${about}`;
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** For zsh: the same words with what they are, and files where a value may be one. */
+export function zshCompletion(program: Command): string {
+  const cases = commandsOf(program).map(([words, command]) => {
+    const below = visible(command).map((one) => described(one.name(), one.description()));
+    const options = optionsOf(command).flatMap(({ short, long, description }) =>
+      [short, long].filter((one) => one !== undefined).map((one) => described(one, description)),
+    );
+    const all = [...below, ...options, described('--help', 'display help for command')];
+    return `    ('${words.join(' ')}') offered=(\n${all.map((one) => `      ${one}\n`).join('')}    ) ;;`;
+  });
+  const known = commandsOf(program).flatMap(([words]) =>
+    words.length === 0 ? [] : [`'${words.join(' ')}'`],
+  );
+  return `#compdef ${program.name()}
+_${program.name()}() {
+  local line='' word
+  local -a offered
+  for word in \${words[2,CURRENT-1]}; do
+    case "\${line:+$line }$word" in
+      (${known.join('|')}) line="\${line:+$line }$word" ;;
+    esac
+  done
+  case $line in
+${cases.join('\n')}
+  esac
+  _describe '${program.name()}' offered || _files
+}
+if [[ $funcstack[1] = _${program.name()} ]]; then _${program.name()} "$@"; else compdef _${program.name()} ${program.name()}; fi
+`;
+}
+
+/** The options that the help of a program names, for bash and for zsh. */
+export function plainCompletions(name: string, usage: string): { bash: string; zsh: string } {
+  const options = [...new Set(usage.match(/(?<![\w-])--[a-z-]+/g))];
+  return {
+    bash: `complete -o default -W '${options.join(' ')}' ${name}\n`,
+    zsh: `#compdef ${name}\n_arguments ${options.map((one) => `'${one}'`).join(' ')} '*:: :_default'\n`,
+  };
+}

@@ -4,7 +4,13 @@ import { gzipSync } from 'node:zlib';
 import { meshnetCommand } from '../../src/cli/meshnet.ts';
 import { USAGE } from '../../src/cli/meshtun-arguments.ts';
 import { version } from '../../src/ground/version.ts';
-import { bashCompletion, manualPage, plainManualPage } from './pages.ts';
+import {
+  bashCompletion,
+  manualPage,
+  plainCompletions,
+  plainManualPage,
+  zshCompletion,
+} from './pages.ts';
 
 /** Writes the pages below the root of a package: `node write-pages.ts ROOT`. */
 const root = process.argv[2]!;
@@ -20,3 +26,7 @@ const about = 'a WireGuard daemon, in place of wireguard-go';
 write('usr/share/man/man1/meshnet.1.gz', zip(manualPage(program, version())));
 write('usr/share/man/man1/meshtun.1.gz', zip(plainManualPage('meshtun', USAGE, about, version())));
 write('usr/share/bash-completion/completions/meshnet', bashCompletion(program));
+write('usr/share/zsh/vendor-completions/_meshnet', zshCompletion(program));
+const meshtun = plainCompletions('meshtun', USAGE);
+write('usr/share/bash-completion/completions/meshtun', meshtun.bash);
+write('usr/share/zsh/vendor-completions/_meshtun', meshtun.zsh);

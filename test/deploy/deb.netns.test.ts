@@ -57,7 +57,13 @@ requires(
     ).version;
     for (const program of ['meshnet', 'meshtun']) {
       expect(run(program, '--version').output, program).toContain(version);
-      expect(existsSync(on(`/usr/share/man/man1/${program}.1.gz`)), program).toBe(true);
+      for (const path of [
+        `man/man1/${program}.1.gz`,
+        `bash-completion/completions/${program}`,
+        `zsh/vendor-completions/_${program}`,
+      ]) {
+        expect(existsSync(on(`/usr/share/${path}`)), path).toBe(true);
+      }
     }
     for (const unit of ['meshnet-controller.service', 'meshnet-node.service']) {
       const ours = readFileSync(join(ROOT, 'deploy/systemd', unit), 'utf8');

@@ -2,7 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { bashCompletion, manualPage, plainManualPage } from '../../deploy/deb/pages.ts';
+import {
+  bashCompletion,
+  manualPage,
+  plainCompletions,
+  plainManualPage,
+  zshCompletion,
+} from '../../deploy/deb/pages.ts';
 import { meshnetCommand } from '../../src/cli/meshnet.ts';
 import { USAGE } from '../../src/cli/meshtun-arguments.ts';
 import { requires } from '../lab/requirements.ts';
@@ -31,6 +37,9 @@ requires('groff')('the manual pages', () => {
       for (const { long, hidden } of command.options) if (!hidden) expect(text).toContain(long);
     }
     expect(text).toContain('meshnet node add [options] <name>');
+    for (const name of ['doctor', 'ping', 'wait-ready', 'leave', 'bugreport', 'events']) {
+      expect(text, name).toContain(`meshnet ${name} [options]`);
+    }
   });
 
   test('say of meshtun what it says of itself', () => {
@@ -54,5 +63,34 @@ requires('bash')('the completions for bash', () => {
     expect(complete('meshnet', 'node', '')).toEqual(expect.arrayContaining(['add', '--advertise']));
     expect(complete('meshnet', 'node', 'add', '--t')).toEqual(['--ttl']);
     expect(complete('meshnet', 'controller', '--tls')).toEqual(['--tls-cert', '--tls-key']);
+  });
+});
+
+requires('zsh')('the completions for zsh', () => {
+  const file = written('_meshnet', zshCompletion(program));
+  /** What is offered, as `word:what it is`; `_describe` stands in for zsh's own. */
+  const offered = (...words: string[]) => {
+    const quoted = words.map((word) => `'${word}'`).join(' ');
+    const script = `compdef() { : }; _describe() { print -rl -- "\${(@P)2}" }
+      source ${file}; words=(${quoted}); CURRENT=${words.length}; _meshnet`;
+    const { code, output } = checked(['zsh', '-fc', script]);
+    expect(code).toBe(0);
+    return output.trim().split('\n');
+  };
+
+  test('offer every command, subcommand and option with what it is', () => {
+    const commands = offered('meshnet', '');
+    for (const command of program.commands) {
+      expect(commands).toContain(`${command.name()}:${command.description()}`);
+    }
+    expect(offered('meshnet', 'node', 'add', '')).toContain('--ttl:how long the token can be used');
+    expect(offered('meshnet', 'ping', '')).toContain('--count:echoes, a second apart');
+  });
+
+  test('of meshtun, too, are those that its help names', () => {
+    const { bash, zsh } = plainCompletions('meshtun', USAGE);
+    expect(checked(['bash', '-euc', bash])).toMatchObject({ code: 0 });
+    expect(checked(['zsh', '-n', written('_meshtun', zsh)])).toMatchObject({ code: 0 });
+    for (const text of [bash, zsh]) expect(text).toContain('--worker-pairs');
   });
 });
