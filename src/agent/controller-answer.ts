@@ -89,7 +89,10 @@ export async function problemOf(response: Response): Promise<CallError> {
     const value = JSON.parse(await limitedText(response)) as Record<string, unknown>;
     const isCode = typeof value.code === 'string' && /^[a-z_]{1,64}$/.test(value.code);
     const code = isCode ? (value.code as string) : 'unexpected_answer';
-    const text = [value.title, value.detail].filter((part) => typeof part === 'string').join(': ');
+    const { title, detail, expected } = value;
+    // What was expected says what is wrong where nothing else does, e.g. the authority behind a proxy.
+    const more = detail ?? (typeof expected === 'string' ? `expected ${expected}` : undefined);
+    const text = [title, more].filter((part) => typeof part === 'string').join(': ');
     const lacks = response.headers.has(PROTOCOL_HEADER) ? undefined : OLDER_LACKS[code];
     const older = lacks && ` (the controller speaks protocol 1, this node ${PROTOCOL}: ${lacks})`;
     const message = (printable(text.slice(0, 500)) || fallback) + (older ?? '');

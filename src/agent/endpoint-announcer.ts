@@ -43,7 +43,7 @@ export class EndpointAnnouncer {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, emit, nodeId } = this.options;
+    const { clock, random, nodeId } = this.options;
     const backoff = new Backoff(FIRST_RETRY_MS, MAX_RETRY_MS, random);
     let told = keyOf(this.options.told);
     if (this.options.told !== undefined) {
@@ -51,6 +51,7 @@ export class EndpointAnnouncer {
     }
     let toldAt = Number.NEGATIVE_INFINITY;
     let refused: string | undefined;
+    let said = '';
     while (!signal.aborted) {
       const where = await this.options.where();
       const key = keyOf(where);
@@ -61,18 +62,13 @@ export class EndpointAnnouncer {
           await this.tell(where, signal);
           told = key;
           toldAt = clock.monotonic();
+          said = '';
           backoff.reset();
         } catch (error) {
           if (signal.aborted) return;
           const detail = error instanceof Error ? error.message : String(error);
-          const [endpoint = null, ...candidates] = isOffer(where) ? where.candidates : [where];
-          emit({
-            event: 'endpoint',
-            endpoint,
-            candidates: candidates.flatMap((one) => one ?? []),
-            ok: false,
-            detail,
-          });
+          if (detail !== said) this.refused(where, detail);
+          said = detail; // once, however often it is tried
           // What the controller will not have now it will not have again; another one it may.
           const isFinal = error instanceof CallError && error.status >= 400 && error.status < 429;
           if (isFinal && error.code !== 'signature_expired') refused = key;
@@ -81,6 +77,14 @@ export class EndpointAnnouncer {
       }
       await clock.sleep(waitMs, signal);
     }
+  }
+
+  private refused(where: Whereabouts, detail: string): void {
+    const [endpoint = null, ...candidates] = isOffer(where)
+      ? where.candidates
+      : [where ?? undefined];
+    const others = candidates.filter((one) => one !== undefined);
+    this.options.emit({ event: 'endpoint', endpoint, candidates: others, ok: false, detail });
   }
 
   private async tell(where: Whereabouts, signal: AbortSignal): Promise<void> {
