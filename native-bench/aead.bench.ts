@@ -36,10 +36,12 @@ function transportAeads(): Map<string, { seal: Work; open: Work }> {
   for (const [name, create] of Object.entries(TRANSPORT_AEAD_FACTORIES)) {
     const aead = create(memory, 0);
     found.set(name, {
-      // As the data path seals: one packet behind the other.
+      // As the data path seals and opens: one packet behind the other.
       seal: (length) => aead.sealNext(KEY, 1, 0, DESTINATION, SOURCE, length),
       open: (length) => {
-        if (!aead.open(KEY, 1, 0, SOURCE, DESTINATION, length)) throw new Error(`${name} fails`);
+        if (!aead.openBefore(KEY, 1, 0, SOURCE, DESTINATION, length, KEY, 1, 0, length)) {
+          throw new Error(`${name} fails`);
+        }
       },
     });
   }

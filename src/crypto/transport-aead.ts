@@ -41,6 +41,25 @@ export interface TransportAead {
     source: number,
     length: number,
   ): boolean;
+  /**
+   * As `open`, and told which packet is probably opened next, with which key and counter (`nextLength`
+   * 0: none): work for that one may be done along with this one. It need not be opened after all; but
+   * before any key changes, `openEnd` is called.
+   */
+  openBefore(
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    destination: number,
+    source: number,
+    length: number,
+    nextKey: number,
+    nextCounterLow: number,
+    nextCounterHigh: number,
+    nextLength: number,
+  ): boolean;
+  /** Forgets what was done for a next packet. */
+  openEnd(): void;
 }
 
 /** Bytes behind the end of a sealed or opened range that an implementation may clobber. */

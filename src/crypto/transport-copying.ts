@@ -19,16 +19,19 @@ export const copyingAead =
       const sealed = crypto.aeadSeal(copy(key, 32), counter(low, high), plaintext, NOTHING);
       u8.set(sealed, destination);
     };
+    const open: TransportAead['open'] = (key, low, high, destination, source, length) => {
+      const sealed = copy(source, length + TAG_LENGTH);
+      const opened = crypto.aeadOpen(copy(key, 32), counter(low, high), sealed, NOTHING);
+      if (opened !== undefined) u8.set(opened, destination);
+      return opened !== undefined;
+    };
     return {
       name: crypto.name,
       seal,
       sealNext: seal,
       sealEnd() {},
-      open(key, low, high, destination, source, length) {
-        const sealed = copy(source, length + TAG_LENGTH);
-        const opened = crypto.aeadOpen(copy(key, 32), counter(low, high), sealed, NOTHING);
-        if (opened !== undefined) u8.set(opened, destination);
-        return opened !== undefined;
-      },
+      open,
+      openBefore: open,
+      openEnd() {},
     };
   };

@@ -106,6 +106,29 @@ function pipelineFault(aead: TransportAead, bytes: Uint8Array): string | undefin
     if (sealedTag !== tag) return `seals ${length} bytes wrong behind others`;
     place = end + TAG_LENGTH;
   }
+  place = SEALED;
+  for (const [i, [length]] of packets.entries()) {
+    const next = packets[i + 1]?.[0] ?? 0;
+    const isOpen = aead.openBefore(
+      KEY,
+      counterLow,
+      counterHigh,
+      PLAINTEXT,
+      place,
+      length,
+      KEY,
+      counterLow,
+      counterHigh,
+      next,
+    );
+    if (!isOpen) return `refuses ${length} bytes behind others`;
+    const plaintext = SELF_TEST.plaintext(length);
+    if (!plaintext.every((byte, at) => bytes[PLAINTEXT + at] === byte)) {
+      return `opens ${length} bytes wrong behind others`;
+    }
+    place += length + TAG_LENGTH;
+  }
+  aead.openEnd();
   return undefined;
 }
 

@@ -19,6 +19,20 @@ export const wasmAead =
       sealEnd: kernel.sealEnd,
       open: (key, counterLow, counterHigh, destination, source, length) =>
         kernel.open(key, counterLow, counterHigh, destination, source, length) !== 0,
+      openBefore: (key, low, high, destination, source, length, next, nextLow, nextHigh, behind) =>
+        kernel.openBefore(
+          key,
+          low,
+          high,
+          destination,
+          source,
+          length,
+          next,
+          nextLow,
+          nextHigh,
+          behind,
+        ) !== 0,
+      openEnd: kernel.openEnd,
     };
   };
 

@@ -45,6 +45,11 @@ export class Inbound implements InboundPath {
   private readonly openedEnd: number;
   /** Peer whose endpoint has been compared in the `receive` at hand: all its datagrams have one. */
   private comparedPeer = NONE;
+  /** Of the transport data behind the datagram in work; length 0: there is none. */
+  private nextKey = 0;
+  private nextLow = 0;
+  private nextHigh = 0;
+  private nextLength = 0;
   /** Where the next packet is opened to; what lies before it is kept by the coalescer. */
   private opened: number;
 
@@ -71,7 +76,7 @@ export class Inbound implements InboundPath {
     endpointOffset: number,
     now: number,
   ): void {
-    const { memory, thread } = this.options;
+    const { memory, thread, aead } = this.options;
     const end = offset + length;
     const step = segmentSize > 0 ? segmentSize : length;
     let at = offset;
@@ -82,10 +87,28 @@ export class Inbound implements InboundPath {
     this.comparedPeer = NONE;
     // At least once: an empty datagram is one, too.
     do {
+      const next = at + step;
+      this.lookAhead(next, Math.min(step, end - next));
       const reason = this.datagram(at, Math.min(step, end - at), endpointOffset, now);
       if (reason !== NOT_DROPPED) memory.addDrops(thread, reason, 1);
-      at += step;
+      at = next;
     } while (at < end);
+    aead.openEnd(); // keys may change before the next one
+  }
+
+  /** Finds out what the cipher can do beforehand for the datagram behind the present one, if there is one. */
+  private lookAhead(offset: number, length: number): void {
+    this.nextLength = 0;
+    if (length <= TRANSPORT_DATA.overhead) return;
+    const { memory } = this.options;
+    const { view } = memory;
+    if (view.getUint32(offset, true) !== MESSAGE_TYPE.transportData) return;
+    const slot = this.keypairs.get(view.getInt32(offset + TRANSPORT_DATA.receiver, true));
+    if (slot === NONE) return;
+    this.nextKey = memory.keypair(slot) + KEYPAIR.receiveKey;
+    this.nextLow = view.getUint32(offset + TRANSPORT_DATA.counterLow, true);
+    this.nextHigh = view.getUint32(offset + TRANSPORT_DATA.counterHigh, true);
+    this.nextLength = length - TRANSPORT_DATA.overhead;
   }
 
   flush(): void {
@@ -198,7 +221,21 @@ export class Inbound implements InboundPath {
     const packet = this.opened;
     const key = keypair + KEYPAIR.receiveKey;
     const source = offset + TRANSPORT_DATA.encryptedPacket;
-    if (!aead.open(key, low, high, packet, source, padded)) {
+    const { nextKey, nextLow, nextHigh, nextLength } = this;
+    if (
+      !aead.openBefore(
+        key,
+        low,
+        high,
+        packet,
+        source,
+        padded,
+        nextKey,
+        nextLow,
+        nextHigh,
+        nextLength,
+      )
+    ) {
       return DROP.authenticationFailed;
     }
     const window = this.windows[slot]!;

@@ -27,15 +27,18 @@ const noCipher: TransportAeadFactory = (memory) => {
   };
   const seal: TransportAead['seal'] = (_key, _low, _high, destination, source, length) =>
     copy(destination, source, length);
+  const open: TransportAead['open'] = (_key, _low, _high, destination, source, length) => {
+    copy(destination, source, length);
+    return true;
+  };
   return {
     name: 'no cipher',
     seal,
     sealNext: seal,
     sealEnd() {},
-    open: (_key, _low, _high, destination, source, length) => {
-      copy(destination, source, length);
-      return true;
-    },
+    open,
+    openBefore: open,
+    openEnd() {},
   };
 };
 

@@ -129,6 +129,89 @@ describe.each(TRANSPORT_AEADS)('%s', (name) => {
     }
   });
 
+  /** A run of packets of one key: `places` apart, sealed by the reference. */
+  function sealedRun(lengths: readonly number[], random: Uint8Array): number[] {
+    let place = B;
+    return lengths.map((length, low) => {
+      const at = place;
+      bytes.set(reference(key, low, HIGH, random.subarray(0, length)), at);
+      place += length + TAG_LENGTH;
+      return at;
+    });
+  }
+
+  test('packets opened one before the other, whatever comes between, are what they were', () => {
+    const steps = ['before', 'wrong next', 'forged', 'seal', 'sealNext', 'open', 'end'] as const;
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 2048 })), {
+          minLength: 1,
+          maxLength: 24,
+        }),
+        fc.infiniteStream(fc.constantFrom(...steps)),
+        (lengths, between) => {
+          const random = seededBytes(lengths.length)(2048);
+          const places = sealedRun(lengths, random);
+          lengths.forEach((length, low) => {
+            const step = between.next().value;
+            const source = places[low]!;
+            const nextLow = step === 'wrong next' ? low + 7 : low + 1;
+            const nextLength = lengths[low + 1] ?? 0;
+            const open = (to: number) =>
+              aead.openBefore(KEY, low, HIGH, to, source, length, KEY, nextLow, HIGH, nextLength);
+            if (step === 'forged') {
+              const flipped = source + ((low * 13) % (length + TAG_LENGTH));
+              bytes[flipped] = bytes[flipped]! ^ 1;
+              expect(open(A + PAGE)).toBe(false);
+              bytes[flipped] = bytes[flipped]! ^ 1;
+            }
+            const isOpen =
+              step === 'open'
+                ? aead.open(KEY, low, HIGH, A + PAGE, source, length)
+                : open(A + PAGE);
+            expect(isOpen).toBe(true);
+            expect(at(A + PAGE, length).equals(random.subarray(0, length))).toBe(true);
+            if (step === 'seal' || step === 'sealNext') {
+              const seal = step === 'seal' ? aead.seal : aead.sealNext;
+              seal(KEY, 99, HIGH, A + PAGE, A, length);
+              aead.sealEnd();
+            }
+            if (step === 'end') aead.openEnd();
+          });
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('every length is opened behind every kind of packet, apart and in place', () => {
+    const random = seededBytes(9)(2048);
+    for (const before of [0, 129, 960, 1420]) {
+      const second = B + before + TAG_LENGTH;
+      for (let length = 0; length <= 1500; length += 1) {
+        bytes.set(random, A);
+        aead.seal(KEY, 0, HIGH, B, A, before);
+        aead.seal(KEY, 1, HIGH, second, A, length);
+        expect(aead.openBefore(KEY, 0, HIGH, B, B, before, KEY, 1, HIGH, length)).toBe(true);
+        expect(at(B, before).equals(random.subarray(0, before))).toBe(true);
+        expect(aead.openBefore(KEY, 1, HIGH, A + PAGE, second, length, 0, 0, 0, 0)).toBe(true);
+        expect(at(A + PAGE, length).equals(random.subarray(0, length))).toBe(true);
+      }
+    }
+    aead.openEnd();
+  });
+
+  test('nothing is opened by a key that has been replaced', () => {
+    const length = 1420;
+    const plaintext = seededBytes(4)(length);
+    const [first, second] = sealedRun([length, length], plaintext) as [number, number];
+    expect(aead.openBefore(KEY, 0, HIGH, A, first, length, KEY, 1, HIGH, length)).toBe(true);
+    aead.openEnd();
+    bytes.fill(0, KEY, KEY + 32);
+    expect(aead.openBefore(KEY, 1, HIGH, A, second, length, 0, 0, 0, 0)).toBe(false);
+    bytes.set(key, KEY);
+  });
+
   test('seals and opens 64 KB', () => {
     const plaintext = seededBytes(3)(LARGE);
     bytes.set(plaintext, A);

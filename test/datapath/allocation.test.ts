@@ -42,15 +42,18 @@ test('nothing is allocated per packet once the code is warm', async () => {
   const seal: TransportAead['seal'] = (_key, _low, _high, destination, source, length) => {
     if (destination !== source) kernel.copy(destination, source, length);
   };
+  const open: TransportAead['open'] = (_key, _low, _high, destination, source, length) => {
+    kernel.copy(destination, source, length);
+    return true;
+  };
   const aead: TransportAead = {
     name: 'copy',
     seal,
     sealNext: seal,
     sealEnd() {},
-    open(_key, _low, _high, destination, source, length) {
-      kernel.copy(destination, source, length);
-      return true;
-    },
+    open,
+    openBefore: open,
+    openEnd() {},
   };
   const allowedIps = new AllowedIps();
   allowedIps.insert({ address: address(4, 0), length: 24 }, 1);

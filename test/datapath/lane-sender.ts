@@ -25,7 +25,15 @@ const outbound = new Outbound({
   thread: lane,
   lane,
   // Only the counters are looked at.
-  aead: { name: 'none', seal() {}, sealNext() {}, sealEnd() {}, open: () => false },
+  aead: {
+    name: 'none',
+    seal() {},
+    sealNext() {},
+    sealEnd() {},
+    open: () => false,
+    openBefore: () => false,
+    openEnd() {},
+  },
   kernel: javascriptKernel(memory),
   allowedIps,
   mtu: 1420,

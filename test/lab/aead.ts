@@ -16,16 +16,19 @@ export const simulationAead: TransportAeadFactory = (memory) => {
       destination,
     );
   };
+  const open: TransportAead['open'] = (key, low, high, destination, source, length) => {
+    const ciphertext = copy(source, length + 16);
+    const opened = nodeProvider.aeadOpen(copy(key, 32), counter(low, high), ciphertext, NOTHING);
+    if (opened !== undefined) u8.set(opened, destination);
+    return opened !== undefined;
+  };
   return {
     name: 'obvious',
     seal,
     sealNext: seal,
     sealEnd() {},
-    open(key, low, high, destination, source, length) {
-      const ciphertext = copy(source, length + 16);
-      const opened = nodeProvider.aeadOpen(copy(key, 32), counter(low, high), ciphertext, NOTHING);
-      if (opened !== undefined) u8.set(opened, destination);
-      return opened !== undefined;
-    },
+    open,
+    openBefore: open,
+    openEnd() {},
   };
 };

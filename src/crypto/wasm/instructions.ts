@@ -45,6 +45,7 @@ export const i32 = {
   store8: store<'i32'>(0x3a),
   store16: store<'i32'>(0x3b),
   eqz: unary<'i32', 'i32'>('i32', 0x45),
+  eq: binary<'i32', 'i32'>('i32', 0x46),
   ne: binary<'i32', 'i32'>('i32', 0x47),
   ltU: binary<'i32', 'i32'>('i32', 0x49),
   gtU: binary<'i32', 'i32'>('i32', 0x4b),

@@ -24,14 +24,16 @@ import {
 } from './xor.ts';
 
 /**
- * ChaCha20-Poly1305 (RFC 8439 section 2.8) without associated data: `sealNext`, `sealEnd` and `open`.
+ * ChaCha20-Poly1305 (RFC 8439 section 2.8) without associated data: `sealNext`, `sealEnd`, `open` and
+ * `openBefore`.
  *
  * The keystream is made eight blocks (512 bytes) at a time, the first block being the one-time key
  * of Poly1305 (2.6), so 448 bytes of the packet come with the first eight. Poly1305 is scalar and
  * ChaCha20 is vector arithmetic: while it makes a keystream, the processor also absorbs ciphertext.
  * `sealNext` absorbs what it encrypted a step before, and the rest of a packet (464 bytes of 1,420) with
  * the first keystream of the next one, or in `sealEnd`. `open` absorbs ahead and decrypts one step later,
- * so that a packet may be opened in place. Small packets have a keystream of three blocks.
+ * so that a packet may be opened in place; `openBefore` absorbs the rest (268 bytes of 1,420) while it makes
+ * the first keystream of the packet behind it. Small packets have a keystream of three blocks.
  *
  * What a keystream leaves in the scratch memory stays there until the next packet.
  */
@@ -53,7 +55,15 @@ const PENDING_LEFT = PENDING + 4;
 /** The packet's length, and where its tag goes; 0: nothing is left to do. */
 const PENDING_LENGTH = PENDING + 8;
 const PENDING_TAG = PENDING + 12;
-export const SCRATCH_USED = PENDING + 16;
+/**
+ * Where the first keystream of the packet that is opened next was made, 0: nowhere; and what for: the
+ * offset of its key, and its counter.
+ */
+const PREPARED = PENDING + 16;
+const PREPARED_KEY = PREPARED + 4;
+const PREPARED_LOW = PREPARED + 8;
+const PREPARED_HIGH = PREPARED + 12;
+export const SCRATCH_USED = PREPARED + 16;
 
 /** What the first keystream leaves for the packet when the one-time key is taken off. */
 const FIRST_LENGTH = FULL_LENGTH - BLOCK_LENGTH;
@@ -69,6 +79,14 @@ const PACKET = {
   length: 'i32',
 } as const;
 
+const NEXT_PACKET = {
+  ...PACKET,
+  nextKey: 'i32',
+  nextLow: 'i32',
+  nextHigh: 'i32',
+  nextLength: 'i32',
+} as const;
+
 const min = (a: Code<'i32'>, b: Code<'i32'>): Code<'i32'> => i32.select(a, b, i32.ltU(a, b));
 const wholeBlocks = (length: Code<'i32'>): Code<'i32'> => i32.and(length, i32.const(-16));
 
@@ -81,7 +99,7 @@ export interface KernelOptions {
   readonly label: string;
 }
 
-/** Bytes of the module that exports seal, sealNext, sealEnd, open, sum, copy and copySum. */
+/** Bytes of the module that exports what `Kernel` in loader.ts lists. */
 export function assembleKernel({ revectorized, maximumPages, label }: KernelOptions): Uint8Array {
   const module = new ModuleAssembler(maximumPages);
   const at = (offset: number): Code<'i32'> => i32.add(module.scratch, i32.const(offset));
@@ -98,8 +116,8 @@ export function assembleKernel({ revectorized, maximumPages, label }: KernelOpti
         ...begin(locals, poly, at(LINEAR), 4),
       ],
     ),
-    beginMac: module.define({}, 'void', (_, locals) =>
-      begin(locals, poly, at(KEYSTREAM), WORD_STRIDE),
+    beginMac: module.define({ keystream: 'i32' }, 'void', ({ keystream }, locals) =>
+      begin(locals, poly, keystream, WORD_STRIDE),
     ),
     xorBytes,
     xorChunk: defineXorChunk(module, xorBytes, at(LINEAR)),
@@ -125,8 +143,8 @@ interface Parts {
   readonly keystream: Keystream;
   /** Three blocks to LINEAR, and the MAC begun. */
   readonly smallKeystream: Func<{ key: 'i32'; low: 'i32'; high: 'i32' }, 'void'>;
-  /** Takes the one-time key from the keystream at KEYSTREAM, which begins with block 0. */
-  readonly beginMac: Func<Record<never, never>, 'void'>;
+  /** Takes the one-time key from a keystream that begins with block 0. */
+  readonly beginMac: Func<{ keystream: 'i32' }, 'void'>;
   readonly xorBytes: XorBytes;
   readonly xorChunk: XorChunk;
   /** Absorbs whole blocks. */
@@ -218,7 +236,7 @@ function defineSeal(module: ModuleAssembler, parts: Parts): SealEnd {
         ...takeUnits,
         keystream,
         sealEnd.call({}),
-        parts.beginMac.call({}),
+        parts.beginMac.call({ keystream: at(KEYSTREAM) }),
         chunk.set(min(length, i32.const(FIRST_LENGTH))),
         ...encryptChunk(BLOCK_LENGTH),
         whileTrue(i32.ltU(done, length), [
@@ -233,6 +251,7 @@ function defineSeal(module: ModuleAssembler, parts: Parts): SealEnd {
       // The last block is already padded with zeros, where the tag will be.
       const padded = wholeBlocks(i32.add(length, i32.const(15)));
       return [
+        i32.store(base, i32.const(0), PREPARED), // its place may be taken
         when(isSmall(packet), sealSmall, sealLarge),
         i32.store(base, i32.add(destination, absorbed), PENDING_MESSAGE),
         i32.store(base, i32.sub(padded, absorbed), PENDING_LEFT),
@@ -248,10 +267,12 @@ function defineSeal(module: ModuleAssembler, parts: Parts): SealEnd {
 
 function defineOpen(module: ModuleAssembler, parts: Parts, sealEnd: SealEnd): void {
   const { at } = parts;
-  module.define(
-    PACKET,
+  const base = at(0);
+  const forget = i32.store(base, i32.const(0), PREPARED);
+  const openBefore = module.define(
+    NEXT_PACKET,
     'i32',
-    (packet, locals) => {
+    ({ nextKey, nextLow, nextHigh, nextLength, ...packet }, locals) => {
       const { key, low, high, destination, source, length } = packet;
       /** Decrypted and absorbed so far, and the length of what is decrypted next, with `keystream`. */
       const done = locals.new('i32');
@@ -277,19 +298,32 @@ function defineOpen(module: ModuleAssembler, parts: Parts, sealEnd: SealEnd): vo
         done.set(ahead),
       ];
       const zero = i32.const(0);
+      const isPrepared = i32.and(
+        i32.eq(i32.load(base, PREPARED_KEY), key),
+        i32.and(
+          i32.eq(i32.load(base, PREPARED_LOW), low),
+          i32.eq(i32.load(base, PREPARED_HIGH), high),
+        ),
+      );
       const makeKeystreams = [
-        parts.keystream.call({
-          key,
-          low,
-          high,
-          counter: zero,
-          out: at(KEYSTREAM),
-          message: zero,
-          units: zero,
-        }),
-        parts.beginMac.call({}),
-        keystream.set(at(KEYSTREAM)),
-        nextKeystream.set(at(KEYSTREAM + KEYSTREAM_LENGTH)),
+        keystream.set(i32.select(i32.load(base, PREPARED), zero, isPrepared)),
+        when(i32.eq(keystream, zero), [
+          keystream.set(at(KEYSTREAM)),
+          parts.keystream.call({
+            key,
+            low,
+            high,
+            counter: zero,
+            out: keystream,
+            message: zero,
+            units: zero,
+          }),
+        ]),
+        parts.beginMac.call({ keystream }),
+        // The other one of the two.
+        nextKeystream.set(
+          i32.sub(i32.add(at(KEYSTREAM), at(KEYSTREAM + KEYSTREAM_LENGTH)), keystream),
+        ),
         skip.set(i32.const(BLOCK_LENGTH)),
         chunk.set(min(length, i32.const(FIRST_LENGTH))),
         ahead.set(chunk),
@@ -318,9 +352,34 @@ function defineOpen(module: ModuleAssembler, parts: Parts, sealEnd: SealEnd): vo
           nextKeystream.set(previousKeystream),
         ]),
       ];
+      /** The keystream that was to be decrypted with last stays: it is the other one that is free. */
+      const prepareNext = [
+        units.set(
+          min(i32.shrU(i32.sub(length, absorbed), i32.const(UNIT_SHIFT)), i32.const(MAX_UNITS)),
+        ),
+        parts.keystream.call({
+          key: nextKey,
+          low: nextLow,
+          high: nextHigh,
+          counter: zero,
+          out: nextKeystream,
+          message: i32.add(source, absorbed),
+          units,
+        }),
+        absorbed.set(i32.add(absorbed, i32.shl(units, i32.const(UNIT_SHIFT)))),
+        i32.store(base, nextKeystream, PREPARED),
+        i32.store(base, nextKey, PREPARED_KEY),
+        i32.store(base, nextLow, PREPARED_LOW),
+        i32.store(base, nextHigh, PREPARED_HIGH),
+      ];
+      const makeLarge = [
+        ...makeKeystreams,
+        forget,
+        when(i32.ltU(i32.const(SMALL_LENGTH), nextLength), prepareNext),
+      ];
       return [
         sealEnd.call({}), // the state of the MAC is one for both
-        when(isSmall(packet), [parts.smallKeystream.call({ key, low, high })], makeKeystreams),
+        when(isSmall(packet), [parts.smallKeystream.call({ key, low, high })], makeLarge),
         parts.absorb.call({
           message: i32.add(source, absorbed),
           length: i32.sub(wholeBlocks(length), absorbed),
@@ -339,6 +398,23 @@ function defineOpen(module: ModuleAssembler, parts: Parts, sealEnd: SealEnd): vo
         i32.const(1),
       ];
     },
+    'openBefore',
+  );
+  const none = i32.const(0);
+  module.define(
+    PACKET,
+    'i32',
+    (packet) => [
+      forget,
+      openBefore.call({
+        ...packet,
+        nextKey: none,
+        nextLow: none,
+        nextHigh: none,
+        nextLength: none,
+      }),
+    ],
     'open',
   );
+  module.define({}, 'void', () => [forget], 'openEnd');
 }

@@ -23,6 +23,20 @@ export interface Kernel {
     source: number,
     length: number,
   ) => number;
+  /** As `open`, which also makes the first keystream of the packet that is opened next. */
+  readonly openBefore: (
+    key: number,
+    counterLow: number,
+    counterHigh: number,
+    destination: number,
+    source: number,
+    length: number,
+    nextKey: number,
+    nextCounterLow: number,
+    nextCounterHigh: number,
+    nextLength: number,
+  ) => number;
+  readonly openEnd: () => void;
   readonly sum: (source: number, length: number, initial: number) => number;
   readonly copy: (destination: number, source: number, length: number) => void;
   readonly copySum: (
