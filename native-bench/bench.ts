@@ -14,6 +14,7 @@ import { writeReport } from './report/write.ts';
  * npm run bench -- soak [SECONDS]    full load for long: memory and descriptors
  * npm run bench -- start             how long meshtun takes to start, and what it costs
  * npm run bench -- userspace         tunnels inside processes, over both kinds of ports
+ * npm run bench -- explain           what this machine gives a tunnel, and what its threads wait for
  *
  * What is measured goes to native-bench/results/ and into docs/BENCHMARKS.md.
  */
@@ -23,6 +24,7 @@ const END_TO_END: Readonly<Record<string, string>> = {
   soak: 'end-to-end/soak.ts',
   start: 'end-to-end/start.ts',
   userspace: 'end-to-end/userspace.ts',
+  explain: 'end-to-end/explain.ts',
 };
 const SUFFIX = '.bench.ts';
 const FOLDERS = [import.meta.dirname, resolve(import.meta.dirname, '../test/bench')];

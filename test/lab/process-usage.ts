@@ -19,13 +19,44 @@ export function cpuTime(pid: number): CpuTime {
   };
 }
 
+/** What a thread has done since its start; times in seconds. */
+export interface ThreadUsage {
+  readonly id: number;
+  readonly name: string;
+  readonly running: number;
+  /** Of `running`, in the kernel, in hundredths. */
+  readonly system: number;
+  /** Ready to run, without a processor. */
+  readonly waiting: number;
+  /** Voluntary context switches, and the others. */
+  readonly sleeps: number;
+  readonly preemptions: number;
+}
+
+/** Of the threads that live now (proc(5): schedstat, stat, status). */
+export function threadUsage(pid: number): ThreadUsage[] {
+  return readdirSync(`/proc/${pid}/task`).map((id) => {
+    const read = (file: string) => readFileSync(`/proc/${pid}/task/${id}/${file}`, 'utf8');
+    const [running = 0, waiting = 0] = read('schedstat').split(' ').map(Number);
+    const stat = read('stat');
+    const status = read('status');
+    const count = (field: string) =>
+      Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? Number.NaN);
+    return {
+      id: Number(id),
+      name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
+      running: running / 1e9,
+      waiting: waiting / 1e9,
+      system: Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[12]) / TICKS_PER_SECOND,
+      sleeps: count('voluntary_ctxt_switches'),
+      preemptions: count('nonvoluntary_ctxt_switches'),
+    };
+  });
+}
+
 /** CPU seconds of the threads that live now, to the microsecond. */
 export function cpuOfThreads(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const nanoseconds = threads.map((thread) =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
-  );
-  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e9;
+  return threadUsage(pid).reduce((sum, { running }) => sum + running, 0);
 }
 
 /** Resident memory in MB (VmRSS), and the most it ever was (VmHWM). */
