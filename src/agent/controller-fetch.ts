@@ -83,7 +83,8 @@ function overTls(url: string, init: RequestInit, agent: Agent): Promise<Response
   });
 }
 
-function responseOf(message: IncomingMessage): Response {
+/** What arrived, as `fetch` gives it. */
+export function responseOf(message: IncomingMessage): Response {
   const status = message.statusCode ?? 0;
   const headers = new Headers();
   for (const [name, value] of Object.entries(message.headersDistinct)) {

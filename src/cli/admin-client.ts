@@ -1,103 +1,131 @@
+import { existsSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { controllerFetch, responseOf } from '../agent/controller-fetch.ts';
 import type { Problem } from '../contract/problems.ts';
+import { defaultProvider } from '../crypto/select.ts';
+import { readContext } from './contexts.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
-/** Where the controller is asked: its admin socket. */
+/** Where the controller is asked. */
 export interface AdminTarget {
+  /** Its admin socket. */
   readonly socket: string;
+  /** Name of a mesh in the contexts file, which is asked over the network instead. */
+  readonly context?: string | undefined;
+}
+
+export interface AdminCall {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly path: string;
+  readonly body?: object | undefined;
+  readonly signal: AbortSignal;
 }
 
 const TIMEOUT_MS = 10_000;
 
+/** Whether there is a controller to ask: one that a context names, or one on this machine. */
+export function hasController({ context, socket }: AdminTarget): boolean {
+  return context !== undefined || existsSync(socket);
+}
+
 /** One admin call. Rejects with a `CommandError` that says what to do. */
 export async function adminCall<T>(
   target: AdminTarget,
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: AdminCall['method'],
   path: string,
   body?: object,
 ): Promise<T> {
-  const text = textOf(await overSocket(target.socket, method, path, body));
+  const text = await textOf(target, method, path, body);
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
 
 /** What a GET answers, as it is. Rejects with a `CommandError`. */
-export async function adminText(target: AdminTarget, path: string): Promise<string> {
-  return textOf(await overSocket(target.socket, 'GET', path, undefined));
+export function adminText(target: AdminTarget, path: string): Promise<string> {
+  return textOf(target, 'GET', path);
 }
 
-function textOf({ status, text }: Answer): string {
-  if (status >= 200 && status < 300) return text;
-  throw refusal(status, text);
-}
-
-interface Answer {
-  readonly status: number;
-  readonly text: string;
+async function textOf(
+  target: AdminTarget,
+  method: AdminCall['method'],
+  path: string,
+  body?: object,
+): Promise<string> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const answer = await adminAnswer(target, { method, path, body, signal });
+  const text = await answer.text();
+  if (!answer.ok) throw refusal(answer.status, text);
+  return text;
 }
 
 /**
  * Reads an answer of lines as they come, until it is whole or `signal` is aborted. Rejects with a
  * `CommandError` if the controller cannot be asked, refuses, or stops meanwhile.
  */
-export function adminLines(
-  { socket: socketPath }: AdminTarget,
+export async function adminLines(
+  target: AdminTarget,
   path: string,
   onLine: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  let begun = false;
+  try {
+    const answer = await adminAnswer(target, { method: 'GET', path, signal });
+    if (!answer.ok) throw refusal(answer.status, await answer.text());
+    begun = true;
+    let rest = '';
+    for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) onLine(line);
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!begun || error instanceof CommandError) throw error;
+    throw new CommandError(EXIT.unreachable, 'unreachable', 'the controller has stopped');
+  }
+}
+
+/** The answer to a call, whatever it is. Rejects with a `CommandError` if there is none. */
+export function adminAnswer(target: AdminTarget, call: AdminCall): Promise<Response> {
+  return target.context === undefined
+    ? overSocket(target.socket, call)
+    : overNetwork(target.context, call);
+}
+
+async function overNetwork(
+  name: string,
+  { method, path, body, signal }: AdminCall,
+): Promise<Response> {
+  const { url, token, meshId } = readContext(name);
+  const headers = { authorization: `Bearer ${token}`, ...contentType(body) };
+  const init = { method, headers, signal, ...(body && { body: JSON.stringify(body) }) };
+  try {
+    return await controllerFetch(defaultProvider())(new URL(path, url).href, init, meshId);
+  } catch (error) {
+    const message = `${url} (context ${name}): ${troubleOf(error)}`;
+    throw new CommandError(EXIT.unreachable, 'unreachable', message);
+  }
+}
+
+function troubleOf(error: unknown): string {
+  const { name, message, cause } = error as Error & { cause?: Error };
+  return name === 'TimeoutError' ? 'no answer in time' : (cause?.message ?? message);
+}
+
+function overSocket(socketPath: string, call: AdminCall): Promise<Response> {
+  const { method, path, body, signal } = call;
   return new Promise((resolve, reject) => {
-    const call = httpRequest({ socketPath, path, signal });
-    const failed = (error: NodeJS.ErrnoException) => {
-      if (signal.aborted) return resolve();
+    const sent = httpRequest({ socketPath, method, path, headers: contentType(body), signal });
+    sent.on('error', (error: NodeJS.ErrnoException) => {
       reject(new CommandError(EXIT.unreachable, 'unreachable', socketTrouble(socketPath, error)));
-    };
-    call.on('error', failed);
-    call.on('response', (response) => {
-      const { statusCode = 0 } = response;
-      let rest = '';
-      response.setEncoding('utf8');
-      response.on('data', (text: string) => {
-        const lines = (rest + text).split('\n');
-        rest = lines.pop()!;
-        if (statusCode === 200) for (const line of lines) onLine(line);
-      });
-      response.on('error', () => (signal.aborted ? resolve() : reject(stopped())));
-      response.on('end', () =>
-        statusCode === 200 ? resolve() : reject(refusal(statusCode, rest)),
-      );
     });
-    call.end();
+    sent.on('response', (message) => resolve(responseOf(message)));
+    sent.end(body && JSON.stringify(body));
   });
 }
 
-function overSocket(
-  socketPath: string,
-  method: string,
-  path: string,
-  body: object | undefined,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers = text === undefined ? {} : { 'content-type': 'application/json' };
-    const call = httpRequest({ socketPath, method, path, headers, timeout: TIMEOUT_MS });
-    call.on('timeout', () => call.destroy(new Error('no answer in time')));
-    call.on('error', (error: NodeJS.ErrnoException) => {
-      reject(new CommandError(EXIT.unreachable, 'unreachable', socketTrouble(socketPath, error)));
-    });
-    call.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
-      });
-      response.on('error', reject);
-    });
-    call.end(text);
-  });
-}
-
-function stopped(): CommandError {
-  return new CommandError(EXIT.unreachable, 'unreachable', 'the controller has stopped');
+function contentType(body: object | undefined): Record<string, string> {
+  return body === undefined ? {} : { 'content-type': 'application/json' };
 }
 
 function socketTrouble(path: string, error: NodeJS.ErrnoException): string {
@@ -108,6 +136,8 @@ function socketTrouble(path: string, error: NodeJS.ErrnoException): string {
       return `${path}: nobody listens. The controller is not running`;
     case 'EACCES':
       return `${path}: not allowed. Run this as the user the controller runs as`;
+    case 'ABORT_ERR':
+      return `${path}: no answer in time`;
     default:
       return `${path}: ${error.message}`;
   }
@@ -117,9 +147,10 @@ function refusal(status: number, text: string): CommandError {
   try {
     const { code, title, detail, field, expected } = JSON.parse(text) as Partial<Problem>;
     if (typeof code === 'string' && typeof title === 'string') {
-      const where = field === undefined ? '' : ` (${field}: expected ${expected})`;
+      const where = field === undefined ? '' : `${field}: `;
+      const wanted = expected === undefined ? '' : ` (${where}expected ${expected})`;
       const more = detail === undefined ? '' : `: ${detail}`;
-      return new CommandError(EXIT.refused, code, `${title}${more}${where}`);
+      return new CommandError(EXIT.refused, code, `${title}${more}${wanted}`);
     }
   } catch {
     // not a problem document: fall through

@@ -1,5 +1,6 @@
 import type { Leaf } from '../contract/record/leaf.ts';
 import type { VerdictRow } from '../contract/record/verdict-row.ts';
+import { askedFor } from '../controller/describe-event.ts';
 
 /** A leaf in a sentence. `rows`: of an epoch's verdicts, as far as they are known. */
 export function leafSentence(leaf: Leaf, rows: readonly VerdictRow[]): string {
@@ -14,6 +15,8 @@ export function leafSentence(leaf: Leaf, rows: readonly VerdictRow[]): string {
       return `${leaf.node} moved to another endpoint.`;
     case 'sequences_reset':
       return `The sequences about ${leaf.node} start anew.`;
+    case 'asked':
+      return `${askedFor(leaf)}.`;
     case 'removed':
       return `${leaf.node} was taken out for good.`;
     case 'restored':

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { readKnownController } from '../agent/known-controller.ts';
 import { equalBytes, toBase64 } from '../contract/encoding.ts';
@@ -11,14 +10,13 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { logKey } from '../record/checkpoint.ts';
 import { type NoteKey, parseVerifierKey } from '../record/note.ts';
 import type { ReadFile } from '../record/read-log.ts';
-import { adminCall } from './admin-client.ts';
+import { type AdminTarget, adminAnswer, adminCall, hasController } from './admin-client.ts';
 import { meshOf } from './evaluator.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { memberClient } from './member-client.ts';
 
-/** Where a log is read: a directory, a URL, or else the controller's admin socket. */
-export interface LogSourceOptions {
-  readonly socket: string;
+/** Where a log is read: a directory, a URL, or else the controller that is administered. */
+export interface LogSourceOptions extends AdminTarget {
   readonly mesh?: string;
   /** State directory of the node on this machine: the controller that it knows is asked as that node. */
   readonly node?: string;
@@ -37,9 +35,9 @@ export async function logSource(
   where: string | undefined,
   options: LogSourceOptions,
 ): Promise<LogSource> {
-  const { socket, node } = options;
+  const { node } = options;
   const known = node === undefined ? undefined : readKnownController(node);
-  const isHere = where === undefined && (known === undefined || existsSync(socket));
+  const isHere = where === undefined && (known === undefined || hasController(options));
   if (!isHere && node !== undefined && known !== undefined && isAt(where ?? known, known)) {
     const member = memberClient(known, node);
     const meshId = options.mesh === undefined ? member.meshId : undefined;
@@ -47,8 +45,8 @@ export async function logSource(
     return { read, meshId: meshId ?? meshOf(options.mesh) };
   }
   if (where === undefined) {
-    const { mesh_id } = await adminCall<EpochDocument>({ socket }, 'GET', '/v1/epoch?limit=1');
-    return { read: overSocket(socket), meshId: meshOf(options.mesh ?? mesh_id) };
+    const { mesh_id } = await adminCall<EpochDocument>(options, 'GET', '/v1/epoch?limit=1');
+    return { read: fromController(options), meshId: meshOf(options.mesh ?? mesh_id) };
   }
   const meshId = meshOf(options.mesh);
   return { read: URL.canParse(where) ? overNetwork(where) : inDirectory(where), meshId };
@@ -117,29 +115,12 @@ function overNetwork(url: string): ReadFile {
   };
 }
 
-function overSocket(socketPath: string): ReadFile {
-  return (path) =>
-    new Promise((resolve, reject) => {
-      const call = request({ socketPath, path: `/log/${path}`, timeout: TIMEOUT_MS });
-      call.on('timeout', () => call.destroy(new Error('no answer in time')));
-      call.on('error', (error) => {
-        const message = `${socketPath}: ${error.message}`;
-        reject(new CommandError(EXIT.unreachable, 'unreachable', message));
-      });
-      call.on('response', (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          try {
-            resolve(found(response.statusCode ?? 0, path, new Uint8Array(Buffer.concat(chunks))));
-          } catch (error) {
-            reject(error);
-          }
-        });
-      });
-      call.end();
-    });
+function fromController(target: AdminTarget): ReadFile {
+  return async (path) => {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const answer = await adminAnswer(target, { method: 'GET', path: `/log/${path}`, signal });
+    return found(answer.status, path, new Uint8Array(await answer.arrayBuffer()));
+  };
 }
 
 function found(status: number, what: string, bytes: Uint8Array): Uint8Array | undefined {

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
 import type { AgentEvent } from '../agent/events.ts';
 import { printable, printableJson } from '../contract/printable.ts';
 import { describeControllerEvent } from '../controller/describe-event.ts';
 import type { StampedEvent } from '../controller/events.ts';
-import { adminLines } from './admin-client.ts';
+import { adminLines, hasController } from './admin-client.ts';
 import type { AdminOptions } from './answer.ts';
 import { nodeLines } from './node-client.ts';
 import { describeEvent } from './node-events.ts';
@@ -19,7 +18,7 @@ export interface EventsOptions extends AdminOptions {
 
 /** `meshnet events`: one line for each. Followed, it ends with a signal, or fails with whom it follows. */
 export async function showEvents(options: EventsOptions): Promise<void> {
-  const isController = existsSync(options.socket);
+  const isController = hasController(options);
   const sentence = isController ? ofController : ofNode;
   const line = (text: string) => (options.json ? printableJson(text) : forPeople(text, sentence));
   const read = (path: string, onLine: (text: string) => void, signal: AbortSignal) =>

@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { adminCall } from './admin-client.ts';
+import { adminCall, hasController } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { localStatus } from './meshnet-epoch.ts';
@@ -16,7 +15,7 @@ interface HealthOptions extends AdminOptions {
  * told that it is out is healthy: that is what it is there for, too.
  */
 export async function health(options: HealthOptions): Promise<void> {
-  if (existsSync(options.socket)) return controllerReady(options);
+  if (hasController(options)) return controllerReady(options);
   const { node_id, state, ready_reason } = nodeOf(options);
   if (state === 'starting') {
     throw new CommandError(EXIT.failed, 'not_ready', `${node_id} has no config yet`);
@@ -50,7 +49,7 @@ export async function waitReady(
 }
 
 async function ready(options: HealthOptions): Promise<void> {
-  if (existsSync(options.socket)) return controllerReady(options);
+  if (hasController(options)) return controllerReady(options);
   const { node_id, ready: isReady, ready_reason, explanation } = nodeOf(options);
   if (!isReady) {
     const why = ready_reason === 'denied' && explanation !== null ? `: ${explanation}` : '';

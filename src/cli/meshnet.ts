@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import { printable, printableJson } from '../contract/printable.ts';
 import { version } from '../ground/version.ts';
+import { declareAccess } from './commands/access.ts';
 import { declareBugReport } from './commands/bugreport.ts';
+import { declareContexts } from './commands/context.ts';
 import { declareController } from './commands/controller.ts';
 import { declareDemo } from './commands/demo.ts';
 import { declareDoctor } from './commands/doctor.ts';
@@ -45,6 +47,8 @@ export function meshnetCommand(): Command {
   declareEvents(program);
   declareLog(program);
   declareTokens(program);
+  declareAccess(program);
+  declareContexts(program);
   declarePolicy(program);
   declareReplay(program);
   declareScore(program);

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { NAMES_PATTERN } from '../contract/admin.ts';
 import { isLoopbackHost } from '../contract/loopback-host.ts';
 
 /** Parsers for option values; commander prints what they throw together with the option's name. */
@@ -30,6 +31,17 @@ export function durationSeconds(text: string): number {
   const match = /^(\d+)\s*(s|m|min|h|d)?$/.exec(text);
   if (!match) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 1d.');
   return Number(match[1]) * UNITS[match[2] ?? 's']!;
+}
+
+/** How many may use a token; null: as many as come. */
+export function usesOf(text: string): number | null {
+  return text === 'any' ? null : integerBetween(1, 100_000)(text);
+}
+
+/** Names of nodes with `*` for any part. */
+export function namePattern(text: string): string {
+  if (new RegExp(NAMES_PATTERN).test(text)) return text;
+  throw new InvalidArgumentError('Expected 1 to 63 of a-z, 0-9, hyphen and *, such as web-*.');
 }
 
 /** The URL of a controller, as it was written. */

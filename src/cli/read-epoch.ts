@@ -11,6 +11,8 @@ export interface EpochSource {
   /** The controller's admin socket; without one, the default socket if it is there. */
   readonly socket?: string;
   readonly defaultSocket: string;
+  /** A context, whatever else there is. */
+  readonly context?: string;
   /** State directory of the node on this machine. */
   readonly state: string;
   /** URL of a controller, for machines without its socket; else the one that the node knows. */
@@ -22,6 +24,8 @@ export interface EpochSource {
  * network, signed by the node that this machine is. Rejects with a `CommandError`.
  */
 export async function readEpoch(source: EpochSource): Promise<EpochDocument> {
+  const { context } = source;
+  if (context !== undefined) return adminCall({ socket: '', context }, 'GET', '/v1/epoch');
   const url = source.url ?? urlElsewhere(source);
   if (url !== undefined) {
     return memberClient(url, source.state).ask((client, seed) => client.getEpoch(seed));

@@ -38,20 +38,61 @@ const nodeIdOrNull = {
   description: 'a node id, or null',
 } as const satisfies Schema;
 
-export const tokenRequestSchema = exactly({
-  /** Only this node may use it; null for any name that is free. */
-  node_id: nodeIdOrNull,
-  ttl_s: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 2_592_000,
-    description: 'seconds, an integer from 1 to 2592000 (30 days)',
+/** Names with one `*` or more, each for any part of a name. */
+export const NAMES_PATTERN = '^[a-z0-9*-]{1,63}$';
+
+/** What a join token is good for, beside one node. */
+const scope = {
+  /** Only nodes of such names may use it: see `matchesNames`. Null: any. */
+  names: {
+    type: ['string', 'null'],
+    pattern: NAMES_PATTERN,
+    description: 'names such as web-*, or null',
   },
-});
+  /** Only nodes of this group of the policy may use it. */
+  group: { type: ['string', 'null'], minLength: 1, maxLength: 64 },
+  /** How many nodes may use it; null: as many as come until it expires. */
+  uses: {
+    type: ['integer', 'null'],
+    minimum: 1,
+    maximum: 100_000,
+    description: 'an integer from 1 to 100000, or null',
+  },
+  /** Nodes that it enrols are removed when nothing was heard of them for so long; null: they stay. */
+  silence_s: {
+    type: ['integer', 'null'],
+    minimum: 10,
+    maximum: 31_536_000,
+    description: 'seconds, an integer from 10 to 31536000 (a year), or null',
+  },
+} as const satisfies Readonly<Record<string, Schema>>;
+
+export const tokenRequestSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['node_id', 'ttl_s'],
+  properties: {
+    /** Only this node may use it; null for any name that is free. */
+    node_id: nodeIdOrNull,
+    ttl_s: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 31_536_000,
+      description: 'seconds, an integer from 1 to 31536000 (a year)',
+    },
+    /** Without them: any name, one use, and nodes that stay. */
+    ...scope,
+  },
+} as const satisfies Schema;
 
 export type TokenRequest = FromSchema<typeof tokenRequestSchema>;
 
-const tokenSchema = exactly({ id: tokenIdField, node_id: nodeIdOrNull, expires_at: timeField });
+const tokenSchema = exactly({
+  id: tokenIdField,
+  node_id: nodeIdOrNull,
+  expires_at: timeField,
+  ...scope,
+});
 
 export const tokenAnswerSchema = exactly({
   /** `id.secret.fingerprint`. */
@@ -64,6 +105,21 @@ export type TokenAnswer = FromSchema<typeof tokenAnswerSchema>;
 export const tokenListSchema = exactly({ tokens: { type: 'array', items: tokenSchema } });
 
 export type TokenList = FromSchema<typeof tokenListSchema>;
+
+/** Whether a name is one of those that `names` stands for. Takes as long as both are, whatever they are. */
+export function matchesNames(names: string, nodeId: string): boolean {
+  const [first = '', ...parts] = names.split('*');
+  const last = parts.pop();
+  if (last === undefined) return names === nodeId;
+  if (!nodeId.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of parts) {
+    const found = nodeId.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return nodeId.length >= at + last.length && nodeId.endsWith(last);
+}
 
 const yes = { type: 'string', const: 'true', description: 'true, or nothing at all' } as const;
 

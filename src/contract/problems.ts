@@ -33,6 +33,11 @@ export const PROBLEMS = {
   keys_elsewhere: { status: 409, title: 'The keys of this epoch are to be had in another way' },
   header_unknown: { status: 404, title: 'No header of this epoch is kept' },
 
+  // Access over the network.
+  access_token_invalid: { status: 401, title: 'The access token is not valid' },
+  tls_required: { status: 403, title: 'Access tokens are taken over TLS only' },
+  name_in_use: { status: 409, title: 'The name is in use' },
+
   // Envelopes.
   envelope_malformed: { status: 422, title: 'The envelope is malformed' },
   envelope_type: { status: 422, title: 'The envelope carries another kind of message' },

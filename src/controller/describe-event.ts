@@ -1,3 +1,4 @@
+import type { Asked } from '../contract/record/leaf.ts';
 import type { ControllerEvent } from './events.ts';
 
 /** A controller's event as a line for people: in its log and by `meshnet events`. Not escaped. */
@@ -25,12 +26,16 @@ export function describeControllerEvent(event: ControllerEvent): string {
       return event.by === 'itself'
         ? `${event.node} left, with epoch ${event.epoch}.${event.version}`
         : `${event.node} removed by an admin, with epoch ${event.epoch}.${event.version}`;
+    case 'lapsed':
+      return `${event.node} removed with epoch ${event.epoch}.${event.version}: an ephemeral node, silent for ${event.silent_s} s`;
     case 'endpoint_changed':
       return `${event.node} moved from ${event.before ?? 'no endpoint'} to ${[event.endpoint ?? 'no endpoint', ...event.candidates].join(' or ')}`;
     case 'score_accepted':
       return `${event.node}: score ${event.score} (${event.suite}, sequence ${event.sequence})`;
     case 'sequences_reset':
       return `${event.node}: sequences reset by an admin`;
+    case 'asked':
+      return askedFor(event);
     case 'rotated':
       return `epoch ${event.epoch}.${event.version} was asked for by an admin`;
     case 'epoch_committed':
@@ -62,6 +67,12 @@ export function describeControllerEvent(event: ControllerEvent): string {
     case 'subscriber_recovered':
       return `${event.subscriber} works again`;
   }
+}
+
+/** Who asked for what, without a full stop. */
+export function askedFor({ by, what, about }: Asked): string {
+  const who = by === null ? 'The admin socket was' : `With the access token ${by} it was`;
+  return `${who} asked to ${what.replaceAll('_', ' ')}${about === null ? '' : ` ${about}`}`;
 }
 
 function describeBrake(event: Extract<ControllerEvent, { event: 'brake' }>): string {

@@ -36,7 +36,7 @@ export interface EpochCommitterOptions {
 
 /** What an epoch is decided for, besides its time. */
 export interface Occasion {
-  readonly removal?: Removal;
+  readonly removals?: readonly Removal[];
   /** Judged by this once; default: by the settings. */
   readonly by?: JudgedBy;
 }
@@ -77,14 +77,14 @@ export class EpochCommitter {
   /** Decides and commits. Undefined: another controller was first, and its epoch is the one in force. */
   async commit(occasion: Occasion = {}): Promise<Epoch | undefined> {
     const { store, directory } = this.options;
-    const { removal } = occasion;
+    const { removals = [] } = occasion;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const revision = await directory.refresh();
       const { next, ...made } = await this.proposal(occasion);
       const started = performance.now();
-      const step = { ...made, revision, ...(removal ? { removal } : {}) };
+      const step = { ...made, revision, removals };
       if (await store.commitEpoch(this.epoch, next, step)) {
-        if (removal) this.forget(removal.nodeId, revision + 1);
+        for (const [i, { nodeId }] of removals.entries()) this.forget(nodeId, revision + i + 1);
         await this.adopt(next, performance.now() - started);
         return next;
       }
@@ -121,12 +121,13 @@ export class EpochCommitter {
   }
 
   private async proposal({
-    removal,
+    removals = [],
     by = this.options.settings,
   }: Occasion): Promise<{ next: Epoch } & Required<Pick<EpochStep, 'verdicts' | 'record'>>> {
     const { directory, clock, random, settings, headers, judging } = this.options;
     const startedAt = clock.now();
-    const verdicts = await judging.verdicts(this.epoch, startedAt, removal?.nodeId, by);
+    const gone = removals.map(({ nodeId }) => nodeId);
+    const verdicts = await judging.verdicts(this.epoch, startedAt, gone, by);
     const decided = nextEpoch({
       previous: this.epoch,
       verdicts,

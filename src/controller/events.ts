@@ -1,4 +1,5 @@
 import type { ProblemCode } from '../contract/problems.ts';
+import type { Asked } from '../contract/record/leaf.ts';
 
 /** What the verdict on a node became in an epoch, where it is not what it was. */
 export interface VerdictChange {
@@ -60,6 +61,14 @@ export type ControllerEvent =
       readonly epoch: number;
       readonly version: number;
     }
+  /** Removed by itself: an ephemeral node that nothing was heard of for so long. */
+  | {
+      readonly event: 'lapsed';
+      readonly node: string;
+      readonly silent_s: number;
+      readonly epoch: number;
+      readonly version: number;
+    }
   | {
       readonly event: 'endpoint_changed';
       readonly node: string;
@@ -80,6 +89,8 @@ export type ControllerEvent =
       readonly observed_at: number;
     }
   | { readonly event: 'sequences_reset'; readonly node: string }
+  /** Somebody asked for a change, and may; what comes of it are other events. */
+  | ({ readonly event: 'asked' } & Asked)
   /** An admin asked for a new epoch, and this is it. */
   | { readonly event: 'rotated'; readonly epoch: number; readonly version: number }
   | {

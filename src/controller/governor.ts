@@ -13,6 +13,7 @@ import type { EpochKeys } from './psk.ts';
 import type { Cosigning } from './record/cosigning.ts';
 import { type JudgedBy, policyHash, policyText } from './record/policy-text.ts';
 import { reservationMs } from './settings.ts';
+import { silentNodes } from './silence.ts';
 
 /**
  * After a start or an outage, an epoch waits this many report intervals for its members. Whose suites are
@@ -41,6 +42,8 @@ export class Governor {
   private readonly timer: EpochTimer;
   private busy: Promise<unknown> = Promise.resolve();
   private isClosed = false;
+  /** Controller's clock, ms. */
+  private startedAt = 0;
 
   constructor(options: GovernorOptions) {
     this.options = options;
@@ -58,6 +61,7 @@ export class Governor {
   async start(): Promise<void> {
     const { store, emit, clock, crypto, settings } = this.options;
     const policy = policyText(settings);
+    this.startedAt = clock.now();
     await store.recordStart(clock.now(), policy, policyHash(crypto, policy));
     await this.committer.load();
     const epoch = this.current;
@@ -141,7 +145,7 @@ export class Governor {
       await directory.refresh();
       if (!directory.nodes.has(nodeId)) return undefined;
       const reservedUntil = clock.now() + reservationMs(settings);
-      return this.decide({ removal: { nodeId, reservedUntil } });
+      return this.decide({ removals: [{ nodeId, reservedUntil }] });
     });
   }
 
@@ -219,7 +223,7 @@ export class Governor {
   private async decide(occasion: Occasion = {}): Promise<Epoch> {
     if (this.lost.isLost) return refuse('not_ready', { detail: this.notReady! });
     const now = this.options.clock.now();
-    if (occasion.removal) this.absence?.endsFor(occasion.removal.nodeId);
+    for (const { nodeId } of occasion.removals ?? []) this.absence?.endsFor(nodeId);
     if (this.absence?.passes(now)) this.absence = undefined;
     try {
       const epoch = await this.committer.insist(occasion);
@@ -249,7 +253,7 @@ export class Governor {
       await this.wait();
     } else {
       try {
-        if (!(await this.committer.commit())) {
+        if (!(await this.commitWithoutSilent(now))) {
           // Another controller was first: at this boundary, or this one has not heard of it before.
           if (this.current!.startedAt < due - this.periodMs / 2) await this.committer.insist();
           else this.timer.startFrom(now);
@@ -260,6 +264,22 @@ export class Governor {
         throw error;
       }
     }
+  }
+
+  /** Commits the epoch that is due, which those are none of who fell silent for good. */
+  private async commitWithoutSilent(now: number): Promise<Epoch | undefined> {
+    const { directory, presence, settings, emit } = this.options;
+    await directory.refresh();
+    const silent = silentNodes(directory, presence, this.startedAt, now);
+    const reservedUntil = now + reservationMs(settings);
+    const removals = silent.map(({ nodeId }) => ({ nodeId, reservedUntil }));
+    const committed = await this.committer.commit({ removals });
+    if (committed === undefined) return undefined;
+    const { epoch, version } = committed;
+    for (const { nodeId, silentS } of silent) {
+      emit({ event: 'lapsed', node: nodeId, silent_s: Math.round(silentS), epoch, version });
+    }
+    return committed;
   }
 
   private readonly failed = (error: unknown): void => {

@@ -32,21 +32,21 @@ export class Judging {
   }
 
   /**
-   * What the policy says of each node at `now`, after `epoch`; as if `removed` were none.
+   * What the policy says of each node at `now`, after `epoch`; as if none of `removed` were one.
    *
    * @param by the policy in force, or another one that is to be tried
    */
   async verdicts(
     epoch: Epoch | undefined,
     now: number,
-    removed?: string,
+    removed: readonly string[] = [],
     by: JudgedBy = this.options.settings,
   ): Promise<Map<string, NodeVerdict>> {
     const { directory, presence, isAwaited } = this.options;
     const scores = new Map(await this.scores(by.policy, now));
     const evaluators = this.keyIds(by.evaluators);
     const nodeIds = new Set(directory.nodes.keys());
-    if (removed !== undefined) for (const all of [scores, nodeIds]) all.delete(removed);
+    for (const all of [scores, nodeIds]) for (const one of removed) all.delete(one);
     const members = membersOf(epoch);
     const state = {
       nodeIds,

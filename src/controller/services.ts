@@ -12,7 +12,7 @@ import { EpochSeals } from './epoch-seals.ts';
 import { EpochViews } from './epoch-view.ts';
 import type { EmitControllerEvent, StampedEvent } from './events.ts';
 import { Governor } from './governor.ts';
-import { MOVES, SCORES } from './limits.ts';
+import { ACCESS_CALLS, MOVES, SCORES } from './limits.ts';
 import { MembershipDeltas } from './membership-deltas.ts';
 import { Presence } from './presence.ts';
 import { Receipts } from './receipts.ts';
@@ -71,6 +71,10 @@ export interface Services extends Given {
   readonly scoreAllowances: Allowances;
   /** Moves of an endpoint by node. */
   readonly moves: Allowances;
+  /** Calls by id of the access token. */
+  readonly accessCalls: Allowances;
+  /** A clock in ms that nobody sets, for what is counted by time. */
+  readonly monotonic: () => number;
 }
 
 export interface ServicesOptions extends Given {
@@ -93,7 +97,7 @@ export function createServices(options: ServicesOptions): Services {
   const { emit } = spine;
   const counters = new EventCounters();
   const recent = new RecentEvents();
-  const presence = new Presence();
+  const presence = new Presence(() => clock.now());
   const directory = new NodeDirectory(given.store, crypto);
   const cosigning = new Cosigning(witnesses, settings.witness);
   const common = { ...given, directory, meshId, emit, cosigning };
@@ -137,5 +141,7 @@ export function createServices(options: ServicesOptions): Services {
     budget: new AddressBudget(monotonic),
     scoreAllowances: new Allowances(SCORES),
     moves: new Allowances(MOVES),
+    accessCalls: new Allowances(ACCESS_CALLS),
+    monotonic,
   };
 }

@@ -41,7 +41,7 @@ interface Figures {
 /** A node's evidence is signed once: what is measured here is its size. */
 async function enrolled(store: SqliteStore, count: number) {
   const addresses = hostAddresses('10.0.0.0/16');
-  const token = { secret: undefined, nodeId: null, expiresAt: START, usedBy: null };
+  const token = { secret: undefined, nodeId: null, expiresAt: START, usesLeft: 1 };
   const all = Array.from({ length: count }, async (_, i) => {
     const nodeId = `node-${String(i).padStart(5, '0')}`;
     const node = new TestNode(nodeId, i + 1);

@@ -58,7 +58,10 @@ async function leaves(series = 0): Promise<Leaf[]> {
 }
 
 const events = (all: readonly Leaf[]): string[] =>
-  all.map((leaf) => ('node' in leaf ? `${leaf.event} ${leaf.node}` : leaf.event));
+  all.map((leaf) => {
+    if (leaf.event === 'asked') return `asked ${leaf.what}`;
+    return 'node' in leaf ? `${leaf.event} ${leaf.node}` : leaf.event;
+  });
 
 test('what happens in a mesh is in its log, in that order', async () => {
   mesh = await TestMesh.start();
@@ -75,11 +78,16 @@ test('what happens in a mesh is in its log, in that order', async () => {
     'policy',
     'started',
     'epoch',
+    'asked issue_token',
     'enrolled a',
+    'asked issue_token',
     'enrolled b',
+    'asked rotate',
     'epoch',
+    'asked remove',
     'removed b',
     'epoch',
+    'asked reset_sequences',
     'sequences_reset a',
     'epoch',
   ]);
@@ -207,7 +215,7 @@ test('a lease carries the checkpoint, and who has an older one is shown that it 
   const after = await told();
   const key = logKey(logOrigin(mesh.meshId, 0), publicKey());
   const [old, now] = [openCheckpoint(crypto, key, before)!, openCheckpoint(crypto, key, after)!];
-  expect(now.size).toBe(old.size + 3);
+  expect(now.size).toBe(old.size + 6);
   const asked = `${mesh.url}/log/consistency?old=${old.size}&size=${now.size}`;
   const { proof } = JSON.parse((await call(asked)).text) as { proof: string[] };
   const hashes = proof.map((hash) => Uint8Array.fromBase64(hash));

@@ -15,7 +15,12 @@ afterEach(() => mesh.stop());
 function stranger(isLocal: boolean): Caller {
   const arrival = { from: '127.0.0.1', to: { address: '127.0.0.1', port: 8440 } };
   const request = { method: 'GET', authority: 'here', path: '/v1/epoch', query: '?' };
-  return { kind: 'network', isLocal, request: { ...request, headers: {}, arrival } };
+  return {
+    kind: 'network',
+    isLocal,
+    isPrivate: isLocal,
+    request: { ...request, headers: {}, arrival },
+  };
 }
 
 function codeOf(answer: Checked<unknown>): string | undefined {

@@ -17,13 +17,14 @@ const linesOf = (text: string) =>
     .map((line) => JSON.parse(line) as Line);
 
 /** Follows, and reads all; `hold` keeps it from taking more. */
-function reader(routine = false) {
+async function reader(routine = false) {
   const read = { text: '', hold: undefined as Promise<void> | undefined };
   const write = async (text: string) => {
     read.text += text;
     await read.hold;
   };
-  const gone = followEvents(mesh.controller.services, ADMIN, { routine, open: () => ({ write }) });
+  const open = () => ({ write, end: () => {} });
+  const gone = await followEvents(mesh.controller.services, ADMIN, { routine, open });
   return Object.assign(read, {
     gone: orRefuse(gone),
     names: () => linesOf(read.text).map((one) => one.event),
@@ -40,24 +41,26 @@ test('what has happened is told, without what happens all the time', async () =>
     'started',
     'epoch_committed',
     'admins_served',
+    'asked',
     'token_issued',
     'token_used',
     'enrolled',
   ]);
-  expect(answer.text).toBe(orRefuse(readEvents(mesh.controller.services, ADMIN)));
+  expect(answer.text).toBe(orRefuse(await readEvents(mesh.controller.services, ADMIN)));
 });
 
 test('who follows hears the past first, then what happens; all of it if asked for', async () => {
   mesh = await TestMesh.start();
   const node = await mesh.enrol('a', 1);
-  const [some, all] = [reader(), reader(true)];
+  const [some, all] = [await reader(), await reader(true)];
   await mesh.report(0.9, node);
   await mesh.rotate();
   await settled();
-  expect(some.names().slice(-3)).toEqual(['enrolled', 'epoch_committed', 'rotated']);
-  expect(all.names().slice(-4)).toEqual([
+  expect(some.names().slice(-4)).toEqual(['enrolled', 'asked', 'epoch_committed', 'rotated']);
+  expect(all.names().slice(-5)).toEqual([
     'enrolled',
     'score_accepted',
+    'asked',
     'epoch_committed',
     'rotated',
   ]);
@@ -65,13 +68,13 @@ test('who follows hears the past first, then what happens; all of it if asked fo
   await mesh.rotate();
   await settled();
   expect(some.names().at(-1)).toBe('rotated');
-  expect(linesOf(all.text).length).toBe(linesOf(some.text).length + 3);
+  expect(linesOf(all.text).length).toBe(linesOf(some.text).length + 4);
 });
 
 test('a reader that stops reading misses events, is told how many, and holds up nobody', async () => {
   mesh = await TestMesh.start();
   const { emit, spine } = mesh.controller.services;
-  const [slow, quick] = [reader(), reader()];
+  const [slow, quick] = [await reader(), await reader()];
   await settled();
   const { promise, resolve } = Promise.withResolvers<void>();
   slow.hold = promise;
@@ -96,8 +99,8 @@ test('a reader that stops reading misses events, is told how many, and holds up 
 
 test('only so many may follow, and who has gone makes room', async () => {
   mesh = await TestMesh.start();
-  const readers = Array.from({ length: 32 }, () => reader());
-  expect(() => reader()).toThrow('overloaded');
+  const readers = await Promise.all(Array.from({ length: 32 }, () => reader()));
+  await expect(reader()).rejects.toThrow('overloaded');
   readers[0]!.gone();
-  expect(() => reader()).not.toThrow();
+  await reader();
 });

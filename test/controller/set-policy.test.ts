@@ -94,10 +94,11 @@ test('the document is kept for the next start, for nobody else to read', async (
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
-test('over the network nobody sees or sets it', async () => {
+test('over the network nobody sees or sets it without an access token', async () => {
   const { call } = await import('./support/test-mesh.ts');
-  for (const method of ['GET', 'PUT']) {
-    const answer = await call(`${mesh.controller.url}/v1/policy`, { method });
-    expect(answer.status).toBe(404);
+  const change = { document: {}, dry_run: false, confirmed: true };
+  for (const [method, body] of [['GET'], ['PUT', change]] as const) {
+    const options = { method, ...(body && { body }) };
+    expect((await call(`${mesh.controller.url}/v1/policy`, options)).status).toBe(403);
   }
 });

@@ -46,7 +46,11 @@ function controller(seed: number): OneOfTwo {
   const cosigning = { bar: undefined };
   const made = { random, meshId, overload, headers, emit, cosigning };
   const common = { store, directory, settings, clock, crypto, ...made };
-  return { directory, events, governor: new Governor({ ...common, presence: new Presence() }) };
+  return {
+    directory,
+    events,
+    governor: new Governor({ ...common, presence: new Presence(() => clock.now()) }),
+  };
 }
 
 beforeEach(async () => {
@@ -66,7 +70,7 @@ afterEach(async () => {
 async function enrol(at: OneOfTwo, nodeId: string, key: number) {
   const bytes = (value: number) => new Uint8Array(32).fill(value);
   await store.addToken(
-    { id: nodeId, secret: bytes(9), nodeId, expiresAt: 2 * clock.now(), usedBy: null },
+    { id: nodeId, secret: bytes(9), nodeId, expiresAt: 2 * clock.now(), usesLeft: 1 },
     0,
   );
   const keys = new TestNode(nodeId, key);

@@ -148,7 +148,11 @@ export class Machines {
     const child = this.lab.spawn(command, {
       detached: true, // a group of its own, so that all of it can be ended
       cwd: machine === 'here' ? ROOT : join(this.folder, machine, 'work'),
-      env: { ...process.env, PATH: this.path },
+      env: {
+        ...process.env,
+        PATH: this.path,
+        XDG_CONFIG_HOME: join(this.folder, machine, 'config'),
+      },
     });
     let output = '';
     for (const stream of [child.stdout!, child.stderr!]) {
@@ -178,6 +182,10 @@ export class Machines {
         const at = this.printed.lastIndexOf(` ${rest} `);
         const token = /MESHNET_TOKEN=\S+$/.exec(this.printed.slice(0, Math.max(0, at)))?.[0];
         return token === undefined ? hint : `${token} ${rest}`;
+      })
+      .replaceAll('MESHNET_ACCESS_TOKEN=...', (hint) => {
+        const token = /^access\.[\w.-]+$/m.exec(this.printed)?.[0];
+        return token === undefined ? hint : `MESHNET_ACCESS_TOKEN=${token}`;
       })
       .replaceAll('MESH_ID', () => /"mesh_id":"([^"]+)"/.exec(this.printed)?.[1] ?? 'MESH_ID')
       .replace(/(meshnet-|meshnet-demo-)PID/g, (hint, name: string) => {

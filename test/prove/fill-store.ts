@@ -22,7 +22,7 @@ export async function fillStore(
   await Promise.all(
     nodes.map(async ({ nodeId, keys }, i) => {
       const record = keyRecordOf(crypto, keys, meshId, nodeId);
-      const token = { id: nodeId, secret: undefined, nodeId, expiresAt: 1e15, usedBy: null };
+      const token = { id: nodeId, secret: undefined, nodeId, expiresAt: 1e15, usesLeft: 1 };
       await store.addToken(token, 0);
       const { wireguard, signing, sealing } = record;
       const envelope = signKeyRecord(crypto, keys.signing, record);

@@ -63,15 +63,34 @@ const defaultSocket = join(controllerState, 'admin.sock');
 const socket = () =>
   new Option('--socket <path>', "the controller's admin socket").env('MESHNET_SOCKET');
 
+const context = () =>
+  new Option(
+    '--context <name>',
+    'ask the controller of this context over the network (meshnet context)',
+  ).env('MESHNET_CONTEXT');
+
+/** What is said on the command line goes before the environment. */
+function socketBeforeEnvironment(_: Command, command: Command): void {
+  const isSaid = command.getOptionValueSource('socket') === 'cli';
+  if (!isSaid || command.getOptionValueSource('context') !== 'env') return;
+  command.setOptionValue('context', undefined);
+}
+
 /** Options of every command that asks the controller. */
 export function admin(command: Command): Command {
-  return command.addOption(socket().default(defaultSocket)).addOption(json());
+  return command
+    .hook('preAction', socketBeforeEnvironment)
+    .addOption(socket().default(defaultSocket))
+    .addOption(context())
+    .addOption(json());
 }
 
 /** Options of commands that read the epoch: from the socket, or over the network as a member. */
 export function reader(command: Command): Command {
   return command
+    .hook('preAction', socketBeforeEnvironment)
     .addOption(socket())
+    .addOption(context())
     .option(
       '--url <url>',
       'ask over the network instead; default where there is no such socket',

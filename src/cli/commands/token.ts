@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { durationSeconds } from '../numbers.ts';
+import { durationSeconds, namePattern, usesOf } from '../numbers.ts';
 import { admin } from './options.ts';
 
 /** `meshnet token`. */
@@ -7,6 +7,10 @@ export function declareTokens(program: Command): void {
   const token = program.command('token').description('join tokens');
   admin(token.command('create').description('make a join token; it is shown this once'))
     .option('--node <name>', 'for this node only')
+    .option('--names <pattern>', 'for nodes of such names only, as web-*', namePattern)
+    .option('--group <name>', 'for nodes of this group of the policy only')
+    .option('--uses <count>', 'how many nodes may use it, a number or any', usesOf, 1)
+    .option('--ephemeral <time>', 'its nodes are removed when silent for so long', durationSeconds)
     .option('--ttl <time>', 'how long it can be used', durationSeconds, 3600)
     .action(async (options) => {
       const { createToken } = await import('../meshnet-tokens.ts');

@@ -1,4 +1,5 @@
 import { canonicalBytes, type Json } from '../../record/canonical-json.ts';
+import { accessNameField } from '../access.ts';
 import { equalBytes, parseJson } from '../encoding.ts';
 import {
   bytes32Field,
@@ -12,6 +13,21 @@ import { type Schema, violation } from '../schema.ts';
 
 /** More names than this a leaf does not list: an entry has at most 65,535 bytes. */
 export const MAX_NAMED = 800;
+
+/** What can be asked for that changes something. */
+const ASKED = [
+  'rotate',
+  'release_brake',
+  'remove',
+  'reset_sequences',
+  'issue_token',
+  'withdraw_token',
+  'set_policy',
+  'grant_view',
+  'grant_operate',
+  'grant_admin',
+  'revoke',
+] as const;
 
 function leaf<const Event extends string, const P extends Readonly<Record<string, Schema>>>(
   event: Event,
@@ -39,7 +55,16 @@ const SCHEMAS = {
   /** The epoch's header says what it is from then on. */
   endpoint_changed: leaf('endpoint_changed', { node: nodeIdField }),
   sequences_reset: leaf('sequences_reset', { node: nodeIdField }),
-  /** Taken out for good, by an admin or by itself; the epoch without it is the next leaf. */
+  /**
+   * Somebody asked for a change, which what follows shows. `by`: name of the access token, null: the
+   * admin socket. `about`: a node, or the name or id of a token.
+   */
+  asked: leaf('asked', {
+    by: { ...accessNameField, type: ['string', 'null'] },
+    what: { type: 'string', enum: ASKED },
+    about: { type: ['string', 'null'], maxLength: 63 },
+  }),
+  /** Taken out for good, as asked, by itself or for its silence; the epoch without it is the next leaf. */
   removed: leaf('removed', { node: nodeIdField }),
   /** A backup was restored: what came after it is lost, and the numbers jump ahead to these. */
   restored: leaf('restored', { epoch: counterField, version: counterField }),
@@ -71,6 +96,9 @@ export type Leaf = FromSchema<(typeof SCHEMAS)[keyof typeof SCHEMAS]>;
 type EventOf<One> = One extends Leaf ? Omit<One, 'v' | 'at'> : never;
 
 export type LeafEvent = EventOf<Leaf>;
+
+/** Who asked for which change. */
+export type Asked = Omit<EventOf<FromSchema<typeof SCHEMAS.asked>>, 'event'>;
 
 export type EpochEvent = EventOf<FromSchema<typeof SCHEMAS.epoch>>;
 

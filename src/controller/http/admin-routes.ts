@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import {
   brakeReleasedSchema,
   type EventsQuery,
@@ -36,13 +36,15 @@ const tokenParams = {
   properties: { id: { type: 'string', pattern: TOKEN_ID_PATTERN, description: 'a token id' } },
 } as const;
 
-/** Served over the 0600 socket only: whoever can open it is the admin. */
-export const ADMIN: Caller = { kind: 'admin' };
-
-export function adminRoutes(app: FastifyInstance, services: Services): void {
+/** Changes, and what only those who administer may read. `callerOf` says who asks on this server. */
+export function adminRoutes(
+  app: FastifyInstance,
+  services: Services,
+  callerOf: (request: FastifyRequest) => Caller,
+): void {
   app.post('/v1/rotate', {
     schema: { summary: 'Start a new epoch at once', response: { 200: rotateAnswerSchema } },
-    handler: async () => orRefuse(await rotate(services, ADMIN)),
+    handler: async (request) => orRefuse(await rotate(services, callerOf(request))),
   });
 
   app.post('/v1/brake/release', {
@@ -50,12 +52,12 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       summary: 'Start a new epoch at once, in which the brake holds nobody',
       response: { 200: brakeReleasedSchema },
     },
-    handler: async () => orRefuse(await releaseBrake(services, ADMIN)),
+    handler: async (request) => orRefuse(await releaseBrake(services, callerOf(request))),
   });
 
   app.get('/v1/policy', {
     schema: { summary: 'The policy in force', response: { 200: policyAnswerSchema } },
-    handler: async () => orRefuse(showPolicy(services, ADMIN)),
+    handler: async (request) => orRefuse(await showPolicy(services, callerOf(request))),
   });
 
   app.put<{ Body: PolicyChange }>('/v1/policy', {
@@ -64,7 +66,8 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       body: policyChangeSchema,
       response: { 200: policyOutlookSchema },
     },
-    handler: async ({ body }) => orRefuse(await setPolicy(services, ADMIN, body)),
+    handler: async (request) =>
+      orRefuse(await setPolicy(services, callerOf(request), request.body)),
   });
 
   app.post<{ Body: TokenRequest }>('/v1/tokens', {
@@ -73,19 +76,21 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       body: tokenRequestSchema,
       response: { 201: tokenAnswerSchema },
     },
-    handler: async ({ body }, reply) =>
-      reply.code(201).send(orRefuse(await issueToken(services, ADMIN, body))),
+    handler: async (request, reply) => {
+      const issued = await issueToken(services, callerOf(request), request.body);
+      return reply.code(201).send(orRefuse(issued));
+    },
   });
 
   app.get('/v1/tokens', {
     schema: { summary: 'Tokens that are not used yet', response: { 200: tokenListSchema } },
-    handler: async () => orRefuse(await listTokens(services, ADMIN)),
+    handler: async (request) => orRefuse(await listTokens(services, callerOf(request))),
   });
 
   app.delete<{ Params: { id: string } }>('/v1/tokens/:id', {
     schema: { summary: 'Withdraw a token', params: tokenParams },
-    handler: async ({ params }, reply) => {
-      orRefuse(await withdrawToken(services, ADMIN, params.id));
+    handler: async (request, reply) => {
+      orRefuse(await withdrawToken(services, callerOf(request), request.params.id));
       return reply.code(204).send();
     },
   });
@@ -96,13 +101,14 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       params: nodeParams,
       response: { 200: rotateAnswerSchema },
     },
-    handler: async ({ params }) => orRefuse(await removeNode(services, ADMIN, params.node_id)),
+    handler: async (request) =>
+      orRefuse(await removeNode(services, callerOf(request), request.params.node_id)),
   });
 
   app.post<NodeParams>('/v1/nodes/:node_id/reset-sequence', {
     schema: { summary: "Let a node's sequences start anew", params: nodeParams },
-    handler: async ({ params }, reply) => {
-      orRefuse(await resetSequences(services, ADMIN, params.node_id));
+    handler: async (request, reply) => {
+      orRefuse(await resetSequences(services, callerOf(request), request.params.node_id));
       return reply.code(204).send();
     },
   });
@@ -112,17 +118,18 @@ export function adminRoutes(app: FastifyInstance, services: Services): void {
       summary: 'What has happened since the start, and with `follow` what happens',
       querystring: eventsQuerySchema,
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const { follow, routine } = request.query;
+      const caller = callerOf(request);
       if (follow === undefined) {
-        return reply.type(LINES_MEDIA_TYPE).send(orRefuse(readEvents(services, ADMIN)));
+        return reply.type(LINES_MEDIA_TYPE).send(orRefuse(await readEvents(services, caller)));
       }
       const open = () => {
         reply.hijack();
         return lineStream(reply.raw);
       };
       const call = { routine: routine !== undefined, open };
-      const gone = orRefuse(followEvents(services, ADMIN, call));
+      const gone = orRefuse(await followEvents(services, caller, call));
       reply.raw.on('close', gone);
       return reply;
     },

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { splitTarget } from '../../contract/http-signature.ts';
 import { isLoopbackHost } from '../../contract/loopback-host.ts';
-import type { Arrival, Caller, NetworkRequest } from '../operations/caller.ts';
+import type { Arrival, NetworkCaller, NetworkRequest } from '../operations/caller.ts';
 
 const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
 
@@ -21,8 +21,11 @@ export function networkRequest(request: FastifyRequest): NetworkRequest {
   };
 }
 
-export function networkCaller(request: FastifyRequest): Caller {
-  return { kind: 'network', isLocal: isFromHere(request), request: networkRequest(request) };
+/** Behind a proxy, which says by X-Forwarded-Proto how it was called. */
+export function networkCaller(request: FastifyRequest): NetworkCaller {
+  const isLocal = isFromHere(request);
+  const isPrivate = isLocal || request.protocol === 'https';
+  return { kind: 'network', isLocal, isPrivate, request: networkRequest(request) };
 }
 
 /** A caller on this machine that asks for itself: no proxy, no page of some other site. */

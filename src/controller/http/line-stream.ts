@@ -8,6 +8,7 @@ export function lineStream(raw: ServerResponse): EventSink {
   raw.flushHeaders();
   raw.on('error', () => raw.destroy());
   return {
+    end: () => void raw.end(),
     write: (text) => {
       if (raw.destroyed || raw.write(text)) return Promise.resolve();
       return new Promise((resolve) => {

@@ -18,7 +18,7 @@ type Caller =
   | 'reader'
   /** The same of any node, denied ones too; or from this machine. */
   | 'enrolled'
-  /** Whoever may open the Unix socket. */
+  /** An access token with a role, or whoever may open the Unix socket. */
   | 'admin';
 
 interface Operation {
@@ -95,9 +95,15 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /readyz': { id: 'getReadiness', caller: 'anybody' },
   'POST /v1/rotate': { id: 'rotate', caller: 'admin', refusals: [409] },
   'POST /v1/brake/release': { id: 'releaseBrake', caller: 'admin', refusals: [409] },
+  'GET /v1/policy': { id: 'showPolicy', caller: 'admin' },
+  'PUT /v1/policy': { id: 'setPolicy', caller: 'admin', refusals: [409] },
   'POST /v1/tokens': { id: 'createToken', caller: 'admin' },
   'GET /v1/tokens': { id: 'listTokens', caller: 'admin' },
   'DELETE /v1/tokens/:id': { id: 'withdrawToken', caller: 'admin', refusals: [404], empty: 204 },
+  'POST /v1/access': { id: 'grantAccess', caller: 'admin', refusals: [409] },
+  'GET /v1/access': { id: 'listAccess', caller: 'admin' },
+  'GET /v1/access/self': { id: 'whoIsIt', caller: 'admin' },
+  'DELETE /v1/access/:id': { id: 'revokeAccess', caller: 'admin', refusals: [404], empty: 204 },
   'DELETE /v1/nodes/:node_id': { id: 'removeNode', caller: 'admin', refusals: [404, 409] },
   'GET /v1/events': { id: 'readEvents', caller: 'admin', media: 'application/jsonl' },
   'POST /v1/nodes/:node_id/reset-sequence': {
@@ -115,9 +121,9 @@ const WITH_BODY = [413, 415];
 const SECURITY: Readonly<Record<Caller, readonly object[]>> = {
   anybody: [],
   node: [{ requestSignature: [] }],
-  reader: [{ requestSignature: [] }, {}],
-  enrolled: [{ requestSignature: [] }, {}],
-  admin: [{}],
+  reader: [{ requestSignature: [] }, { accessToken: [] }, {}],
+  enrolled: [{ requestSignature: [] }, { accessToken: [] }, {}],
+  admin: [{ accessToken: [] }, {}],
 };
 
 export async function describeCalls(app: FastifyInstance): Promise<void> {
@@ -133,6 +139,11 @@ export async function describeCalls(app: FastifyInstance): Promise<void> {
       servers: [{ url: '/', description: 'the address that the controller listens on' }],
       components: {
         securitySchemes: {
+          accessToken: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'An access token, over TLS; its role says what may be done with it',
+          },
           requestSignature: {
             type: 'apiKey',
             in: 'header',
@@ -164,7 +175,8 @@ interface RouteSchema {
 }
 
 function described(operation: Operation, route: RouteSchema): object {
-  const { id, caller, refusals = [], media, empty } = operation;
+  const { id, caller, media, empty } = operation;
+  const refusals = [...(caller === 'admin' ? [401, 403] : []), ...(operation.refusals ?? [])];
   const { body, response = {}, querystring = numberedQuery } = route;
   const statuses = [...refusals, ...ALWAYS, ...(body === undefined ? [] : WITH_BODY)];
   const success =

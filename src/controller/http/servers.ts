@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
+import type { Caller } from '../operations/caller.ts';
 import type { Services } from '../services.ts';
-import { ADMIN, adminRoutes } from './admin-routes.ts';
+import { accessRoutes } from './access-routes.ts';
+import { adminRoutes } from './admin-routes.ts';
 import { networkCaller } from './callers.ts';
 import { countRequests } from './count-requests.ts';
 import { epochRoutes } from './epoch-routes.ts';
@@ -11,7 +13,10 @@ import { nodeRoutes } from './node-routes.ts';
 import { createServer, type ServerOptions } from './server.ts';
 import { stateRoutes } from './state-routes.ts';
 
-/** What nodes, evaluators and members reach. Does not listen yet. */
+/** Whoever can open the 0600 socket. */
+const admin = (): Caller => ({ kind: 'admin' });
+
+/** What nodes, evaluators and members reach, and with an access token those who administer. Does not listen yet. */
 export async function networkServer(
   services: Services,
   transport: Pick<ServerOptions, 'tls' | 'proxy' | 'maxConnections'>,
@@ -23,6 +28,8 @@ export async function networkServer(
   logRoutes(app, services, networkCaller);
   headerRoutes(app, services);
   epochRoutes(app, services);
+  adminRoutes(app, services, networkCaller);
+  accessRoutes(app, services, networkCaller);
   return app;
 }
 
@@ -30,9 +37,10 @@ export async function networkServer(
 export async function adminServer(services: Services): Promise<FastifyInstance> {
   const app = await createServer(answering(services));
   countRequests(app, services.requests);
-  adminRoutes(app, services);
-  stateRoutes(app, services, () => ADMIN);
-  logRoutes(app, services, () => ADMIN);
+  adminRoutes(app, services, admin);
+  accessRoutes(app, services, admin);
+  stateRoutes(app, services, admin);
+  logRoutes(app, services, admin);
   return app;
 }
 

@@ -9,6 +9,7 @@ const COSTLY: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'key_record_invalid',
   'token_unknown',
   'token_invalid',
+  'access_token_invalid',
 ]);
 
 /** What is to be verified, and at whose expense. */

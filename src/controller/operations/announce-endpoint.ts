@@ -4,8 +4,9 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { MOVES } from '../limits.ts';
 import type { Services } from '../services.ts';
 import { type Places, samePlaces } from '../store/store.ts';
-import { type Arrival, type NetworkRequest, nodeItself } from './caller.ts';
+import type { Arrival, NetworkRequest } from './caller.ts';
 import { acceptableClaim, acceptableOffer, type Offer } from './endpoint-claim.ts';
+import { nodeItself } from './signer.ts';
 
 export interface EndpointCall {
   readonly nodeId: string;

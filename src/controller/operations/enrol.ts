@@ -1,3 +1,4 @@
+import { matchesNames } from '../../contract/admin.ts';
 import { equalBytes, toBase64 } from '../../contract/encoding.ts';
 import {
   type EnrolmentAnswer,
@@ -8,6 +9,7 @@ import {
 import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../../contract/envelope.ts';
 import { signingKeyId } from '../../contract/ids.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import type { Policy } from '../policy.ts';
 import type { Services } from '../services.ts';
 import { hostAddresses } from '../settings.ts';
 import type { NodeRecord, TokenRecord } from '../store/store.ts';
@@ -22,7 +24,7 @@ export interface EnrolCall {
 }
 
 /**
- * Enrols a node, which uses up its join token. The answer is signed by the key that the token's
+ * Enrols a node, which takes one use of its join token. The answer is signed by the key that the token's
  * fingerprint names.
  */
 export async function enrol(services: Services, call: EnrolCall): Promise<Checked<Envelope>> {
@@ -84,7 +86,7 @@ async function enrolledBefore(
   { document, record }: OpenedEnrolment,
   token: TokenRecord | undefined,
 ): Promise<NodeRecord | undefined> {
-  if (token === undefined || token.usedBy !== document.node_id) return undefined;
+  if (token === undefined || (await store.tokenOf(document.node_id)) !== token.id) return undefined;
   const node = await store.node(document.node_id);
   if (node === undefined) return undefined;
   const isSame =
@@ -96,7 +98,7 @@ async function enrolledBefore(
 
 /** The token, if it may enrol this node. */
 function usableToken(
-  { crypto }: Services,
+  { crypto, settings }: Services,
   { document }: OpenedEnrolment,
   token: TokenRecord | undefined,
   body: unknown,
@@ -104,7 +106,7 @@ function usableToken(
 ): Checked<TokenRecord> {
   const field = 'token_id';
   if (token === undefined) return rejected('token_unknown', { field, expected: 'a known token' });
-  if (token.usedBy !== null) return rejected('token_used', EXPECTED.token_used);
+  if (token.usesLeft === 0) return rejected('token_used', EXPECTED.token_used);
   if (token.expiresAt <= now || token.secret === undefined) {
     return rejected('token_expired', { field, expected: 'a token that has not expired' });
   }
@@ -112,11 +114,19 @@ function usableToken(
     const expected = 'HMAC-SHA256 over the request under the token';
     return rejected('token_invalid', { field: 'proof', expected });
   }
-  if (token.nodeId !== null && token.nodeId !== document.node_id) {
-    const expected = 'the node that the token was made for';
-    return rejected('token_wrong_node', { field: 'node_id', expected });
-  }
-  return accepted(token);
+  const expected = scopeOf(settings.policy, token, document.node_id);
+  if (expected === undefined) return accepted(token);
+  return rejected('token_wrong_node', { field: 'node_id', expected });
+}
+
+/** Which nodes the token is for, if this one is not among them. */
+function scopeOf({ groups }: Policy, token: TokenRecord, nodeId: string): string | undefined {
+  const { nodeId: only, names, group } = token;
+  if (only !== null && only !== nodeId) return 'the node that the token was made for';
+  if (names !== undefined && !matchesNames(names, nodeId)) return `a name such as ${names}`;
+  if (group === undefined) return undefined;
+  const nodes = groups.find((one) => one.name === group)?.nodes ?? [];
+  return nodes.includes(nodeId) ? undefined : `a node of the group ${group}`;
 }
 
 function answerTo(
@@ -141,7 +151,7 @@ function answerTo(
 }
 
 const EXPECTED = {
-  token_used: { field: 'token_id', expected: 'a token that was not used' },
+  token_used: { field: 'token_id', expected: 'a token that is not used up' },
   node_exists: { field: 'node_id', expected: 'a name that is free; an admin can remove the node' },
   node_id_reserved: { field: 'node_id', expected: 'a name that was not used lately' },
   key_in_use: { field: 'record', expected: 'keys that no node of this mesh has or had lately' },

@@ -3,7 +3,8 @@ import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { checked } from '../problem-error.ts';
 import type { Services } from '../services.ts';
-import { type NetworkRequest, nodeItself } from './caller.ts';
+import type { NetworkRequest } from './caller.ts';
+import { nodeItself } from './signer.ts';
 
 export interface LeaveCall {
   readonly nodeId: string;

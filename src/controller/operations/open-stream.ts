@@ -2,7 +2,8 @@ import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked } from '../../contract/problems.ts';
 import type { Services } from '../services.ts';
 import type { StreamSink } from '../stream-hub.ts';
-import { type NetworkRequest, nodeItself } from './caller.ts';
+import type { NetworkRequest } from './caller.ts';
+import { nodeItself } from './signer.ts';
 
 export interface StreamCall {
   readonly nodeId: string;

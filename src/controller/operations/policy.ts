@@ -11,13 +11,18 @@ import { readPolicy } from '../policy-file.ts';
 import type { Services } from '../services.ts';
 import { completeSettings, type GivenSettings, type Settings } from '../settings.ts';
 import { SettingsError } from '../settings-error.ts';
-import { adminOnly, type Caller } from './caller.ts';
+import { atLeast } from './authorise.ts';
+import type { Caller } from './caller.ts';
+import { noteAsked } from './note-asked.ts';
 
 /** The policy in force. */
-export function showPolicy({ settings }: Services, caller: Caller): Checked<PolicyAnswer> {
-  const allowed = adminOnly(caller);
-  if (!allowed.ok) return allowed;
-  const { policy, evaluators } = settings;
+export async function showPolicy(
+  services: Services,
+  caller: Caller,
+): Promise<Checked<PolicyAnswer>> {
+  const actor = await atLeast(services, caller, 'view');
+  if (!actor.ok) return actor;
+  const { policy, evaluators } = services.settings;
   return accepted({
     policy: documentOf(policy) as unknown as PolicyAnswer['policy'],
     rules: rulesOf(policy),
@@ -30,12 +35,13 @@ export function showPolicy({ settings }: Services, caller: Caller): Checked<Poli
  * than the brake believes must be confirmed. A document that cannot be changes nothing.
  */
 export async function setPolicy(
-  { settings, governor, emit, keepPolicy }: Services,
+  services: Services,
   caller: Caller,
   { document, dry_run, confirmed }: PolicyChange,
 ): Promise<Checked<PolicyOutlook>> {
-  const allowed = adminOnly(caller);
-  if (!allowed.ok) return allowed;
+  const actor = await atLeast(services, caller, 'admin');
+  if (!actor.ok) return actor;
+  const { settings, governor, emit, keepPolicy } = services;
   let next: Settings;
   try {
     next = replaced(settings, readPolicy(document));
@@ -52,6 +58,7 @@ export async function setPolicy(
     const detail = `${outlook.cut.length} of ${outlook.members} members would be cut: ${outlook.cut.join(', ')}. Say that it is meant (--yes), or mend it.`;
     return rejected('policy_over_brake', { detail: detail.slice(0, 2000) });
   }
+  await noteAsked(services, actor.value, 'set_policy');
   await keepPolicy(document);
   await governor.setPolicy(next);
   emit({ event: 'policy_set', rules, would_cut: outlook.cut, members: outlook.members });

@@ -4,8 +4,9 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { FIRST_PROTOCOL, protocolSpoken } from '../../contract/protocol.ts';
 import type { Epoch } from '../epoch.ts';
 import type { Services } from '../services.ts';
-import { type NetworkRequest, nodeItself } from './caller.ts';
+import type { NetworkRequest } from './caller.ts';
 import { servable } from './servable.ts';
+import { nodeItself } from './signer.ts';
 
 export interface ConfigCall {
   readonly nodeId: string;

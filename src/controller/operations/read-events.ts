@@ -2,7 +2,8 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { StampedEvent } from '../events.ts';
 import type { Services } from '../services.ts';
 import { ROUTINE } from '../subscribers/recent-events.ts';
-import { adminOnly, type Caller } from './caller.ts';
+import { type Actor, atLeast } from './authorise.ts';
+import type { Caller } from './caller.ts';
 
 /** Each has a queue of its own. */
 const MAX_READERS = 32;
@@ -12,6 +13,8 @@ const READER = 'reader';
 export interface EventSink {
   /** Resolves once there is room for more. */
   write(text: string): Promise<void>;
+  /** There will be no more. */
+  end(): void;
 }
 
 export interface EventsCall {
@@ -22,22 +25,23 @@ export interface EventsCall {
 }
 
 /** What has happened lately, oldest first, one JSON object a line. */
-export function readEvents({ recent }: Services, caller: Caller): Checked<string> {
-  const allowed = adminOnly(caller);
-  return allowed.ok ? accepted(recent.all.map(lineOf).join('')) : allowed;
+export async function readEvents(services: Services, caller: Caller): Promise<Checked<string>> {
+  const actor = await atLeast(services, caller, 'view');
+  return actor.ok ? accepted(services.recent.all.map(lineOf).join('')) : actor;
 }
 
 /**
- * The same, and what happens from now on. A reader that does not read in time misses events, and a
+ * The same, and what happens from now on, for as long as the caller has access. A reader that does not read in time misses events, and a
  * line says how many: `{"event":"missed","count":N}`. Gives what is to be called when it has gone.
  */
-export function followEvents(
-  { spine, recent }: Services,
+export async function followEvents(
+  services: Services,
   caller: Caller,
   { routine, open }: EventsCall,
-): Checked<() => void> {
-  const allowed = adminOnly(caller);
-  if (!allowed.ok) return allowed;
+): Promise<Checked<() => void>> {
+  const actor = await atLeast(services, caller, 'view');
+  if (!actor.ok) return actor;
+  const { spine, recent } = services;
   const readers = spine.deliveries.filter((one) => one.name === READER).length;
   if (readers >= MAX_READERS) {
     return rejected('overloaded', { detail: `At most ${MAX_READERS} may follow at a time.` });
@@ -50,6 +54,7 @@ export function followEvents(
     ...(routine ? {} : { except: ROUTINE }),
     handle: async (event) => {
       await past;
+      if (isOver(actor.value, event)) return sink.end();
       const count = delivery.dropped - told;
       told += count;
       const missed = count === 0 ? '' : `${JSON.stringify({ event: 'missed', count })}\n`;
@@ -57,6 +62,11 @@ export function followEvents(
     },
   });
   return accepted(end);
+}
+
+function isOver({ by, until }: Actor, event: StampedEvent): boolean {
+  if (until !== null && event.at >= until) return true;
+  return by !== null && event.event === 'asked' && event.what === 'revoke' && event.about === by;
 }
 
 function lineOf(event: StampedEvent): string {

@@ -2,7 +2,8 @@ import type { Envelope } from '../../contract/envelope.ts';
 import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { Services } from '../services.ts';
-import { type Caller, enrolledOnly } from './caller.ts';
+import type { Caller } from './caller.ts';
+import { enrolledOnly } from './readers.ts';
 
 /**
  * The signed header of an epoch that is still kept; without `epoch` of the present one. For every
@@ -14,7 +15,7 @@ export async function readHeader(
   epoch: number | undefined,
 ): Promise<Checked<Envelope>> {
   const { governor, store } = services;
-  const allowed = enrolledOnly(services, caller, SIGNATURE_TAGS.header);
+  const allowed = await enrolledOnly(services, caller, SIGNATURE_TAGS.header);
   if (!allowed.ok) return allowed;
   if (epoch === undefined) {
     const present = governor.current?.header?.envelope;

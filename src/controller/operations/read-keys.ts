@@ -5,8 +5,9 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { SealedEpoch } from '../epoch-seals.ts';
 import type { EpochView } from '../epoch-view.ts';
 import type { Services } from '../services.ts';
-import { type NetworkRequest, nodeItself } from './caller.ts';
+import type { NetworkRequest } from './caller.ts';
 import { servableView } from './servable.ts';
+import { nodeItself } from './signer.ts';
 
 export interface KeysCall {
   readonly nodeId: string;

@@ -5,8 +5,9 @@ import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked } from '../../contract/problems.ts';
 import { undecided } from '../epoch.ts';
 import type { Services } from '../services.ts';
-import { type NetworkRequest, nodeItself } from './caller.ts';
+import type { NetworkRequest } from './caller.ts';
 import { servableView } from './servable.ts';
+import { nodeItself } from './signer.ts';
 
 /** The lease of the node that signs the request: what it is now, for the nonce of that request. */
 export async function readLease(

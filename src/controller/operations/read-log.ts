@@ -4,11 +4,12 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { Consistency } from '../../contract/record/consistency.ts';
 import { parseTilePath } from '../../record/tiles.ts';
 import type { Services } from '../services.ts';
-import { type Caller, enrolledOnly, readersOnly } from './caller.ts';
+import type { Caller } from './caller.ts';
+import { enrolledOnly, readersOnly } from './readers.ts';
 
 /** The log's newest checkpoint, a signed note. */
 export async function readCheckpoint(services: Services, caller: Caller): Promise<Checked<string>> {
-  const allowed = readersOnly(services, caller);
+  const allowed = await readersOnly(services, caller);
   if (!allowed.ok) return allowed;
   const { lost, notReady } = services.governor;
   // Another checkpoint was signed for what came after the backup: two of them cannot both be true.
@@ -18,7 +19,7 @@ export async function readCheckpoint(services: Services, caller: Caller): Promis
 
 /** The verifier key of the log's checkpoints, as tools are told it. */
 export async function readLogKey(services: Services, caller: Caller): Promise<Checked<string>> {
-  const allowed = readersOnly(services, caller);
+  const allowed = await readersOnly(services, caller);
   return allowed.ok ? accepted(await services.log.verifierKey()) : allowed;
 }
 
@@ -41,7 +42,7 @@ export async function readConsistency(
   oldSize: number,
   size: number,
 ): Promise<Checked<Consistency>> {
-  const allowed = enrolledOnly(services, caller, SIGNATURE_TAGS.header);
+  const allowed = await enrolledOnly(services, caller, SIGNATURE_TAGS.header);
   if (!allowed.ok) return allowed;
   const { store } = services;
   const last = (await store.logState()).size;
@@ -75,7 +76,7 @@ async function readBytes(
   caller: Caller,
   read: () => Promise<Uint8Array | undefined>,
 ): Promise<Checked<Uint8Array>> {
-  const allowed = readersOnly(services, caller);
+  const allowed = await readersOnly(services, caller);
   if (!allowed.ok) return allowed;
   const bytes = await read();
   return bytes ? accepted(bytes) : rejected('not_found');

@@ -3,7 +3,8 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { controllerMetrics } from '../metrics.ts';
 import { keySet } from '../security-event.ts';
 import type { Services } from '../services.ts';
-import { type Caller, readersOnly } from './caller.ts';
+import type { Caller } from './caller.ts';
+import { readersOnly } from './readers.ts';
 
 /** Who is in, who is out, and why: all nodes, or a page of them. */
 export async function readEpoch(
@@ -11,13 +12,13 @@ export async function readEpoch(
   caller: Caller,
   page: EpochPage = {},
 ): Promise<Checked<EpochDocument>> {
-  const allowed = readersOnly(services, caller);
+  const allowed = await readersOnly(services, caller);
   return allowed.ok ? accepted(await services.documents.page(page)) : allowed;
 }
 
 /** Text for Prometheus. */
 export async function readMetrics(services: Services, caller: Caller): Promise<Checked<string>> {
-  const allowed = readersOnly(services, caller);
+  const allowed = await readersOnly(services, caller);
   return allowed.ok ? accepted(await controllerMetrics(services)) : allowed;
 }
 

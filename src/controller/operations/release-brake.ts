@@ -2,15 +2,19 @@ import type { BrakeReleased } from '../../contract/admin.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { checked } from '../problem-error.ts';
 import type { Services } from '../services.ts';
-import { adminOnly, type Caller } from './caller.ts';
+import { atLeast } from './authorise.ts';
+import type { Caller } from './caller.ts';
+import { noteAsked } from './note-asked.ts';
 
 /** An operator's word that the members which the brake holds have really failed: they go at once. */
 export async function releaseBrake(
-  { governor, emit }: Services,
+  services: Services,
   caller: Caller,
 ): Promise<Checked<BrakeReleased>> {
-  const allowed = adminOnly(caller);
-  if (!allowed.ok) return allowed;
+  const actor = await atLeast(services, caller, 'operate');
+  if (!actor.ok) return actor;
+  const { governor, emit } = services;
+  await noteAsked(services, actor.value, 'release_brake');
   const released = await checked(() => governor.releaseBrake());
   if (!released.ok) return released;
   if (released.value === undefined) return rejected('brake_holds_nobody');

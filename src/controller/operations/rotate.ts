@@ -2,15 +2,16 @@ import type { RotateAnswer } from '../../contract/admin.ts';
 import { accepted, type Checked } from '../../contract/problems.ts';
 import { checked } from '../problem-error.ts';
 import type { Services } from '../services.ts';
-import { adminOnly, type Caller } from './caller.ts';
+import { atLeast } from './authorise.ts';
+import type { Caller } from './caller.ts';
+import { noteAsked } from './note-asked.ts';
 
 /** Starts a new epoch at once. */
-export async function rotate(
-  { governor, emit }: Services,
-  caller: Caller,
-): Promise<Checked<RotateAnswer>> {
-  const allowed = adminOnly(caller);
-  if (!allowed.ok) return allowed;
+export async function rotate(services: Services, caller: Caller): Promise<Checked<RotateAnswer>> {
+  const actor = await atLeast(services, caller, 'operate');
+  if (!actor.ok) return actor;
+  const { governor, emit } = services;
+  await noteAsked(services, actor.value, 'rotate');
   const rotated = await checked(() => governor.rotate());
   if (!rotated.ok) return rotated;
   const { epoch, version } = rotated.value;

@@ -98,6 +98,8 @@ export class Replay {
         if (!this.signingKeys.delete(leaf.node))
           fault(`removes ${leaf.node}, which is not enrolled`);
         break;
+      case 'asked':
+        break; // what came of it is in the leaves that follow
       case 'restored':
         this.follows(index, leaf);
         break;

@@ -188,4 +188,25 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE nodes ADD COLUMN candidates TEXT NOT NULL DEFAULT '';
   `,
+  // 9: who may administer over the network; join tokens that many use, and nodes that leave by themselves.
+  `
+  CREATE TABLE access_tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  -- NULL: as many as come.
+  ALTER TABLE tokens ADD COLUMN uses_left INTEGER;
+  ALTER TABLE tokens ADD COLUMN names TEXT;
+  ALTER TABLE tokens ADD COLUMN node_group TEXT;
+  ALTER TABLE tokens ADD COLUMN silence_s INTEGER;
+  ALTER TABLE nodes ADD COLUMN silence_s INTEGER;
+  ALTER TABLE nodes ADD COLUMN token_id TEXT;
+  UPDATE tokens SET uses_left = iif(used_by IS NULL, 1, 0);
+  UPDATE nodes SET token_id = (SELECT id FROM tokens WHERE used_by = node_id);
+  ALTER TABLE tokens DROP COLUMN used_by;
+  `,
 ];

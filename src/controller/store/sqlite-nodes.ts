@@ -40,6 +40,12 @@ export class SqliteNodes {
     return row && nodeOf(row);
   }
 
+  /** The token that enrolled a node. */
+  tokenOf(nodeId: string): string | undefined {
+    const row = this.database.get('SELECT token_id FROM nodes WHERE node_id = ?', nodeId);
+    return (row?.token_id as string | null | undefined) ?? undefined;
+  }
+
   /** Within a write. The roster's revision with that. */
   setPlaces(nodeId: string, { endpoint, candidates = [] }: Places): number {
     this.database.run(
@@ -62,14 +68,15 @@ export class SqliteNodes {
     if (refused !== undefined) return refused;
     const tunnelAddress = this.freeAddress(addresses);
     if (tunnelAddress === undefined) return { outcome: 'addresses_exhausted' };
-    this.insert({ ...node, tunnelAddress });
-    this.database.run(
-      'UPDATE tokens SET used_by = ?, secret = NULL WHERE id = ?',
-      node.nodeId,
+    const token = this.database.get(
+      `UPDATE tokens SET uses_left = uses_left - 1, secret = iif(uses_left = 1, NULL, secret)
+         WHERE id = ? RETURNING silence_s`,
       tokenId,
     );
-    const revision = this.nextRevision();
-    return { outcome: 'enrolled', node: { ...node, tunnelAddress }, revision };
+    const silenceS = (token?.silence_s as number | null | undefined) ?? null;
+    const enrolled = { ...node, tunnelAddress, ...(silenceS === null ? {} : { silenceS }) };
+    this.insert(enrolled, tokenId);
+    return { outcome: 'enrolled', node: enrolled, revision: this.nextRevision() };
   }
 
   /** Within a write. */
@@ -114,10 +121,11 @@ export class SqliteNodes {
     );
   }
 
-  private insert(node: NodeRecord): void {
+  private insert(node: NodeRecord, tokenId: string): void {
     this.database.run('DELETE FROM removed_keys WHERE signing = ?', node.signing);
     this.database.run(
-      'INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      `INSERT INTO nodes (node_id, record, wireguard, signing, sealing, tunnel_address, endpoint,
+         enrolled_at, candidates, silence_s, token_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       node.nodeId,
       JSON.stringify(node.record),
       node.wireguard,
@@ -127,6 +135,8 @@ export class SqliteNodes {
       node.endpoint,
       node.enrolledAt,
       node.candidates?.join(' ') ?? '',
+      node.silenceS ?? null,
+      tokenId,
     );
     for (const key of keysOf(node)) {
       this.database.run('INSERT INTO node_keys VALUES (?, ?)', key, node.nodeId);
@@ -138,7 +148,7 @@ export class SqliteNodes {
     tokenId: string,
   ): EnrolResult | undefined {
     const { database } = this;
-    if (!database.get('SELECT 1 FROM tokens WHERE id = ? AND used_by IS NULL', tokenId)) {
+    if (!database.get('SELECT 1 FROM tokens WHERE id = ? AND uses_left IS NOT 0', tokenId)) {
       return { outcome: 'token_used' };
     }
     if (database.get('SELECT 1 FROM nodes WHERE node_id = ?', node.nodeId)) {
@@ -188,5 +198,6 @@ function nodeOf(row: Row): NodeRecord {
     endpoint: row.endpoint as string | null,
     ...(candidates.length === 0 ? {} : { candidates }),
     enrolledAt: row.enrolled_at as number,
+    ...(row.silence_s === null ? {} : { silenceS: row.silence_s as number }),
   };
 }

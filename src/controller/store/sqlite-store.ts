@@ -1,10 +1,11 @@
 import type { Envelope } from '../../contract/envelope.ts';
-import type { PolicyText } from '../../contract/record/leaf.ts';
+import type { Asked, PolicyText } from '../../contract/record/leaf.ts';
 import type { Tile } from '../../record/tiles.ts';
 import type { Epoch, EpochVersion } from '../epoch.ts';
 import type { Score } from '../policy.ts';
 import type { HistoryLimits } from './history-limits.ts';
 import type { LogState } from './log-store.ts';
+import { SqliteAccess } from './sqlite-access.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteEpochs } from './sqlite-epochs.ts';
 import { SqliteHeaders } from './sqlite-headers.ts';
@@ -14,6 +15,7 @@ import { SqliteRetention } from './sqlite-retention.ts';
 import { SqliteScores } from './sqlite-scores.ts';
 import { SqliteTokens } from './sqlite-tokens.ts';
 import {
+  type AccessTokenRecord,
   type AddressPool,
   type BenchmarkOutcome,
   type BenchmarkRecord,
@@ -40,6 +42,7 @@ export class SqliteStore implements Store {
   private readonly headers: SqliteHeaders;
   private readonly enrolled: SqliteNodes;
   private readonly tokens: SqliteTokens;
+  private readonly access: SqliteAccess;
   private readonly benchmarks: SqliteScores;
   private readonly log: SqliteLog;
   private readonly retention: SqliteRetention | undefined;
@@ -55,6 +58,7 @@ export class SqliteStore implements Store {
     this.headers = new SqliteHeaders(this.database);
     this.enrolled = new SqliteNodes(this.database);
     this.tokens = new SqliteTokens(this.database);
+    this.access = new SqliteAccess(this.database);
     this.benchmarks = new SqliteScores(this.database);
     this.retention = history && new SqliteRetention(this.database, history, this.log);
   }
@@ -79,14 +83,14 @@ export class SqliteStore implements Store {
   async commitEpoch(
     expected: EpochVersion | undefined,
     next: Epoch,
-    { removal, revision, verdicts, record }: EpochStep = {},
+    { removals = [], revision, verdicts, record }: EpochStep = {},
   ): Promise<boolean> {
     return this.database.writeNow(() => {
       if (revision !== undefined && revision !== this.enrolled.revision()) return false;
       if (!this.epochs.replace(expected, next, verdicts)) return false;
       this.headers.keep(next);
       const { startedAt, epoch, version, secret } = next;
-      if (removal) {
+      for (const removal of removals) {
         this.enrolled.remove(removal);
         this.log.append(startedAt, { event: 'removed', node: removal.nodeId });
       }
@@ -160,8 +164,28 @@ export class SqliteStore implements Store {
     return this.tokens.open(now);
   }
 
+  async tokenOf(nodeId: string): Promise<string | undefined> {
+    return this.enrolled.tokenOf(nodeId);
+  }
+
   async deleteToken(id: string): Promise<boolean> {
     return this.tokens.delete(id);
+  }
+
+  async addAccessToken(token: AccessTokenRecord): Promise<boolean> {
+    return this.access.add(token);
+  }
+
+  async accessToken(id: string): Promise<AccessTokenRecord | undefined> {
+    return this.access.find(id);
+  }
+
+  async accessTokens(now: number): Promise<AccessTokenRecord[]> {
+    return this.access.usable(now);
+  }
+
+  async deleteAccessToken(id: string): Promise<boolean> {
+    return this.access.delete(id);
   }
 
   async recordBenchmark(one: BenchmarkRecord): Promise<BenchmarkOutcome> {
@@ -218,6 +242,10 @@ export class SqliteStore implements Store {
 
   async recordPolicy(at: number, policy: PolicyText, hash: string): Promise<void> {
     await this.database.write(() => this.log.recordPolicy(at, policy, hash));
+  }
+
+  async recordAsked(at: number, asked: Asked): Promise<void> {
+    await this.database.write(() => this.log.append(at, { event: 'asked', ...asked }));
   }
 
   async logState(): Promise<LogState> {

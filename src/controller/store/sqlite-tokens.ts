@@ -13,12 +13,16 @@ export class SqliteTokens {
     await this.database.write(() => {
       this.database.run('DELETE FROM tokens WHERE expires_at < ?', forgetBefore);
       this.database.run(
-        'INSERT INTO tokens VALUES (?, ?, ?, ?, ?)',
+        `INSERT INTO tokens (id, secret, node_id, expires_at, uses_left, names, node_group, silence_s)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
         token.id,
         token.secret ?? null,
         token.nodeId,
         token.expiresAt,
-        token.usedBy,
+        token.usesLeft,
+        token.names ?? null,
+        token.group ?? null,
+        token.silenceS ?? null,
       );
     });
   }
@@ -31,8 +35,8 @@ export class SqliteTokens {
   open(now: number): Omit<TokenRecord, 'secret'>[] {
     return this.database
       .all(
-        `SELECT id, node_id, expires_at, used_by FROM tokens
-           WHERE used_by IS NULL AND expires_at > ? ORDER BY expires_at, id`,
+        `SELECT * FROM tokens
+           WHERE uses_left IS NOT 0 AND expires_at > ? ORDER BY expires_at, id`,
         now,
       )
       .map(tokenOf);
@@ -40,7 +44,7 @@ export class SqliteTokens {
 
   delete(id: string): Promise<boolean> {
     return this.database.write(
-      () => this.database.run('DELETE FROM tokens WHERE id = ? AND used_by IS NULL', id) > 0,
+      () => this.database.run('DELETE FROM tokens WHERE id = ? AND uses_left IS NOT 0', id) > 0,
     );
   }
 
@@ -58,6 +62,9 @@ function tokenOf(row: Row): Omit<TokenRecord, 'secret'> {
     id: row.id as string,
     nodeId: row.node_id as string | null,
     expiresAt: row.expires_at as number,
-    usedBy: row.used_by as string | null,
+    usesLeft: row.uses_left as number | null,
+    ...(row.names === null ? {} : { names: row.names as string }),
+    ...(row.node_group === null ? {} : { group: row.node_group as string }),
+    ...(row.silence_s === null ? {} : { silenceS: row.silence_s as number }),
   };
 }

@@ -1,3 +1,4 @@
+import type { Role } from '../../contract/access.ts';
 import type { Envelope } from '../../contract/envelope.ts';
 import type { Decision, Epoch, EpochVersion, NodeVerdict } from '../epoch.ts';
 import type { Score, Verdict } from '../policy.ts';
@@ -18,6 +19,8 @@ export interface NodeRecord {
   readonly candidates?: readonly string[];
   /** Controller's clock, ms. */
   readonly enrolledAt: number;
+  /** An ephemeral node: removed when nothing was heard of it for so long, seconds. */
+  readonly silenceS?: number;
 }
 
 /** Where a node may be reached. */
@@ -30,13 +33,31 @@ export function samePlaces(a: Places, b: Places): boolean {
 
 export interface TokenRecord {
   readonly id: string;
-  /** 32 bytes; undefined once it was used, and from the first epoch after its expiry. */
+  /** 32 bytes; undefined once it is used up, and from the first epoch after its expiry. */
   readonly secret: Uint8Array | undefined;
   /** Only this node may use it; null: any. */
   readonly nodeId: string | null;
   readonly expiresAt: number;
-  /** The node that used it. */
-  readonly usedBy: string | null;
+  /** How many nodes may still use it; null: as many as come. */
+  readonly usesLeft: number | null;
+  /** Only nodes of such names: see `matchesNames`. */
+  readonly names?: string;
+  /** Only nodes of this group of the policy. */
+  readonly group?: string;
+  /** Nodes that it enrols are ephemeral: see `NodeRecord`. */
+  readonly silenceS?: number;
+}
+
+export interface AccessTokenRecord {
+  readonly id: string;
+  /** No two have the same. */
+  readonly name: string;
+  readonly role: Role;
+  /** 32 bytes: see `accessHash`. */
+  readonly hash: Uint8Array;
+  readonly createdAt: number;
+  /** Null: when it is revoked. */
+  readonly expiresAt: number | null;
 }
 
 /** An accepted observation, with the envelope as evidence. */
@@ -91,7 +112,7 @@ export interface Roster {
 
 /** What goes into the step that commits an epoch, besides the epoch. */
 export interface EpochStep {
-  readonly removal?: Removal;
+  readonly removals?: readonly Removal[];
   /** Revision of the roster that was judged: the step is only taken if it still is the one. */
   readonly revision?: number;
   /** What the policy said of each node, for the history. */
@@ -137,7 +158,7 @@ export interface Store extends LogStore {
   /**
    * Compare-and-set: makes `next` the current epoch if `expected` is the current one (undefined:
    * there is none). In the same transaction the secret of the epoch before is erased, what was
-   * decided about each node goes into the history, and the node of `removal` is forgotten with its
+   * decided about each node goes into the history, and each node of `removals` is forgotten with its
    * newest scores, but not its history; the header of `next` is kept with it. A removal makes the
    * roster's revision one more. False if somebody else was first: there is another epoch, or another
    * roster than the one that was judged.
@@ -154,7 +175,10 @@ export interface Store extends LogStore {
   roster(): Promise<Roster>;
   rosterRevision(): Promise<number>;
   node(nodeId: string): Promise<NodeRecord | undefined>;
-  /** Uses up the token and enrols the node, or does neither. `addresses` are tried in order. */
+  /**
+   * Takes one use of the token and enrols the node, as what the token makes it; or does neither.
+   * `addresses` are tried in order.
+   */
   enrol(
     node: Omit<NodeRecord, 'tunnelAddress'>,
     tokenId: string,
@@ -172,8 +196,19 @@ export interface Store extends LogStore {
   token(id: string): Promise<TokenRecord | undefined>;
   /** Tokens that can still be used at `now`, without their secrets. */
   openTokens(now: number): Promise<Omit<TokenRecord, 'secret'>[]>;
-  /** False if there is no such token, or it was used. */
+  /** The token that enrolled this node. */
+  tokenOf(nodeId: string): Promise<string | undefined>;
+  /** False if there is no such token, or it is used up. */
   deleteToken(id: string): Promise<boolean>;
+
+  /** Also forgets those that expired before it. False: its name is in use. */
+  addAccessToken(token: AccessTokenRecord): Promise<boolean>;
+  /** Also one that has expired. */
+  accessToken(id: string): Promise<AccessTokenRecord | undefined>;
+  /** Those that can still be used at `now`, by name. */
+  accessTokens(now: number): Promise<AccessTokenRecord[]>;
+  /** False if there is no such token. */
+  deleteAccessToken(id: string): Promise<boolean>;
 
   /** Also into the history, in the same transaction. */
   recordBenchmark(benchmark: BenchmarkRecord): Promise<BenchmarkOutcome>;

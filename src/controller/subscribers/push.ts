@@ -12,10 +12,10 @@ export function pushSubscriber(
 ): ImmediateSubscriber {
   return {
     name: 'push',
-    events: ['epoch_committed', 'removed'],
+    events: ['epoch_committed', 'removed', 'lapsed'],
     handle: (event) => {
       if (event.event === 'epoch_committed') streams.publish(event, header());
-      if (event.event === 'removed') streams.drop(event.node);
+      if (event.event === 'removed' || event.event === 'lapsed') streams.drop(event.node);
     },
   };
 }

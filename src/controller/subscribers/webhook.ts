@@ -19,6 +19,7 @@ const EVENTS = [
   'epoch_committed',
   'enrolled',
   'removed',
+  'lapsed',
   'endpoint_changed',
   'restored',
 ] as const satisfies readonly ControllerEventName[];

@@ -24,6 +24,8 @@ const events: LeafEvent[] = [
   },
   { event: 'endpoint_changed', node: 'a' },
   { event: 'sequences_reset', node: 'a' },
+  { event: 'asked', by: null, what: 'remove', about: 'a' },
+  { event: 'asked', by: 'ci', what: 'rotate', about: null },
   { event: 'removed', node: 'a' },
   { event: 'restored', epoch: 1_000_007, version: 1_000_007 },
   {

@@ -51,7 +51,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
     const addToken = async (expiresAt = 1e9) => {
       const id = `token-${++tokens}`;
       const secret = new Uint8Array(32).fill(9);
-      await store.addToken({ id, secret, nodeId: null, expiresAt, usedBy: null }, 0);
+      await store.addToken({ id, secret, nodeId: null, expiresAt, usesLeft: 1 }, 0);
       return id;
     };
     const enrol = async (node: Omit<NodeRecord, 'tunnelAddress'>) =>
@@ -139,7 +139,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
           store.enrol(nodeOf('b', 20), id, addresses),
         ]);
         expect(both.map((one) => one.outcome)).toEqual(['enrolled', 'token_used']);
-        expect(await store.token(id)).toMatchObject({ usedBy: 'a', secret: undefined });
+        expect(await store.token(id)).toMatchObject({ usesLeft: 0, secret: undefined });
         expect((await store.enrol(nodeOf('c', 30), 'none', addresses)).outcome).toBe('token_used');
       });
 
@@ -169,9 +169,9 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
       await store.recordBenchmark(benchmark({ sequence: 7 }));
       await store.commitEpoch(undefined, epochOf(1));
       const removal = { nodeId: 'a', reservedUntil: 9000 };
-      expect(await store.commitEpoch(undefined, epochOf(2), { removal })).toBe(false);
+      expect(await store.commitEpoch(undefined, epochOf(2), { removals: [removal] })).toBe(false);
       expect(await store.node('a')).toBeDefined();
-      expect(await store.commitEpoch(epochOf(1), epochOf(2), { removal })).toBe(true);
+      expect(await store.commitEpoch(epochOf(1), epochOf(2), { removals: [removal] })).toBe(true);
       expect(await store.node('a')).toBeUndefined();
       expect(await store.scoresOf('a')).toEqual([]);
       expect(await store.recordBenchmark(benchmark({ sequence: 8 }))).toEqual({
@@ -203,7 +203,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         await next(revisions.at(-1)); // an epoch is no change
         revisions.pop();
         const removal = { nodeId: 'a', reservedUntil: 9000 };
-        await store.commitEpoch(epochOf(1), epochOf(2), { removal });
+        await store.commitEpoch(epochOf(1), epochOf(2), { removals: [removal] });
         await next(revisions.at(-1)! + 1);
         expect(revisions).toEqual(revisions.map((_, i) => revisions[0]! + i));
         expect(await store.setPlaces('a', { endpoint: null }, 6)).toBeUndefined();
@@ -217,7 +217,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         expect(await store.commitEpoch(undefined, epochOf(1), { revision: seen })).toBe(false);
         expect(await store.currentEpoch()).toBeUndefined();
         const removal = { nodeId: 'a', reservedUntil: 9000 };
-        const stale = { revision: seen, removal };
+        const stale = { revision: seen, removals: [removal] };
         expect(await store.commitEpoch(undefined, epochOf(1), stale)).toBe(false);
         expect(await store.node('a')).toBeDefined();
         const revision = await store.rosterRevision();
@@ -228,7 +228,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
       test('remembers the signing keys of removed nodes beyond their reservation', async () => {
         await enrol(nodeOf('a', 10));
         await store.commitEpoch(undefined, epochOf(1), {
-          removal: { nodeId: 'a', reservedUntil: 1000 },
+          removals: [{ nodeId: 'a', reservedUntil: 1000 }],
         });
         const signing = nodeOf('a', 10).signing;
         expect((await store.roster()).removedKeys).toEqual([signing]);
@@ -243,7 +243,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
     describe('tokens', () => {
       test('are listed without secrets while they can be used', async () => {
         const id = await addToken(50);
-        const listed = { id, nodeId: null, expiresAt: 50, usedBy: null };
+        const listed = { id, nodeId: null, expiresAt: 50, usesLeft: 1 };
         expect(await store.openTokens(49)).toEqual([listed]);
         expect(await store.openTokens(50)).toEqual([]);
         expect((await store.token(id))?.secret).toEqual(new Uint8Array(32).fill(9));
@@ -268,7 +268,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
 
       test('are forgotten some time after they expired', async () => {
         const id = await addToken(50);
-        const other = { id: 'other', nodeId: null, secret: undefined, usedBy: null };
+        const other = { id: 'other', nodeId: null, secret: undefined, usesLeft: 1 };
         await store.addToken({ ...other, expiresAt: 500 }, 51);
         expect(await store.token(id)).toBeUndefined();
         expect(await store.token('other')).toBeDefined();
@@ -424,7 +424,7 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         await store.recordBenchmark(benchmark());
         await store.commitEpoch(undefined, decided(1), judged(0.3));
         const removal = { nodeId: 'a', reservedUntil: 3000 };
-        await store.commitEpoch(epochOf(1), decided(2, []), { removal });
+        await store.commitEpoch(epochOf(1), decided(2, []), { removals: [removal] });
         for (const isAgain of [false, true]) {
           if (isAgain) expect(await enrol(nodeOf('a', 40, 3000))).toBe('enrolled');
           expect(await store.evidenceOf('a', 9)).toEqual([benchmark()]);

@@ -37,7 +37,7 @@ function recorded(epoch: number, allowed: boolean, removed: readonly string[]): 
 test('rows go with time but for epochs that cut somebody, whose evidence stays, too; no leaf goes', async () => {
   const limits = { maxAgeMs: 2 * HOUR, maxBytes: 1e9, minAgeMs: 0 };
   const store = new SqliteStore(':memory:', limits);
-  const token = { id: 't', secret: undefined, nodeId: null, expiresAt: HOUR, usedBy: null };
+  const token = { id: 't', secret: undefined, nodeId: null, expiresAt: HOUR, usesLeft: 1 };
   await store.addToken(token, 0);
   const keys = {
     wireguard: new Uint8Array(32).fill(1),

@@ -59,7 +59,7 @@ describe.each(Array.from({ length: MIGRATIONS.length - 1 }, (_, i) => i + 1))(
       });
       expect(bert).toMatchObject({ nodeId: 'bert', tunnelAddress: '10.10.0.3', endpoint: null });
       expect(await store.openTokens(0)).toMatchObject([{ id: 'open', expiresAt: 1e6 }]);
-      expect(await store.token('token-of-anna')).toMatchObject({ usedBy: 'anna' });
+      expect(await store.token('token-of-anna')).toMatchObject({ usesLeft: 0 });
       const again = { ...bert!, nodeId: 'carl', enrolledAt: 659_999 };
       expect(await store.enrol(again, 'open', [])).toEqual({
         outcome: 'node_id_reserved',

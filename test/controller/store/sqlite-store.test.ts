@@ -77,7 +77,7 @@ test('a crash between commit and scrub leaves no old secret after the next start
 test('the secret of a used or withdrawn token is gone with the next epoch', async () => {
   const store = new SqliteStore(path);
   const secret = crypto.getRandomValues(new Uint8Array(32));
-  await store.addToken({ id: 't', secret, nodeId: null, expiresAt: 9, usedBy: null }, 0);
+  await store.addToken({ id: 't', secret, nodeId: null, expiresAt: 9, usesLeft: 1 }, 0);
   expect(onDisk(secret)).toBe(true);
   await store.deleteToken('t');
   await store.commitEpoch(undefined, epochOf(1));
@@ -119,7 +119,7 @@ test.each([
     'unknown_version',
     () => {
       const database = new DatabaseSync(path);
-      database.exec('PRAGMA user_version = 9');
+      database.exec('PRAGMA user_version = 99');
       database.close();
     },
   ],
@@ -139,7 +139,7 @@ test('a second process on the same file is refused, and not when the first has c
 
 test('what cannot be written is reported to everyone in the transaction, and no later one', async () => {
   const store = new SqliteStore(path);
-  const token = { id: 't', secret: undefined, nodeId: null, expiresAt: 9, usedBy: null };
+  const token = { id: 't', secret: undefined, nodeId: null, expiresAt: 9, usesLeft: 1 };
   await store.addToken(token, 0);
   const results = await Promise.allSettled([
     store.addToken({ ...token, id: 'u' }, 0),

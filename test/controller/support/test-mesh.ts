@@ -205,7 +205,16 @@ export class TestMesh {
   dump(): string {
     const database = (this.controller.services.store as unknown as { database: DatabaseSync })
       .database;
-    const tables = ['mesh', 'nodes', 'node_keys', 'reserved', 'tokens', 'sequences', 'scores'];
+    const tables = [
+      'mesh',
+      'nodes',
+      'node_keys',
+      'reserved',
+      'tokens',
+      'access_tokens',
+      'sequences',
+      'scores',
+    ];
     const rows = tables.map((table) => [table, database.prepare(`SELECT * FROM ${table}`).all()]);
     return JSON.stringify(rows, (_key, value) =>
       value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,

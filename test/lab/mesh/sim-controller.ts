@@ -88,7 +88,7 @@ export class SimController {
     const { nodeId, wireguard, signing, sealing } = key;
     const enrolledAt = Math.floor(this.world.wall());
     const expiresAt = enrolledAt + 1000;
-    const token = { id: nodeId, secret: this.random(32), nodeId, expiresAt, usedBy: null };
+    const token = { id: nodeId, secret: this.random(32), nodeId, expiresAt, usesLeft: 1 };
     await this.store.addToken(token, 0);
     const node = { nodeId, record, wireguard, signing, sealing, endpoint, enrolledAt };
     const { outcome } = await this.store.enrol(node, nodeId, [address]);
@@ -194,7 +194,12 @@ export class SimController {
       return taken.ok ? json(202, taken.value) : this.refusal(taken.problem);
     }
     if (request.path === '/v1/header') {
-      const caller = { kind: 'network', isLocal: false, request: networkRequest(request) } as const;
+      const caller = {
+        kind: 'network',
+        isLocal: false,
+        isPrivate: true,
+        request: networkRequest(request),
+      } as const;
       const epoch = new URLSearchParams(request.query).get('epoch');
       const header = await readHeader(services, caller, epoch === null ? undefined : Number(epoch));
       return header.ok ? json(200, header.value) : this.refusal(header.problem);

@@ -17,7 +17,7 @@ function envelope(payloadType: Envelope['payloadType'], payload: object): Envelo
 
 async function enrol(store: SqliteStore, nodeId: string, key: number): Promise<void> {
   const tokenId = `token-of-${nodeId}`;
-  const token = { id: tokenId, secret: bytes(9), nodeId, expiresAt: 1e6, usedBy: null };
+  const token = { id: tokenId, secret: bytes(9), nodeId, expiresAt: 1e6, usesLeft: 1 };
   await store.addToken(token, 0);
   const node: Omit<NodeRecord, 'tunnelAddress'> = {
     nodeId,
@@ -52,7 +52,7 @@ await store.claim(bytes(7));
 await enrol(store, 'anna', 10);
 await enrol(store, 'bert', 20);
 await enrol(store, 'carl', 30);
-const open = { id: 'open', secret: bytes(8), nodeId: null, expiresAt: 1e6, usedBy: null };
+const open = { id: 'open', secret: bytes(8), nodeId: null, expiresAt: 1e6, usesLeft: 1 };
 await store.addToken(open, 0);
 const decision = { reason: 'passed', explanation: 'Passed.', allowed: true, sinceEpoch: 1 };
 const decisions = ['anna', 'bert', 'carl'].map((nodeId) => ({ nodeId, ...decision }));
@@ -66,6 +66,6 @@ const second = {
   removed: ['carl'],
   secret: bytes(2),
 };
-await store.commitEpoch(first, second, { removal: { nodeId: 'carl', reservedUntil: 660_000 } });
+await store.commitEpoch(first, second, { removals: [{ nodeId: 'carl', reservedUntil: 660_000 }] });
 await store.scrub();
 await store.close();

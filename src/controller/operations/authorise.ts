@@ -1,0 +1,70 @@
+import { accessHash, isAtLeast, parseAccessToken, type Role } from '../../contract/access.ts';
+import { equalBytes } from '../../contract/encoding.ts';
+import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import type { Services } from '../services.ts';
+import { settle, withinBudget } from './accounting.ts';
+import type { Caller, NetworkCaller } from './caller.ts';
+
+/** Who asks for something that needs a role. */
+export interface Actor {
+  /** Name of the access token; null: whoever could open the admin socket. */
+  readonly by: string | null;
+  readonly role: Role;
+  /** Controller's clock, ms; null: until it is revoked. */
+  readonly until: number | null;
+}
+
+const BEARER = /^bearer +([\w.-]+) *$/i;
+
+/** For what needs a role: the admin socket has every one, an access token its own. */
+export async function atLeast(
+  services: Services,
+  caller: Caller,
+  needed: Role,
+): Promise<Checked<Actor>> {
+  const expected = `an access token with the role ${needed}, or the admin socket`;
+  if (caller.kind === 'admin') return accepted({ by: null, role: 'admin', until: null });
+  if (caller.kind === 'monitor' || !showsAccessToken(caller)) {
+    return rejected('not_authorized', { expected });
+  }
+  const holder = await holderOf(services, caller);
+  if (!holder.ok || isAtLeast(holder.value.role, needed)) return holder;
+  return rejected('not_authorized', { expected });
+}
+
+/** Whether the caller says by an access token who it is. */
+export function showsAccessToken({ request }: NetworkCaller): boolean {
+  return request.headers.authorization !== undefined;
+}
+
+/** The holder of the token that came with a request. Its secret is believed over a private way only. */
+async function holderOf(services: Services, caller: NetworkCaller): Promise<Checked<Actor>> {
+  const { from } = caller.request.arrival;
+  if (!caller.isPrivate) {
+    const detail = 'Whoever listened on the way has it now: revoke it.';
+    return rejected('tls_required', { detail, expected: 'TLS, or a caller on this machine' });
+  }
+  const budget = withinBudget(services, { from });
+  if (!budget.ok) return budget;
+  const shown = BEARER.exec(String(caller.request.headers.authorization))?.[1] ?? '';
+  return settle(services, { from }, await actorOf(services, shown));
+}
+
+/** The holder of an access token, unless it makes too many calls. */
+export async function actorOf(services: Services, text: string): Promise<Checked<Actor>> {
+  const { store, crypto, clock, monotonic, accessCalls } = services;
+  const expected = 'an access token of this mesh that was not revoked and has not expired';
+  const refused = rejected('access_token_invalid', { field: 'authorization', expected });
+  const shown = parseAccessToken(text);
+  if (shown === undefined) return refused;
+  const token = await store.accessToken(shown.id);
+  const hash = accessHash(crypto, shown.secret);
+  if (token === undefined || !equalBytes(hash, token.hash)) return refused;
+  if (token.expiresAt !== null && token.expiresAt <= clock.now()) return refused;
+  const now = monotonic();
+  if (!accessCalls.has(token.id, now)) {
+    return rejected('too_many_requests', { detail: 'Too many calls with this access token.' });
+  }
+  accessCalls.take(token.id, now);
+  return accepted({ by: token.name, role: token.role, until: token.expiresAt });
+}

@@ -1,0 +1,34 @@
+import { SIGNATURE_TAGS, type SignatureTag } from '../../contract/http-signature.ts';
+import { accepted, type Checked, rejected } from '../../contract/problems.ts';
+import { membersOf } from '../epoch.ts';
+import type { Services } from '../services.ts';
+import { atLeast, showsAccessToken } from './authorise.ts';
+import type { Caller } from './caller.ts';
+import { signerOf } from './signer.ts';
+
+/**
+ * For the state of the mesh: whoever has the role `view`, monitors, members, and callers on this machine
+ * if the settings say so.
+ */
+export async function readersOnly(services: Services, caller: Caller): Promise<Checked<unknown>> {
+  if (caller.kind !== 'network') return accepted(null);
+  const { settings, governor } = services;
+  if (settings.epochOnLoopback && caller.isLocal) return accepted(null);
+  if (showsAccessToken(caller)) return atLeast(services, caller, 'view');
+  const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
+  if (!signer.ok) return signer;
+  if (membersOf(governor.current).has(signer.value.node.nodeId)) return accepted(null);
+  return rejected('not_authorized', { expected: 'a member of the present epoch' });
+}
+
+/** For what every enrolled node may see, denied ones too; `tag` is what it must sign for. */
+export async function enrolledOnly(
+  services: Services,
+  caller: Caller,
+  tag: SignatureTag,
+): Promise<Checked<unknown>> {
+  const isHere = caller.kind === 'network' && services.settings.epochOnLoopback && caller.isLocal;
+  if (caller.kind !== 'network' || isHere) return accepted(null);
+  if (showsAccessToken(caller)) return atLeast(services, caller, 'view');
+  return signerOf(services, caller.request, tag);
+}
