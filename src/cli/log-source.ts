@@ -19,7 +19,7 @@ import { memberClient } from './member-client.ts';
 export interface LogSourceOptions extends AdminTarget {
   readonly mesh?: string;
   /** State directory of the node on this machine: the controller that it knows is asked as that node. */
-  readonly node?: string;
+  readonly member?: string;
 }
 
 export interface LogSource {
@@ -35,7 +35,7 @@ export async function logSource(
   where: string | undefined,
   options: LogSourceOptions,
 ): Promise<LogSource> {
-  const { node } = options;
+  const { member: node } = options;
   const known = node === undefined ? undefined : readKnownController(node);
   const isHere = where === undefined && (known === undefined || hasController(options));
   if (!isHere && node !== undefined && known !== undefined && isAt(where ?? known, known)) {

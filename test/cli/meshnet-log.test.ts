@@ -61,7 +61,8 @@ function lie(name: string, tell: (lying: LyingLog) => void): string {
 }
 
 test('show says in sentences who came, who was cut and why', async () => {
-  const { out } = await log('show');
+  const { out, err } = await log('show');
+  expect(err).toBe('');
   expect(out).toMatch(/Z b was enrolled as 10\.10\.0\.3\.\n/);
   expect(out).toMatch(
     new RegExp(

@@ -17,7 +17,7 @@ export function declareEpoch(program: Command): void {
     if (options.epoch !== undefined) {
       const { whyThen } = await import('../meshnet-log-proof.ts');
       const { socket, defaultSocket } = readerOptions(options);
-      const where = { ...options, socket: socket ?? defaultSocket, node: options.state };
+      const where = { ...options, socket: socket ?? defaultSocket, member: options.state };
       return whyThen(name, options.epoch, where);
     }
     const { why } = await import('../meshnet-epoch.ts');

@@ -76,6 +76,6 @@ function timeOf(text: string): number {
 /** The node of this machine asks, where there is one and no socket of a controller. */
 function asMember<Options extends { readonly state: string }>(
   options: Options,
-): Options & { readonly node: string } {
-  return { ...options, node: options.state };
+): Options & { readonly member: string } {
+  return { ...options, member: options.state };
 }
