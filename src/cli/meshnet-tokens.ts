@@ -11,7 +11,7 @@ export async function createToken(
     readonly node?: string;
     readonly names?: string;
     readonly group?: string;
-    readonly uses: number | null;
+    readonly uses: number | 'any';
     readonly ephemeral?: number;
     readonly ttl: number;
   },
@@ -21,7 +21,7 @@ export async function createToken(
     ttl_s: options.ttl,
     names: options.names ?? null,
     group: options.group ?? null,
-    uses: options.uses,
+    uses: options.uses === 'any' ? null : options.uses,
     silence_s: options.ephemeral ?? null,
   });
   print(options, answer, answer.token);

@@ -33,9 +33,9 @@ export function durationSeconds(text: string): number {
   return Number(match[1]) * UNITS[match[2] ?? 's']!;
 }
 
-/** How many may use a token; null: as many as come. */
-export function usesOf(text: string): number | null {
-  return text === 'any' ? null : integerBetween(1, 100_000)(text);
+/** How many may use a token; `any`: as many as come. */
+export function usesOf(text: string): number | 'any' {
+  return text === 'any' ? text : integerBetween(1, 100_000)(text);
 }
 
 /** Names of nodes with `*` for any part. */

@@ -48,6 +48,16 @@ test('tokens are shown once and listed without their secret', async () => {
   expect(listed.out).not.toContain(created.out.trim().split('.')[1]);
 });
 
+test('a token for many nodes says for which, how many and for how long they may be silent', async () => {
+  const scope = ['--names', 'web-*', '--uses', 'any', '--ephemeral', '10m', '--ttl', '30d'];
+  const { out } = await meshnet('token', 'create', '--socket', socket, ...scope);
+  const { id } = parseJoinToken(out)!;
+  const listed = await meshnet('token', 'list', '--socket', socket);
+  expect(listed.out).toMatch(new RegExp(`^${id} +web-\\* +any +10 min `, 'm'));
+  const wrong = await meshnet('token', 'create', '--socket', socket, '--uses', 'some');
+  expect(wrong).toMatchObject({ code: 2 });
+});
+
 test('node add prints the command for the new machine', async () => {
   const { out } = await meshnet('node', 'add', 'node-x', '--socket', socket);
   expect(out).toMatch(/MESHNET_TOKEN=\S+ meshnet node --name node-x --controller URL/);
