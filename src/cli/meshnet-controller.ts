@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { systemClock } from '../agent/clock.ts';
 import { KeyFileError, readKeyFile } from '../contract/key-file.ts';
 import {
@@ -25,15 +25,16 @@ import { defaultProvider } from '../crypto/select.ts';
 import type { DashboardAddress } from '../dashboard/dashboard.ts';
 import { print } from './answer.ts';
 import { openDashboard } from './controller-dashboard.ts';
+import { controllerLog } from './controller-log.ts';
 import { type Transport, type TransportOptions, transportOf } from './controller-transport.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { type LogOptions, warner } from './log-lines.ts';
 import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
-import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 import { readTokenFile } from './token-file.ts';
 
 /** Options of `meshnet controller`. */
-export interface ControllerCommand extends TransportOptions {
+export interface ControllerCommand extends TransportOptions, LogOptions {
   readonly state: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly metrics?: { readonly host: string; readonly port: number };
@@ -54,16 +55,13 @@ export interface ControllerCommand extends TransportOptions {
   readonly stopWithStdin?: boolean;
 }
 
-/** Runs a controller until it is told to stop. Its log, one JSON object per line, is its output. */
+/** Runs a controller until it is told to stop. Its log is its output. */
 export async function runController(options: ControllerCommand): Promise<void> {
-  const warn = (message: string) => standardError().write(`meshnet controller: ${message}\n`);
+  const warn = warner('meshnet controller');
   const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, warn);
   const { files, ...transport } = transportOf(options);
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
-  const logger = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    standardOutput({ notice }),
-  );
+  const logger = controllerLog(options);
   const dashboard = options.dashboard && (await openDashboard(options.dashboard, logger));
   const controller = await start(options, transport, manager, logger).catch(
     async (error: unknown) => {
@@ -142,11 +140,6 @@ function eventReceiversOf({
     throw new CommandError(EXIT.usage, 'usage', expected);
   }
   return urls.map((url) => ({ url, ...(bearer === undefined ? {} : { bearer }) }));
-}
-
-function notice(dropped: number): string {
-  const time = new Date().toISOString();
-  return `${JSON.stringify({ level: 40, time, dropped, msg: 'log lines were dropped: nobody read them' })}\n`;
 }
 
 /** The policy file or the default, and what the command line says over it, for all suites. */

@@ -8,14 +8,15 @@ import type { AgentEvent } from '../agent/events.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../agent/node.ts';
 import { isNodeId } from '../contract/ids.ts';
-import { printable, printableJson } from '../contract/printable.ts';
+import { printable } from '../contract/printable.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { defaultTransport } from '../crypto/transport-select.ts';
 import { DirectoryError } from '../ground/directory.ts';
 import { LockedError } from '../ground/lock.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { describeEvent } from './node-events.ts';
+import { isJsonLog, jsonLine, type LogOptions, textLine, warner } from './log-lines.ts';
+import { nodeLogLine } from './node-log.ts';
 import { DEFAULT_EMIT_S, type ScoreSourceOptions, scoreSources } from './score-sources.ts';
 import { ServiceManager, takeServiceEnvironment } from './service-manager.ts';
 import { standardError, standardOutput } from './standard-output.ts';
@@ -25,7 +26,7 @@ import { readTokenFile } from './token-file.ts';
 const DEFAULT_CONTROLLER = 'http://127.0.0.1:8440';
 
 /** Options of `meshnet node` as commander hands them over. */
-export interface NodeCommandOptions extends ScoreSourceOptions {
+export interface NodeCommandOptions extends ScoreSourceOptions, LogOptions {
   readonly controller?: string;
   readonly name?: string;
   readonly token?: string;
@@ -41,20 +42,23 @@ export interface NodeCommandOptions extends ScoreSourceOptions {
   readonly push: boolean;
   readonly witness?: { readonly host: string; readonly port: number };
   readonly metrics?: { readonly host: string; readonly port: number };
-  readonly json?: boolean;
   readonly stopWithStdin?: boolean;
 }
 
 export async function runNode(options: NodeCommandOptions): Promise<void> {
   const crypto = defaultProvider();
   delete process.env.MESHNET_TOKEN; // a score command has no business with it
+  const isTerminal = process.stdout.isTTY === true;
+  const warn = warner('meshnet node');
   const output = standardOutput({
-    notice: (dropped) =>
-      `${options.json ? JSON.stringify({ at: Date.now(), event: 'output_dropped', dropped }) : `${dropped} lines were dropped: nobody read them`}\n`,
+    notice: (dropped) => {
+      const sentence = `${dropped} lines were dropped: nobody read them`;
+      return isJsonLog(options, isTerminal)
+        ? jsonLine({ at: Date.now(), level: 'warn', event: 'output_dropped', dropped })
+        : textLine(Date.now(), 'warn', sentence);
+    },
   });
-  const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, (message) =>
-    standardError().write(`meshnet node: ${message}\n`),
-  );
+  const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, warn);
   const running = Promise.withResolvers<RunningNode>();
   running.promise.catch(() => {}); // whoever started it is told
   const emit = (event: AgentEvent): void => {
@@ -62,10 +66,8 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     if (event.event === 'config') {
       manager.ready(async () => (await running.promise).backend.tunnel.configure({}));
     } else if (event.event === 'ready') manager.status(event.reason);
-    const line = options.json
-      ? printableJson(JSON.stringify({ at: Date.now(), ...event }))
-      : printable(describeEvent(event));
-    output.write(`${line}\n`);
+    const line = nodeLogLine(event, Date.now(), options, isTerminal);
+    if (line !== undefined) output.write(line);
   };
   if (options.name !== undefined && !isNodeId(options.name)) {
     throw new CommandError(EXIT.usage, 'usage', `${options.name}: not a node name`);
@@ -90,7 +92,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
     running.resolve(node);
     if (node.backend.note !== undefined) {
       const what = node.backend.kind === 'userspace' ? 'userspace mode, because ' : '';
-      standardError().write(`meshnet node: ${what}${node.backend.note}\n`);
+      warn(`${what}${node.backend.note}`);
     }
     await node.ended;
   } catch (error) {
@@ -116,10 +118,8 @@ function nodeOptions(options: NodeCommandOptions): NodeOptions {
     emitMs: DEFAULT_EMIT_S * 1000,
     pollMs: options.poll * 1000,
     probeMs: options.probe * 1000,
-    sources: scoreSources(
-      options,
-      (message) => standardError().write(`meshnet node: ${message}\n`),
-      (line) => standardError().write(`${printable(line)}\n`),
+    sources: scoreSources(options, warner('meshnet node'), (line) =>
+      standardError().write(`${printable(line)}\n`),
     ),
     ...(options.samples === undefined ? {} : { samples: options.samples }),
     push: options.push,
@@ -144,7 +144,7 @@ type OpenBackend = (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<B
 function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBackend {
   if (backend === 'auto' || backend === 'linux' || backend === 'userspace') {
     // Not when the device is opened: by then fetch has WebAssembly of its own.
-    defaultTransport((message) => standardError().write(`meshnet node: ${message}\n`));
+    defaultTransport(warner('meshnet node'));
     return (options) => openBackend({ ...options, kind: backend, name });
   }
   const socket = /^uapi:(.+)$/.exec(backend)?.[1];

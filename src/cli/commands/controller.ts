@@ -5,7 +5,7 @@ import {
 } from '../../controller/store/history-limits.ts';
 import { dashboardAddress, hostAndPort, httpUrl, numberBetween } from '../numbers.ts';
 import { witnesses } from '../witness-option.ts';
-import { controllerState, json, seconds, share } from './options.ts';
+import { controllerState, json, logging, seconds, share } from './options.ts';
 
 const webhookUrls = (url: string, before: readonly string[] = []) => [...before, httpUrl(url)];
 
@@ -77,6 +77,7 @@ export function declareController(program: Command): void {
 Beyond loopback it speaks TLS: with the certificate that is given, or with one of its own, which
 nodes know by their join token.`,
     );
+  logging(controller, 'info');
   controller
     .command('restored')
     .description(

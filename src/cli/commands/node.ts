@@ -3,6 +3,7 @@ import { durationSeconds, hostAndPort, httpUrl, integerBetween } from '../number
 import {
   admin,
   each,
+  logging,
   nodeState,
   reader,
   readerOptions,
@@ -99,7 +100,7 @@ export function declareNode(program: Command): void {
       ),
     )
     .option('--stop-with-stdin', 'stop when standard input ends')
-    .addOption(new Option('--json', 'one JSON event per line'))
+    .addOption(new Option('--json', 'as --log-format json').implies({ logFormat: 'json' }))
     .addHelpText(
       'after',
       `
@@ -110,7 +111,7 @@ Without --score-from, --score-command and --score-mean no scores are sent from h
       const { runNode } = await import('../meshnet-node.ts');
       await runNode(options);
     });
-  scoreFrom(node);
+  logging(scoreFrom(node), 'debug');
   admin(
     node.command('add').argument('<name>').description('make a token for a new node of that name'),
   )

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { CommandError, EXIT } from '../exit-codes.ts';
+import { LOG_FORMATS, LOG_LEVELS, type LogLevel } from '../log-lines.ts';
 import { httpUrl, integerBetween, numberBetween } from '../numbers.ts';
 import type { EpochSource } from '../read-epoch.ts';
 
@@ -28,6 +29,21 @@ export const epochNumber = integerBetween(1, Number.MAX_SAFE_INTEGER);
 export const share = numberBetween(0, 1);
 
 export const each = (value: string, before: readonly string[] = []) => [...before, value];
+
+/** Options of programs that run for long. */
+export function logging(command: Command, usualLevel: LogLevel): Command {
+  return command
+    .addOption(
+      new Option('--log-format <format>', 'auto: text on a terminal, JSON elsewhere')
+        .choices(LOG_FORMATS)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'least level that is written')
+        .choices(LOG_LEVELS)
+        .default(usualLevel),
+    );
+}
 
 /** Options about results that a harness left. */
 export function scoreFrom(command: Command): Command {
