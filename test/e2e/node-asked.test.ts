@@ -4,6 +4,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { rotate } from '../../src/controller/operations/rotate.ts';
+import { orRefuse } from '../../src/controller/problem-error.ts';
 import { meshnet } from '../cli/support/run-meshnet.ts';
 import { until } from '../lab/netns.ts';
 import { NodeRig, type StartedNode } from './node-rig.ts';
@@ -19,16 +21,20 @@ const nowhere = () => join(rig.directory.path, 'no.sock');
 const soon = { timeout: 30_000, interval: 20 };
 
 beforeAll(async () => {
-  rig = await NodeRig.open({ epochS: 3 });
+  rig = await NodeRig.open({ epochS: 60 });
   a = await rig.node('a', () => 0.9);
   b = await rig.node('b', () => 0.9);
-  await rig.node('c', () => 0.4);
+  const c = await rig.node('c', () => 0.4);
   const leaking = async () => {
     const key = readFileSync(join(state('leaky'), 'signing.key'), 'utf8').trim();
     throw new Error(`exit 1: ${key} OPENAI_API_KEY=planted-in-text https://u:planted@h/`);
   };
   const sources = [{ suite: 'alignment', source: leaking }];
   await rig.node('leaky', () => 0, { sources });
+  // The epoch that follows their first scores decides about all of them.
+  const reported = ({ events }: StartedNode) => events.some(({ event }) => event === 'score');
+  await until(() => [a, b, c].every(reported), 'scores of three nodes');
+  orRefuse(await rotate(rig.controller.services, { kind: 'admin' }));
   await until(() => {
     const { peers, probes } = a.node.status();
     return peers.length === 1 && probes.length > 1;
@@ -83,7 +89,7 @@ test('events of a node are told where there is no controller, and followed until
 test('wait-ready returns for a member, and for a node that is out says why in the end', async () => {
   const wait = (name: string, ...more: string[]) =>
     meshnet('wait-ready', '--state', state(name), '--socket', nowhere(), ...more);
-  await expect.poll(() => a.node.status().ready, soon).toBe(true);
+  await expect.poll(() => a.node.status().ready_reason, soon).toBe('ready');
   expect(await wait('a')).toMatchObject({ code: 0, out: 'a: ready\n' });
   const denied = await wait('c', '--timeout', '1');
   expect(denied.code).toBe(1);
