@@ -105,7 +105,7 @@ export async function authorityOf(options: AuthorityOptions): Promise<Finding[]>
     return [arrives];
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
-    const found = `a signed request is refused: ${error.message} (${error.code})${expectedBy(error)}`;
+    const found = `a signed request is refused: ${error.message} (${error.code})`;
     if (error.code === 'not_authorized') return [arrives]; // known, and no member
     if (error.code === 'signature_invalid') {
       const remedy =
@@ -117,12 +117,6 @@ export async function authorityOf(options: AuthorityOptions): Promise<Finding[]>
     }
     return [problem('authority', found, 'see what the message names')];
   }
-}
-
-/** What the refusal asks for: it names the authority under which the request arrived. */
-function expectedBy({ answer }: CallError): string {
-  const { expected } = (answer ?? {}) as { readonly expected?: unknown };
-  return typeof expected === 'string' ? `; expected: ${expected.slice(0, 500)}` : '';
 }
 
 /** The certificate that is presented at a URL: how long it is good for, and whether there is one. */
