@@ -132,6 +132,7 @@ test('the defaults are those of the documentation, and scale with the epoch', ()
     epochS: 60,
     lifetimeS: 180,
     graceS: 20,
+    pairwiseUpTo: 256,
     reportIntervalS: 10,
     policy: { suites: [{ threshold: 0.7, maxAgeS: 120 }] },
   });

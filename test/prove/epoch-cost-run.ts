@@ -149,7 +149,7 @@ class Member {
 
   /** Processor time that the present epoch takes it, ms. */
   async take(): Promise<number> {
-    const { governor, views, meshId, settings, rosters } = this.services;
+    const { governor, views, meshId, settings, rosters, directory } = this.services;
     const view = views.of(governor.servable!.epoch)!;
     const text = JSON.stringify([view.header.envelope, await this.answer()]);
     const before = process.cpuUsage();
@@ -159,7 +159,7 @@ class Member {
     const document = {
       ...header.value.document,
       allowed: true,
-      tunnel_address: '10.0.0.0',
+      tunnel_address: directory.nodes.get(this.nodeId)!.tunnelAddress,
       tunnel_prefix: settings.tunnelPrefix,
       roster: toBase64(rosters.of(view, true).name),
     } as unknown as LeaseDocument;

@@ -13,6 +13,12 @@ test('the plain rule is one line', () => {
   expect(policy.suites).toEqual([PLAIN_RULE]);
 });
 
+test('keys are sealed for all members at once, unless a document says null', () => {
+  const { pairwiseUpTo } = completeSettings(readPolicy({ ...suite({}), pairwise_up_to: null }));
+  expect(pairwiseUpTo).toBeNull();
+  expect(completeSettings(readPolicy(suite({}))).pairwiseUpTo).toBe(256);
+});
+
 test('what a document says is what is in force', () => {
   const policy = complete({
     version: 2,
