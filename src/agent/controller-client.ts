@@ -1,44 +1,18 @@
 import { type RotateAnswer, rotateAnswerSchema } from '../contract/admin.ts';
 import { type BenchmarkAnswer, benchmarkAnswerSchema } from '../contract/benchmark.ts';
-import { toBase64Url } from '../contract/encoding.ts';
 import { type EndpointAnswer, endpointAnswerSchema } from '../contract/endpoint.ts';
 import type { EnrolmentRequest } from '../contract/enrolment.ts';
 import type { Envelope } from '../contract/envelope.ts';
 import { type EpochDocument, epochInPages } from '../contract/epoch.ts';
-import {
-  SIGNATURE_TAGS,
-  type SignatureTag,
-  signRequest,
-  splitTarget,
-} from '../contract/http-signature.ts';
-import { FIRST_PROTOCOL, PROTOCOL, PROTOCOL_PARAMETER } from '../contract/protocol.ts';
-import { envelopeHash, openReceipt, type Receipt, requestHash } from '../contract/receipt.ts';
-import { violation } from '../contract/schema.ts';
+import { SIGNATURE_TAGS } from '../contract/http-signature.ts';
+import { FIRST_PROTOCOL } from '../contract/protocol.ts';
+import { envelopeHash } from '../contract/receipt.ts';
+import { type Schema, violation } from '../contract/schema.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
-import type { AgentClock } from './clock.ts';
-import {
-  CallError,
-  limitedBytes,
-  limitedText,
-  parse,
-  problemOf,
-  reason,
-} from './controller-answer.ts';
+import { CallError, limitedBytes, limitedText, parse } from './controller-answer.ts';
+import { HttpCalls, type HttpCallsOptions } from './http-calls.ts';
 import type { OfferedPlaces } from './own-endpoint.ts';
-
-/** `meshId`: of the mesh whose controller it is, once that is known. */
-export type Fetch = (
-  url: string,
-  init: RequestInit,
-  meshId: Uint8Array | undefined,
-) => Promise<Response>;
-
-/** What the answer to a signed request must fit. */
-interface Sent {
-  readonly nonce: string;
-  /** Boot clock (s) just before the request was sent. */
-  readonly sentAt: number;
-}
+import { type Sent, SignedCalls } from './signed-calls.ts';
 
 /** The one place where a node is (null: nowhere), or those where it may be. */
 export type Whereabouts = string | null | OfferedPlaces;
@@ -55,55 +29,38 @@ export interface ConfigAnswer extends Sent {
   readonly etag: string | undefined;
 }
 
-export interface ControllerClientOptions {
-  readonly fetch: Fetch;
-  readonly clock: AgentClock;
+export interface ControllerClientOptions extends HttpCallsOptions {
   readonly crypto: CryptoProvider;
   readonly random: RandomBytes;
-  /** Base URL, e.g. `https://controller.example:8443`. */
-  readonly url: string;
-  /** ms until a call without an answer is given up. */
-  readonly timeoutMs: number;
 }
 
-/** The slowest link that is waited for, bytes a second. */
-const SLOWEST = 256;
-
-/** The node's half of the HTTP contract. Keeps the difference to the controller's wall clock. */
+/** The node's half of the HTTP contract: what can be asked of a controller, and what counts as its answer. */
 export class ControllerClient {
-  private readonly options: ControllerClientOptions;
-  private readonly base: URL;
-  private meshId: Uint8Array | undefined;
-  /** The newest time that the controller signed for us, and when that came (boot clock, s). */
-  private verified: { readonly time: number; readonly at: number } | undefined;
+  private readonly crypto: CryptoProvider;
+  private readonly calls: HttpCalls;
+  private readonly signed: SignedCalls;
   private signsReceipts = false;
 
   constructor(options: ControllerClientOptions) {
-    this.options = options;
-    this.base = new URL(options.url);
-    if (this.base.protocol !== 'http:' && this.base.protocol !== 'https:') {
-      throw new RangeError('the controller URL must start with http:// or https://');
-    }
+    const { crypto, random, clock } = options;
+    this.crypto = crypto;
+    this.calls = new HttpCalls(options);
+    this.signed = new SignedCalls({ calls: this.calls, crypto, random, clock });
   }
 
   /** The mesh whose controller is believed. Before this, no receipt is. */
   belongTo(meshId: Uint8Array): void {
-    this.meshId = meshId;
+    this.calls.meshId = meshId;
   }
 
-  /**
-   * Controller's wall clock, ms since 1970: what it signed last and what has passed since on the boot
-   * clock, so never ahead of it. This machine's own wall clock while it has signed nothing.
-   */
+  /** Controller's wall clock, ms since 1970, never ahead of it (`SignedCalls`). */
   controllerTime(): number {
-    const { clock } = this.options;
-    if (this.verified === undefined) return Math.round(clock.wall());
-    return Math.round(this.verified.time + (clock.boot() - this.verified.at) * 1000);
+    return this.signed.controllerTime();
   }
 
   /** `time`: the controller's wall clock, ms, out of a signed answer to a request of ours. */
   learnTime(time: number): void {
-    this.verified = { time, at: this.options.clock.boot() };
+    this.signed.learnTime(time);
   }
 
   /** `protocol`: the number in a signed config. What that controller signs is not taken unsigned. */
@@ -112,7 +69,7 @@ export class ControllerClient {
   }
 
   newNonce(): string {
-    return toBase64Url(this.options.random(16));
+    return this.signed.newNonce();
   }
 
   /** Sends the enrolment; returns the controller's answer, unverified. */
@@ -125,14 +82,14 @@ export class ControllerClient {
    * says 2xx (a captive portal, a proxy) has taken nothing.
    */
   async postBenchmark(nodeId: string, envelope: Envelope): Promise<void> {
-    const hash = envelopeHash(this.options.crypto, envelope);
+    const hash = envelopeHash(this.crypto, envelope);
     let body: unknown;
     try {
       body = parse(await this.post(`/v1/benchmarks/${nodeId}`, envelope));
     } catch (error) {
       throw error instanceof CallError ? this.withReceipt(error, hash) : error;
     }
-    const receipt = this.receiptIn(body, hash);
+    const receipt = this.signed.receiptIn(body, hash);
     if (receipt?.code === 'accepted') {
       this.learnTime(receipt.server_time);
       return;
@@ -155,106 +112,66 @@ export class ControllerClient {
   }
 
   /** `etag`: of the config in force; with it the answer may be 304. */
-  async getConfig(
+  getConfig(
     nodeId: string,
     signingSeed: Uint8Array,
     etag: string | undefined,
     signal: AbortSignal,
   ): Promise<ConfigAnswer> {
-    const headers: Record<string, string> = { accept: 'application/json' };
-    if (etag !== undefined) headers['if-none-match'] = etag;
-    return this.signed(
-      `/v1/config/${nodeId}`,
-      SIGNATURE_TAGS.config,
-      signingSeed,
-      headers,
-      async (url, init, sent) =>
-        this.timed(signal, async (limited, received) => {
-          const response = await this.send(url, { ...init, signal: limited });
-          const text = await limitedText(response, received);
-          const answer = { etag: response.headers.get('etag') ?? undefined, ...sent };
-          return { ...answer, body: response.status === 304 ? undefined : parse(text) };
-        }),
-    );
+    const target = `/v1/config/${nodeId}`;
+    const headers = etag === undefined ? {} : { 'if-none-match': etag };
+    const request = { target, tag: SIGNATURE_TAGS.config, signingSeed, headers, signal };
+    return this.signed.call(request, async (response, received, sent) => {
+      const text = await limitedText(response, received);
+      const answer = { etag: response.headers.get('etag') ?? undefined, ...sent };
+      return { ...answer, body: response.status === 304 ? undefined : parse(text) };
+    });
   }
 
   /** What this node is at this moment: a lease, unverified. */
-  async getLease(
-    nodeId: string,
-    signingSeed: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<SignedAnswer> {
-    const headers = { accept: 'application/json' };
-    return this.signed(
-      `/v1/lease/${nodeId}`,
-      SIGNATURE_TAGS.lease,
+  getLease(nodeId: string, signingSeed: Uint8Array, signal: AbortSignal): Promise<SignedAnswer> {
+    const request = {
+      target: `/v1/lease/${nodeId}`,
+      tag: SIGNATURE_TAGS.lease,
       signingSeed,
-      headers,
-      async (url, init, sent) =>
-        this.timed(signal, async (limited) => {
-          const response = await this.send(url, { ...init, signal: limited });
-          return { ...sent, body: parse(await limitedText(response)) };
-        }),
-    );
+      signal,
+    };
+    return this.signed.call(request, async (response, received, sent) => ({
+      ...sent,
+      body: parse(await limitedText(response, received)),
+    }));
   }
 
   /** What a member needs of the present epoch: unverified. `since`: version of the membership held. */
-  async getKeys(
+  getKeys(
     nodeId: string,
     signingSeed: Uint8Array,
     since: number | undefined,
     signal: AbortSignal,
   ): Promise<unknown> {
-    const headers = { accept: 'application/json' };
     const target = `/v1/keys/${nodeId}${since === undefined ? '' : `?since=${since}`}`;
-    return this.signed(target, SIGNATURE_TAGS.keys, signingSeed, headers, (url, init) =>
-      this.timed(signal, async (limited, received) =>
-        parse(await limitedText(await this.send(url, { ...init, signal: limited }), received)),
-      ),
-    );
+    return this.signed.json({ target, tag: SIGNATURE_TAGS.keys, signingSeed, signal });
   }
 
   /** The bytes of a piece by its name (base64url), unverified; undefined: it is not kept. */
-  async getPiece(name: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  getPiece(name: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const init = { headers: { accept: 'application/octet-stream' } };
-    return this.timed(signal, async (limited, received) => {
-      try {
-        const url = this.url(`/v1/pieces/${name}`);
-        return await limitedBytes(await this.send(url, { ...init, signal: limited }), received);
-      } catch (error) {
-        if (error instanceof CallError && error.code === 'piece_unknown') return undefined;
-        throw error;
-      }
-    });
+    return unlessCode('piece_unknown', () =>
+      this.calls.timed(this.calls.url(`/v1/pieces/${name}`), init, signal, limitedBytes),
+    );
   }
 
   /** The signed header of an epoch, by default the newest: unverified. Undefined: it is not kept. */
-  async getHeader(signingSeed: Uint8Array, epoch: number | undefined): Promise<unknown> {
-    const never = new AbortController().signal;
-    const headers = { accept: 'application/json' };
+  getHeader(signingSeed: Uint8Array, epoch: number | undefined): Promise<unknown> {
     const target = epoch === undefined ? '/v1/header' : `/v1/header?epoch=${epoch}`;
-    return this.signed(target, SIGNATURE_TAGS.header, signingSeed, headers, (url, init) =>
-      this.timed(never, async (signal) => {
-        try {
-          return parse(await limitedText(await this.send(url, { ...init, signal })));
-        } catch (error) {
-          if (error instanceof CallError && error.code === 'header_unknown') return undefined;
-          throw error;
-        }
-      }),
-    );
+    const request = { target, tag: SIGNATURE_TAGS.header, signingSeed };
+    return unlessCode('header_unknown', () => this.signed.json(request));
   }
 
   /** What shows that the log of `size` leaves begins with that of `oldSize`: unverified. */
-  async getConsistency(signingSeed: Uint8Array, oldSize: number, size: number): Promise<unknown> {
-    const never = new AbortController().signal;
-    const headers = { accept: 'application/json' };
+  getConsistency(signingSeed: Uint8Array, oldSize: number, size: number): Promise<unknown> {
     const target = `/log/consistency?old=${oldSize}&size=${size}`;
-    return this.signed(target, SIGNATURE_TAGS.header, signingSeed, headers, (url, init) =>
-      this.timed(never, async (signal) =>
-        parse(await limitedText(await this.send(url, { ...init, signal }))),
-      ),
-    );
+    return this.signed.json({ target, tag: SIGNATURE_TAGS.header, signingSeed });
   }
 
   /** A file of the log by its path below `/log/`: unverified. For members. Undefined: there is none. */
@@ -274,18 +191,10 @@ export class ControllerClient {
   }
 
   /** Who is in, who is out, and why: unverified, for people to read. For members. */
-  async getEpoch(signingSeed: Uint8Array): Promise<EpochDocument> {
-    const never = new AbortController().signal;
-    const headers = { accept: 'application/json' };
-    return epochInPages((target) =>
-      this.signed(target, SIGNATURE_TAGS.epoch, signingSeed, headers, (url, init) =>
-        this.timed(
-          never,
-          async (signal) =>
-            parse(await limitedText(await this.send(url, { ...init, signal }))) as EpochDocument,
-        ),
-      ),
-    );
+  getEpoch(signingSeed: Uint8Array): Promise<EpochDocument> {
+    const page = (target: string) =>
+      this.signed.json({ target, tag: SIGNATURE_TAGS.epoch, signingSeed });
+    return epochInPages((target) => page(target) as Promise<EpochDocument>);
   }
 
   /** Tells where members try to reach this node from the next epoch on, and what of it they are told. */
@@ -296,42 +205,17 @@ export class ControllerClient {
     signal: AbortSignal,
   ): Promise<EndpointAnswer> {
     const target = `/v1/nodes/${nodeId}/endpoint${queryOf(where)}`;
-    const headers = { accept: 'application/json' };
-    const body = await this.signed(
-      target,
-      SIGNATURE_TAGS.endpoint,
-      signingSeed,
-      headers,
-      (url, init) =>
-        this.timed(signal, async (limited) =>
-          parse(await limitedText(await this.send(url, { ...init, signal: limited }))),
-        ),
-      'PUT',
-    );
-    if (violation(endpointAnswerSchema, body)) {
-      throw new CallError(0, 'unexpected_answer', 'a success without the answer of a controller');
-    }
-    return body as EndpointAnswer;
+    const tag = SIGNATURE_TAGS.endpoint;
+    const body = await this.signed.json({ method: 'PUT', target, tag, signingSeed, signal });
+    return ofController(endpointAnswerSchema, body) as EndpointAnswer;
   }
 
   /** Takes this node out of the mesh for good. Rejects unless a controller says that it is. */
   async leave(nodeId: string, signingSeed: Uint8Array): Promise<RotateAnswer> {
-    const never = new AbortController().signal;
-    const body = await this.signed(
-      `/v1/nodes/${nodeId}/leave`,
-      SIGNATURE_TAGS.leave,
-      signingSeed,
-      { accept: 'application/json' },
-      (url, init) =>
-        this.timed(never, async (limited) =>
-          parse(await limitedText(await this.send(url, { ...init, signal: limited }))),
-        ),
-      'POST',
-    );
-    if (violation(rotateAnswerSchema, body)) {
-      throw new CallError(0, 'unexpected_answer', 'a success without the answer of a controller');
-    }
-    return body as RotateAnswer;
+    const target = `/v1/nodes/${nodeId}/leave`;
+    const tag = SIGNATURE_TAGS.leave;
+    const body = await this.signed.json({ method: 'POST', target, tag, signingSeed });
+    return ofController(rotateAnswerSchema, body) as RotateAnswer;
   }
 
   /** The body of the event stream; abort `signal` to end it. */
@@ -340,14 +224,10 @@ export class ControllerClient {
     signingSeed: Uint8Array,
     signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.signed(
-      `/v1/stream/${nodeId}`,
-      SIGNATURE_TAGS.stream,
-      signingSeed,
-      { accept: 'text/event-stream' },
-      async (url, init) =>
-        this.timed(signal, (limited) => this.send(url, { ...init, signal: limited })),
-    );
+    const target = `/v1/stream/${nodeId}`;
+    const headers = { accept: 'text/event-stream' };
+    const request = { target, tag: SIGNATURE_TAGS.stream, signingSeed, headers, signal };
+    const response = await this.signed.call(request, (opened) => opened);
     const type = response.headers.get('content-type') ?? '';
     if (!response.body || !type.startsWith('text/event-stream')) {
       await response.body?.cancel();
@@ -356,44 +236,7 @@ export class ControllerClient {
     return response.body;
   }
 
-  /**
-   * A signed request. If the controller finds our clock off, its signed time comes with the 401, and the
-   * request is made once more.
-   */
-  private async signed<T>(
-    target: string,
-    tag: SignatureTag,
-    signingSeed: Uint8Array,
-    headers: Record<string, string>,
-    run: (url: URL, init: RequestInit, sent: Sent) => Promise<T>,
-    method: 'GET' | 'PUT' | 'POST' = 'GET',
-  ): Promise<T> {
-    const { clock, crypto } = this.options;
-    const url = this.url(target);
-    for (let attempt = 0; ; attempt++) {
-      const sent = { nonce: this.newNonce(), sentAt: clock.boot() };
-      const request = {
-        method,
-        authority: url.host,
-        ...splitTarget(url.pathname + url.search),
-      };
-      const signature = signRequest(crypto, signingSeed, request, {
-        created: Math.floor(this.controllerTime() / 1000),
-        nonce: sent.nonce,
-        tag,
-      });
-      try {
-        return await run(url, { method, headers: { ...headers, ...signature } }, sent);
-      } catch (error) {
-        if (!(error instanceof CallError)) throw error;
-        const receipt = this.receiptIn(error.answer, requestHash(crypto, signature.signature!));
-        if (receipt?.code !== 'signature_expired' || attempt > 0) throw error;
-        this.learnTime(receipt.server_time);
-      }
-    }
-  }
-
-  private async post(
+  private post(
     target: string,
     body: object,
     until = new AbortController().signal,
@@ -403,75 +246,30 @@ export class ControllerClient {
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(body),
     };
-    return this.timed(until, async (signal) =>
-      limitedText(await this.send(this.url(target), { ...init, signal })),
-    );
-  }
-
-  private receiptIn(answer: unknown, request: Uint8Array): Receipt | undefined {
-    if (this.meshId === undefined) return undefined;
-    return openReceipt(this.options.crypto, this.meshId, request, answer);
+    return this.calls.timed(this.calls.url(target), init, until, limitedText);
   }
 
   private withReceipt(error: CallError, request: Uint8Array): CallError {
-    const receipt = this.receiptIn(error.answer, request);
+    const receipt = this.signed.receiptIn(error.answer, request);
     if (receipt === undefined) return error;
     return new CallError(error.status, receipt.code, error.message, { receipt });
   }
+}
 
-  private url(target: string): URL {
-    const url = new URL(this.base.pathname.replace(/\/$/, '') + target, this.base);
-    url.searchParams.set(PROTOCOL_PARAMETER, String(PROTOCOL));
-    return url;
+/** What `call` gives; undefined where it is answered with that code. */
+async function unlessCode<T>(code: string, call: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof CallError && error.code === code) return undefined;
+    throw error;
   }
+}
 
-  /**
-   * Runs `work` with a signal that aborts with `signal`, and by itself when nothing comes in time. What
-   * has come in buys time for more, so that a slow link is waited for and one that stands still is not.
-   */
-  private async timed<T>(
-    signal: AbortSignal,
-    work: (limited: AbortSignal, received: (bytes: number) => void) => Promise<T>,
-  ): Promise<T> {
-    const { clock, timeoutMs } = this.options;
-    const timeout = new AbortController();
-    const done = new AbortController();
-    let deadline = clock.monotonic() + timeoutMs;
-    const watch = async () => {
-      while (!done.signal.aborted) {
-        const left = deadline - clock.monotonic();
-        if (left <= 0) return timeout.abort();
-        await clock.sleep(left, done.signal);
-      }
-    };
-    void watch();
-    try {
-      return await work(AbortSignal.any([signal, timeout.signal]), (bytes) => {
-        deadline += (bytes / SLOWEST) * 1000;
-      });
-    } catch (error) {
-      if (!timeout.signal.aborted) throw error;
-      throw new CallError(0, 'timeout', 'the controller did not answer in time');
-    } finally {
-      done.abort();
-    }
-  }
-
-  /** A response with status 2xx or 304; anything else is thrown as a `CallError`. */
-  private async send(url: URL, init: RequestInit): Promise<Response> {
-    let response: Response;
-    try {
-      response = await this.options.fetch(url.href, { ...init, redirect: 'error' }, this.meshId);
-    } catch (error) {
-      const why = reason(error);
-      // What plain HTTP meets at a port that speaks TLS.
-      const isHungUp = url.protocol === 'http:' && why === 'UND_ERR_SOCKET';
-      const hint = isHungUp ? ' (if it speaks TLS, its URL begins with https://)' : '';
-      throw new CallError(0, 'unreachable', `the controller cannot be reached: ${why}${hint}`);
-    }
-    if (response.ok || response.status === 304) return response;
-    throw await problemOf(response);
-  }
+/** An answer that says nothing but that it was done, if it is a controller's. */
+function ofController(schema: Schema, body: unknown): unknown {
+  if (!violation(schema, body)) return body;
+  throw new CallError(0, 'unexpected_answer', 'a success without the answer of a controller');
 }
 
 function queryOf(where: Whereabouts): string {

@@ -7,7 +7,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { equalBytes, fromBase64Url } from '../contract/encoding.ts';
 import { controllerFingerprint } from '../contract/ids.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import type { Fetch } from './controller-client.ts';
+import type { Fetch } from './http-calls.ts';
 
 /** Longest time (ms) that a connection takes to come about, TLS included. */
 const CONNECT_TIMEOUT = 10_000;

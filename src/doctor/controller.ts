@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import type { AgentClock } from '../agent/clock.ts';
-import type { Fetch } from '../agent/controller-client.ts';
+import type { Fetch } from '../agent/http-calls.ts';
 import { fromBase64 } from '../contract/encoding.ts';
 import type { EpochDocument } from '../contract/epoch.ts';
 import { readKeyFile } from '../contract/key-file.ts';

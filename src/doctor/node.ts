@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentClock } from '../agent/clock.ts';
-import type { Fetch } from '../agent/controller-client.ts';
+import type { Fetch } from '../agent/http-calls.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { readNodeKeys } from '../agent/node-keys.ts';
 import { type Enrolment, type NodeState, openNodeState } from '../agent/node-state.ts';

@@ -601,11 +601,11 @@ test('a config over a slow link is waited for, one that stands still is not', as
       });
       return new Response(body, { headers: answer.headers });
     };
-  Reflect.set(Reflect.get(rig.client, 'options'), 'fetch', slow(300));
+  rig.link.fetch = slow(300);
   controller.rotate();
   await pass(60);
   expect(rig.membership.mark.version).toBe(controller.version);
-  Reflect.set(Reflect.get(rig.client, 'options'), 'fetch', slow(1));
+  rig.link.fetch = slow(1);
   controller.rotate();
   await pass(60);
   expect(rig.named('controller')).toContainEqual(

@@ -36,8 +36,10 @@ export function agentRig(
   const counters = new Counters();
   const tunnel = new FakeTunnel();
   let nonces = 0;
+  /** How the controller is reached: a test may put another one there. */
+  const link = { fetch: controller.fetch };
   const client = new ControllerClient({
-    fetch: controller.fetch,
+    fetch: (url, init) => link.fetch(url, init),
     clock,
     crypto,
     random: (length) => new Uint8Array(length).fill(++nonces),
@@ -73,6 +75,7 @@ export function agentRig(
   return {
     agent,
     client,
+    link,
     counters,
     events,
     membership,

@@ -1,4 +1,4 @@
-import type { Fetch } from '../../../src/agent/controller-client.ts';
+import type { Fetch } from '../../../src/agent/http-calls.ts';
 import type { ConfigDocument } from '../../../src/contract/config.ts';
 import type { Envelope } from '../../../src/contract/envelope.ts';
 import { HEADER_EVENT_NAME, type HeaderDocument } from '../../../src/contract/epoch/header.ts';
