@@ -175,19 +175,10 @@ export class ControllerClient {
   }
 
   /** A file of the log by its path below `/log/`: unverified. For members. Undefined: there is none. */
-  async getLogFile(signingSeed: Uint8Array, path: string): Promise<Uint8Array | undefined> {
-    const never = new AbortController().signal;
-    const headers = { accept: '*/*' };
-    return this.signed(`/log/${path}`, SIGNATURE_TAGS.epoch, signingSeed, headers, (url, init) =>
-      this.timed(never, async (signal, received) => {
-        try {
-          return await limitedBytes(await this.send(url, { ...init, signal }), received);
-        } catch (error) {
-          if (error instanceof CallError && error.code === 'not_found') return undefined;
-          throw error;
-        }
-      }),
-    );
+  getLogFile(signingSeed: Uint8Array, path: string): Promise<Uint8Array | undefined> {
+    const tag = SIGNATURE_TAGS.epoch;
+    const request = { target: `/log/${path}`, tag, signingSeed, headers: { accept: '*/*' } };
+    return unlessCode('not_found', () => this.signed.call(request, limitedBytes));
   }
 
   /** Who is in, who is out, and why: unverified, for people to read. For members. */
