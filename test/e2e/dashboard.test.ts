@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -29,10 +29,12 @@ requires('chromium')('the dashboard in a browser', () => {
   let browser: Browser;
   let demo: DemoRun;
   let url: string;
+  const begun = async (one: DemoRun) =>
+    (await one.event(({ event }) => event === 'begin')).dashboard as string;
   beforeAll(async () => {
     browser = await launchBrowser();
     demo = new DemoRun(['--userspace', '--epoch', '4', '--scenario', 'decay']);
-    url = (await demo.event(({ event }) => event === 'begin')).dashboard as string;
+    url = await begun(demo);
     await demo.event(({ event, epoch }) => event === 'epoch' && (epoch as number) >= 2);
   });
   afterAll(async () => {
@@ -54,6 +56,24 @@ requires('chromium')('the dashboard in a browser', () => {
     await happened.filter({ hasText: /shut out: .*below the threshold of 0\.70/ }).waitFor();
     expect(complaints).toEqual([]);
   });
+
+  test('shows how a node that was out recovers and is let in again', async () => {
+    const recovery = new DemoRun(['--userspace', '--epoch', '4', '--scenario', 'recover']);
+    const { page, complaints } = await openPage(browser, { viewport: DESKTOP });
+    onTestFinished(async () => {
+      await page.close();
+      recovery.kill('SIGTERM');
+      await recovery.ended;
+    });
+    const address = await begun(recovery);
+    await recovery.event(({ event }) => event === 'epoch'); // then there is a page
+    await page.goto(address);
+    await card(page, 'node-c', 'denied').waitFor();
+    await card(page, 'node-c', 'member').waitFor({ timeout: 60_000 });
+    const happened = page.getByRole('listitem').filter({ hasText: 'node-c' });
+    await happened.filter({ hasText: /let in: .*at least 0\.70/ }).waitFor();
+    expect(complaints).toEqual([]);
+  }, 120_000);
 
   test.each([
     ['mesh', /1 member|2 members/],
@@ -122,6 +142,52 @@ requires('chromium')('the dashboard in a browser', () => {
     await see(page, /epochs?, the last with/);
     expect(bytes).toBeGreaterThan(20_000);
     expect(bytes).toBeLessThan(200_000);
+  });
+});
+
+requires('chromium')('the dashboard of a controller that tells two stories', () => {
+  test('is red for whoever saw the other one', async () => {
+    const browser = await launchBrowser();
+    const port = await freePort();
+    const controller = new ControllerProcess(['--dashboard', `127.0.0.1:${port}`]);
+    const backup = `${controller.state}.before`;
+    onTestFinished(async () => {
+      await browser.close();
+      await controller.remove();
+    });
+    await controller.start();
+    await controller.enrol('a', 1);
+    const { page } = await openPage(browser, { viewport: DESKTOP });
+    const read = async (text: string | RegExp) => {
+      await page.goto(`http://127.0.0.1:${port}/#/record`);
+      await page.reload();
+      await page.getByText(text).first().waitFor({ timeout: 20_000 });
+    };
+    await read('Verified here:');
+    await controller.stop();
+    cpSync(controller.state, backup, { recursive: true, preserveTimestamps: true });
+
+    // One history: node b. This browser sees it.
+    await controller.start();
+    await controller.enrol('b', 2);
+    await controller.admin('POST', '/v1/rotate');
+    await read(/It grew out of the \d+ entries/);
+    await controller.stop();
+
+    // Another one from the same beginning, signed by the same key: node c, and more of it.
+    rmSync(controller.state, { recursive: true });
+    cpSync(backup, controller.state, { recursive: true, preserveTimestamps: true });
+    await controller.start();
+    for (const [i, name] of ['c', 'd', 'e'].entries()) await controller.enrol(name, 3 + i);
+    for (let i = 0; i < 3; i++) await controller.admin('POST', '/v1/rotate');
+    await read('Do not trust this record.');
+    const alert = page.getByRole('alert').filter({ hasText: 'It was rewritten.' });
+    const border = await page.evaluate(
+      'getComputedStyle(document.querySelector(".fault")).borderTopColor',
+    );
+    const [red, green, blue] = String(border).match(/\d+/g)!.map(Number);
+    expect(red).toBeGreaterThan(1.5 * Math.max(green!, blue!));
+    expect(await alert.locator('pre').count()).toBe(2); // both signed checkpoints
   });
 });
 
