@@ -1,5 +1,6 @@
 import { createTunnel, type Tunnel, TunnelError } from '../tunnel/create-tunnel.ts';
 import type { Ping } from './probe.ts';
+import { type OpenDatagrams, systemDatagrams, userspaceDatagrams } from './tunnel-datagrams.ts';
 
 /**
  * `linux`      a network interface of ours (needs CAP_NET_ADMIN)
@@ -35,6 +36,8 @@ export interface Backend {
   readonly kind: 'linux' | 'userspace' | 'uapi';
   readonly tunnel: Pick<Tunnel, 'configure' | 'status' | 'expireKeypairs' | 'close' | 'closed'>;
   readonly ping: Ping;
+  /** Opens a UDP port on the node's tunnel address. */
+  readonly datagrams: OpenDatagrams;
   /** What moves the packets, where that can be told. */
   readonly describe?: () => DataPath;
   /** Told until when (boot clock, seconds) the device may stay as it is. */
@@ -78,6 +81,7 @@ async function openLinux(options: BackendOptions): Promise<Backend> {
     kind: 'linux',
     tunnel,
     ping: echo.ping,
+    datagrams: systemDatagrams(options.tunnelAddress),
     overlap: () => range.overlap(),
     onLease: (until) => tunnel.extendLease(until),
     describe: () => tunnel.describe(),
@@ -90,6 +94,7 @@ async function openUserspace(options: BackendOptions): Promise<Backend> {
     kind: 'userspace',
     tunnel,
     ping: (address, timeout) => tunnel.ping(address, { timeout }),
+    datagrams: userspaceDatagrams(tunnel),
     onLease: (until) => tunnel.extendLease(until),
   };
 }

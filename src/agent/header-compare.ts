@@ -1,8 +1,8 @@
-import { createSocket, type Socket } from 'node:dgram';
 import { concat, equalBytes, parseJson, u64be } from '../contract/encoding.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { HeaderChain } from './header-chain.ts';
+import type { OpenDatagrams, TunnelDatagrams } from './tunnel-datagrams.ts';
 
 /** UDP port on the tunnel addresses. */
 export const COMPARE_PORT = 51_816;
@@ -38,28 +38,21 @@ export interface HeaderCompareOptions {
 export class HeaderCompare {
   private readonly options: HeaderCompareOptions;
   private readonly shownAt = new Map<string, number>();
-  private socket: Socket | undefined;
+  private socket: TunnelDatagrams | undefined;
 
   constructor(options: HeaderCompareOptions) {
     this.options = options;
   }
 
-  /** Listens on `address` (of the tunnel) and tells members until `signal` aborts. Rejects if it cannot. */
-  async run(address: string, signal: AbortSignal): Promise<void> {
+  /** Listens inside the tunnel and tells members until `signal` aborts. Rejects if it cannot. */
+  async run(open: OpenDatagrams, signal: AbortSignal): Promise<void> {
     const { clock, port = COMPARE_PORT } = this.options;
-    const socket = createSocket('udp4');
+    const socket = await open(port, (message, from) => this.heard(message, from));
     this.socket = socket;
-    const failed = Promise.withResolvers<never>();
-    failed.promise.catch(() => {});
-    socket.on('error', failed.reject);
-    socket.on('message', (message, { address: from }) => this.heard(message, from));
     try {
-      const bound = Promise.withResolvers<void>();
-      socket.bind({ address, port, exclusive: true }, bound.resolve);
-      await Promise.race([bound.promise, failed.promise]);
       while (!signal.aborted) {
         this.tell();
-        await Promise.race([clock.sleep(INTERVAL_MS, signal), failed.promise]);
+        await Promise.race([clock.sleep(INTERVAL_MS, signal), socket.broken]);
       }
     } finally {
       this.socket = undefined;
@@ -127,9 +120,7 @@ export class HeaderCompare {
   }
 
   private send(message: Uint8Array, to: string): void {
-    const { port = COMPARE_PORT, counters } = this.options;
-    this.socket?.send(message, port, to, (error) => {
-      if (error) counters.add('headers_compared_unsent');
-    });
+    const { counters } = this.options;
+    this.socket?.send(message, to, () => counters.add('headers_compared_unsent'));
   }
 }

@@ -246,6 +246,7 @@ async function startLocked(
     reportReadiness(status, clock, emit, until),
     announcer.run(until),
     tunnelEnd(backend, until),
+    compareHeaders(configAgent, membership, surroundings, counters, backend, until),
   ];
   if (options.names !== undefined) {
     const { node_id, tunnel_address: tunnelAddress } = enrolment;
@@ -256,9 +257,6 @@ async function startLocked(
       ]);
     const surrounding = { tunnelAddress, names, clock, counters, emit };
     parts.push(keepNames(options.names, surrounding, until));
-  }
-  if (backend.kind !== 'userspace') {
-    parts.push(compareHeaders(configAgent, membership, surroundings, counters, enrolment, until));
   }
   for (const { suite, source, intervalMs, runningSince } of options.sources) {
     const emitter = new Emitter({
@@ -310,13 +308,13 @@ async function compareHeaders(
   membership: Membership,
   { clock, random, emit }: NodeSurroundings,
   counters: Counters,
-  { tunnel_address }: Enrolment,
+  { datagrams }: Backend,
   signal: AbortSignal,
 ): Promise<void> {
   const members = () => [...membership.peers.values()].map((peer) => peer.tunnelAddress);
   try {
     const compare = new HeaderCompare({ headers, members, clock, random, counters });
-    await compare.run(tunnel_address, signal);
+    await compare.run(datagrams, signal);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     emit({ event: 'device_note', detail: `headers are not compared with other members: ${why}` });

@@ -7,6 +7,7 @@ import { parseAddress } from '../wire/address-text.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import type { AgentClock } from './clock.ts';
 import { InterfaceEcho } from './interface-echo.ts';
+import { systemDatagrams } from './tunnel-datagrams.ts';
 import { UapiTunnel } from './uapi-tunnel.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -59,6 +60,7 @@ export async function openUapiBackend(
       ]),
     },
     ping: echo.ping,
+    datagrams: systemDatagrams(options.tunnelAddress),
     onLease: (until) => watchdog.lease(until),
     ...(note === undefined ? {} : { note }),
   };

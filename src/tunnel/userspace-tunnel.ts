@@ -4,7 +4,13 @@ import { defaultTransport } from '../crypto/transport-select.ts';
 import { javascriptKernel } from '../datapath/checksum.ts';
 import { bootNow, monotonicNow } from '../ground/clock.ts';
 import { PortableUdpPort } from '../io/portable/udp-port.ts';
-import { type PacketListener, type PingOptions, VirtualTun } from '../io/portable/virtual-tun.ts';
+import {
+  type PacketListener,
+  type PingOptions,
+  type UdpListener,
+  type UdpSocket,
+  VirtualTun,
+} from '../io/portable/virtual-tun.ts';
 import type { DatagramCarrier, PacketDevice } from '../io/ports.ts';
 import { parseAddress } from '../wire/address-text.ts';
 import { machineAddresses } from './device-facts.ts';
@@ -34,6 +40,8 @@ export interface UserspaceTunnel extends Tunnel {
   onPacket(listener: PacketListener): () => void;
   /** Answers UDP datagrams to `port` of this side with what they carry. */
   echoUdp(port: number): () => void;
+  /** A UDP port of this side, whose datagrams go to `listener`. Throws a `RangeError` if it is taken. */
+  bindUdp(port: number, listener: UdpListener): UdpSocket;
   /** ICMP echo through the tunnel: round trip in ms, or undefined without an answer in time. */
   ping(address: string, options?: PingOptions): Promise<number | undefined>;
 }
@@ -141,6 +149,10 @@ class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {
 
   echoUdp(port: number): () => void {
     return this.tun.echoUdp(port);
+  }
+
+  bindUdp(port: number, listener: UdpListener): UdpSocket {
+    return this.tun.bindUdp(port, listener);
   }
 
   async ping(address: string, options?: PingOptions): Promise<number | undefined> {

@@ -5,10 +5,12 @@ import { Counters } from '../../src/agent/counters.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { HeaderChain } from '../../src/agent/header-chain.ts';
 import { HeaderCompare } from '../../src/agent/header-compare.ts';
+import { systemDatagrams, userspaceDatagrams } from '../../src/agent/tunnel-datagrams.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { type Envelope, PAYLOAD_TYPES, signEnvelope } from '../../src/contract/envelope.ts';
 import { controllerFingerprint } from '../../src/contract/ids.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { createTunnel, peerChange } from '../../src/tunnel/create-tunnel.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 import { memoryState } from '../lab/memory-state.ts';
 import { keysFrom } from './support/fake-controller.ts';
@@ -53,7 +55,12 @@ afterEach(async () => {
 });
 
 /** A member at `address`, which holds `held`; it knows the one at `other`. */
-async function member(address: string, other: string, held: Envelope) {
+async function member(
+  address: string,
+  other: string,
+  held: Envelope,
+  open = systemDatagrams(address),
+) {
   const events: AgentEvent[] = [];
   const counters = new Counters();
   const enrolment = {
@@ -84,7 +91,7 @@ async function member(address: string, other: string, held: Envelope) {
     counters,
     port,
   });
-  running.push(compare.run(address, stop.signal));
+  running.push(compare.run(open, stop.signal));
   return { compare, counters, events };
 }
 
@@ -116,6 +123,42 @@ test('two that were told different headers for one version find out, each with b
   expect(there.events).toEqual([
     { event: 'split_view', epoch: 7, version: 7, held: other, other: one },
   ]);
+});
+
+test('inside two tunnels without interfaces they find out as well', async () => {
+  const tunnels = await Promise.all(
+    [1, 2].map((i) =>
+      createTunnel({
+        mode: 'userspace',
+        privateKey: new Uint8Array(32).fill(i),
+        addresses: [`10.0.0.${i}/24`],
+      }),
+    ),
+  );
+  for (const [i, tunnel] of tunnels.entries()) {
+    const there = tunnels[1 - i]!;
+    const peer = {
+      publicKey: there.publicKey,
+      endpoint: `127.0.0.1:${there.listenPort}`,
+      allowedIps: [`10.0.0.${2 - i}/32`],
+    };
+    await tunnel.configure({ peers: [peerChange(peer)] });
+  }
+  const [one, other] = [header(7, 1), header(7, 2)];
+  const [here, there] = [
+    await member('10.0.0.1', '10.0.0.2', one, userspaceDatagrams(tunnels[0]!)),
+    await member('10.0.0.2', '10.0.0.1', other, userspaceDatagrams(tunnels[1]!)),
+  ];
+  await until(() => {
+    here.compare.tell();
+    there.compare.tell();
+    return [here, there].every(({ events }) => events.length > 0);
+  });
+  expect(here.events).toEqual([{ event: 'split_view', epoch: 7, version: 7, held: one, other }]);
+  expect(there.events).toEqual([
+    { event: 'split_view', epoch: 7, version: 7, held: other, other: one },
+  ]);
+  await Promise.all(tunnels.map((tunnel) => tunnel.close()));
 });
 
 test('two that were told the same, or of which one is behind, have nothing to say', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -69,7 +69,7 @@ export class MeshLab {
 
   /** `root`: of the sources that it runs from, these or those of another version. */
   async startController(root = ROOT): Promise<void> {
-    const parameters = ['controller', '--state', join(this.directory, 'controller')];
+    const parameters = ['controller', '--state', this.controllerState];
     parameters.push('--listen', this.place.controllerListen, '--epoch', String(this.epochS));
     // The plain rule: what these tests set decides the next epoch.
     const policy = join(this.directory, 'policy.json');
@@ -89,12 +89,28 @@ export class MeshLab {
     await this.controller!.ended;
   }
 
+  get controllerState(): string {
+    return join(this.directory, 'controller');
+  }
+
+  /** Its state as a power cut at this moment would leave it, in a directory of its own. */
+  copyController(): string {
+    const copy = join(this.directory, 'controller-copy');
+    process.kill(this.controller!.pid!, 'SIGSTOP');
+    cpSync(this.controllerState, copy, {
+      recursive: true,
+      filter: (path) => !lstatSync(path).isSocket(),
+    });
+    process.kill(this.controller!.pid!, 'SIGCONT');
+    return copy;
+  }
+
   epoch(): Promise<EpochDocument> {
     return this.ask('GET', '/v1/epoch');
   }
 
   ask<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<T> {
-    const socket = join(this.directory, 'controller', 'admin.sock');
+    const socket = join(this.controllerState, 'admin.sock');
     return adminCall<T>({ socket }, method, path, body);
   }
 

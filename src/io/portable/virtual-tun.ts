@@ -1,6 +1,14 @@
 import { monotonicNow } from '../../ground/clock.ts';
 import type { DeviceState, PacketDevice } from '../ports.ts';
-import { buildEcho, buildUdp, destinationOf, type Echo, parseEcho, parseUdp } from './packets.ts';
+import {
+  buildEcho,
+  buildUdp,
+  destinationOf,
+  type Echo,
+  parseEcho,
+  parseUdp,
+  type UdpDatagram,
+} from './packets.ts';
 
 /** Own tuning: payload of a ping as ping(8) sends it, and how long it is waited for. */
 const PING_BYTES = 56;
@@ -26,6 +34,16 @@ export interface PingOptions {
   readonly timeout?: number;
 }
 
+/** Called with a datagram to one's port; its arrays are views that are valid during the call. */
+export type UdpListener = (datagram: UdpDatagram) => void;
+
+/** A UDP port of this end. */
+export interface UdpSocket {
+  /** To an address of the tunnel, 4 or 16 bytes, from this end's first of that family. */
+  send(payload: Uint8Array, to: { readonly destination: Uint8Array; readonly port: number }): void;
+  close(): void;
+}
+
 export type PacketListener = (packet: Uint8Array) => void;
 
 interface Waiting {
@@ -36,14 +54,14 @@ interface Waiting {
 
 /**
  * The inner end of a tunnel without a TUN device: IP packets in and out as callbacks. It answers
- * ICMP echo requests to its addresses, and UDP datagrams to the ports that shall echo.
+ * ICMP echo requests to its addresses, and hands over UDP datagrams to the ports that are somebody's.
  */
 export class VirtualTun implements PacketDevice {
   readonly state: DeviceState;
   private readonly options: VirtualTunOptions;
   private readonly now: () => number;
   private readonly listeners = new Set<PacketListener>();
-  private readonly echoPorts = new Set<number>();
+  private readonly ports = new Map<number, UdpListener>();
   private readonly waiting = new Map<number, Waiting>();
   private pings = 0;
   private intoTunnel: (packet: Uint8Array) => void = () => {};
@@ -75,12 +93,36 @@ export class VirtualTun implements PacketDevice {
 
   /** Answers UDP datagrams to `port` with what they carry. Returns a function that stops it. */
   echoUdp(port: number): () => void {
-    this.echoPorts.add(port);
-    return () => void this.echoPorts.delete(port);
+    const echo = ({ source, destination, sourcePort, payload }: UdpDatagram) =>
+      this.send(
+        buildUdp({
+          source: destination,
+          destination: source,
+          sourcePort: port,
+          destinationPort: sourcePort,
+          payload,
+        }),
+      );
+    return this.bindUdp(port, echo).close;
+  }
+
+  /** UDP datagrams to `port` of this end's addresses go to `listener`. Throws if they go to another. */
+  bindUdp(port: number, listener: UdpListener): UdpSocket {
+    if (this.ports.has(port)) throw new RangeError(`UDP port ${port} inside the tunnel is taken`);
+    this.ports.set(port, listener);
+    return {
+      send: (payload, { destination, port: destinationPort }) => {
+        const source = this.sourceFor(destination);
+        this.send(buildUdp({ source, destination, sourcePort: port, destinationPort, payload }));
+      },
+      close: () => {
+        if (this.ports.get(port) === listener) this.ports.delete(port);
+      },
+    };
   }
 
   deliver(packet: Uint8Array): void {
-    if (this.isForUs(packet) && (this.answerEcho(packet) || this.answerUdp(packet))) return;
+    if (this.isForUs(packet) && (this.answerEcho(packet) || this.handOver(packet))) return;
     for (const listener of this.listeners) listener(packet);
   }
 
@@ -154,20 +196,12 @@ export class VirtualTun implements PacketDevice {
     return true;
   }
 
-  private answerUdp(packet: Uint8Array): boolean {
-    if (this.echoPorts.size === 0) return false;
+  private handOver(packet: Uint8Array): boolean {
+    if (this.ports.size === 0) return false;
     const datagram = parseUdp(packet);
-    if (datagram === undefined || !this.echoPorts.has(datagram.destinationPort)) return false;
-    this.send(
-      buildUdp({
-        source: datagram.destination,
-        destination: datagram.source,
-        sourcePort: datagram.destinationPort,
-        destinationPort: datagram.sourcePort,
-        payload: datagram.payload,
-      }),
-    );
-    return true;
+    const listener = datagram && this.ports.get(datagram.destinationPort);
+    listener?.(datagram!);
+    return listener !== undefined;
   }
 }
 

@@ -92,6 +92,30 @@ test('echoes UDP on the ports it was told, until it is told to stop', () => {
   expect([sent.length, heard.length]).toEqual([1, 2]);
 });
 
+test("a UDP port is one listener's until it is closed", () => {
+  const { tun, sent } = recording();
+  const heard: string[] = [];
+  const bound = tun.bindUdp(9, ({ payload, source }) => heard.push(`${source} ${payload}`));
+  expect(() => tun.bindUdp(9, () => {})).toThrow('UDP port 9 inside the tunnel is taken');
+  const payload = Uint8Array.of(1, 2);
+  bound.send(payload, { destination: THERE4, port: 8 });
+  const [out] = sent.map(parseUdp);
+  expect(out).toEqual({
+    source: HERE4,
+    destination: THERE4,
+    sourcePort: 9,
+    destinationPort: 8,
+    payload,
+  });
+  const back = { ...out!, source: THERE4, destination: HERE4, sourcePort: 8, destinationPort: 9 };
+  tun.deliver(buildUdp(back));
+  tun.deliver(buildUdp({ ...back, destinationPort: 10 }));
+  expect(heard).toEqual([`${THERE4} 1,2`]);
+  bound.close();
+  tun.deliver(buildUdp(back));
+  expect(heard).toHaveLength(1);
+});
+
 test('measures the round trip of a ping', async () => {
   vi.useFakeTimers();
   try {
