@@ -17,6 +17,8 @@ export interface ControllerPart {
 // Measured where SQLite returns from COMMIT, which with synchronous=FULL is after its fsync; what
 // the controller does after that counts.
 let committedAt = 0;
+/** When the last stream's bytes were with the system. */
+let pushedAt = 0;
 const { exec } = DatabaseSync.prototype;
 DatabaseSync.prototype.exec = function timed(this: DatabaseSync, sql: string): void {
   exec.call(this, sql);
@@ -35,9 +37,16 @@ const controller = await startController({
     const { epoch, version, removed } = event;
     const at = committedAt;
     // After the event has left: telling us is no part of what is measured.
-    setImmediate(() => say({ committed: epoch, version, at, removed }));
+    setImmediate(() => say({ committed: epoch, version, at, pushedAt, removed }));
   },
 });
+const { streams } = controller.services;
+const publish = streams.publish.bind(streams);
+streams.publish = (...parameters) => {
+  const envelope = publish(...parameters);
+  pushedAt = monotonicMs();
+  return envelope;
+};
 say({ listening: controller.url });
 listen(
   ({ id }) => {

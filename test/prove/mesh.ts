@@ -44,6 +44,8 @@ export interface Commit {
   readonly epoch: number;
   /** CLOCK_MONOTONIC, ms, when COMMIT came back. */
   readonly at: number;
+  /** The same, when the last stream's bytes were with the system. */
+  readonly pushedAt: number;
   readonly removed: readonly string[];
 }
 
@@ -299,6 +301,7 @@ function commitOf(message: Message): Commit {
   return {
     epoch: message.committed as number,
     at: message.at as number,
+    pushedAt: message.pushedAt as number,
     removed: message.removed as string[],
   };
 }

@@ -29,7 +29,9 @@ export interface ScaleResult {
   /** Real streams that were open, and how long it took until all were, s. */
   readonly streams: number;
   readonly openedAfterS: number;
-  /** ms from the commit of a removal until the streams had it: all, and the last of each removal. */
+  /** ms from the commit of a removal until the last stream's bytes were with the system. */
+  readonly pushed: Distribution;
+  /** ms until a program on the same processors had read it: from all streams, and from the last of each removal. */
   readonly removal: Distribution;
   readonly lastRemoval: Distribution;
   /** Processor time of the controller for one page of `/v1/epoch`, and for all pages; bytes of a page. */
@@ -59,11 +61,12 @@ export async function measureScale(members: number): Promise<ScaleResult> {
     const { opened } = await streams.said({ opened: members }, OPEN_TIMEOUT_MS);
     const openedAfterS = Number(((performance.now() - startedAt) / 1000).toFixed(1));
     await mesh.rotate();
-    const [all, last]: number[][] = [[], []];
+    const [pushed, all, last]: number[][] = [[], [], []];
     for (let i = 0; i < REMOVALS; i++) {
       await delay(3000); // the keys of the epoch before have gone out
       const name = playedName(members - 1 - i);
-      const { at } = await mesh.remove(name);
+      const { at, pushedAt } = await mesh.remove(name);
+      pushed!.push(pushedAt - at);
       const heard = await told(streams, name, members - i);
       all!.push(...heard.map((time) => time - at));
       last!.push(Math.max(...heard) - at);
@@ -73,6 +76,7 @@ export async function measureScale(members: number): Promise<ScaleResult> {
       enrolmentCpuMs,
       streams: opened as number,
       openedAfterS,
+      pushed: distribution(pushed!),
       removal: distribution(all!),
       lastRemoval: distribution(last!),
       ...(await reading(mesh)),

@@ -1,5 +1,4 @@
 import { get, type IncomingMessage } from 'node:http';
-import { SseParser } from '../../src/agent/sse.ts';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { PROTOCOL } from '../../src/contract/protocol.ts';
 import { STREAM_EVENT_NAME, type StreamEvent } from '../../src/contract/stream-event.ts';
@@ -16,6 +15,7 @@ export interface StreamsPart {
   readonly to: number;
 }
 
+const REMOVAL = new RegExp(`^event: ${STREAM_EVENT_NAME}\\nid: .*\\ndata: (.*)\\n\\n`, 'gm');
 /** Streams that are being opened at once. */
 const OPENING = 64;
 /** One address may have half of a controller's connections: the streams come from several. */
@@ -26,17 +26,24 @@ const { controllerUrl, from, to } = partOptions<StreamsPart>();
 const heard = new Map<string, number[]>();
 let open = 0;
 
+/** Looks for removals and for nothing else: what a node does with the rest is measured elsewhere. */
 function read(stream: IncomingMessage): void {
-  const parser = new SseParser();
-  stream.setEncoding('utf8');
-  stream.on('data', (text: string) => {
-    for (const item of parser.push(text) ?? []) {
-      if (item.kind !== 'event' || item.name !== STREAM_EVENT_NAME) continue;
-      const { payload } = JSON.parse(item.data) as { payload: string };
-      const { removed } = JSON.parse(Buffer.from(payload, 'base64').toString()) as StreamEvent;
+  let rest = '';
+  stream.setEncoding('latin1'); // it is ASCII
+  stream.on('data', (piece: string) => {
+    const text = rest + piece;
+    for (const [, data] of text.matchAll(REMOVAL)) {
       const at = monotonicMs();
-      for (const name of removed) heard.set(name, [...(heard.get(name) ?? []), at]);
+      const { payload } = JSON.parse(data!) as { payload: string };
+      const { removed } = JSON.parse(Buffer.from(payload, 'base64').toString()) as StreamEvent;
+      for (const name of removed) {
+        const times = heard.get(name) ?? [];
+        times.push(at);
+        heard.set(name, times);
+      }
     }
+    const end = text.lastIndexOf('\n\n');
+    rest = end < 0 ? text : text.slice(end + 2); // an event that has not come whole
   });
   stream.on('close', () => {
     open--;
