@@ -59,7 +59,7 @@ requires('bash')('the completions for bash', () => {
   };
 
   test('offer the commands, their subcommands and their options', () => {
-    expect(complete('meshnet', 'co')).toEqual(['controller']);
+    expect(complete('meshnet', 'controll')).toEqual(['controller']);
     expect(complete('meshnet', 'node', '')).toEqual(expect.arrayContaining(['add', '--advertise']));
     expect(complete('meshnet', 'node', 'add', '--t')).toEqual(['--ttl']);
     expect(complete('meshnet', 'controller', '--tls')).toEqual(['--tls-cert', '--tls-key']);
