@@ -4,9 +4,14 @@ import type { Envelope } from '../contract/envelope.ts';
 import { parseEvidence } from '../contract/record/evidence.ts';
 import type { EpochEvent, Leaf } from '../contract/record/leaf.ts';
 import type { Included, ProofDocument } from '../contract/record/proof.ts';
-import { decodeLines, parseVerdictRow, type VerdictRow } from '../contract/record/verdict-row.ts';
+import {
+  decodeLines,
+  lineHash,
+  parseVerdictRow,
+  type VerdictRow,
+} from '../contract/record/verdict-row.ts';
 import { defaultProvider } from '../crypto/select.ts';
-import { inclusionProof, leafHash, MerkleTree } from '../record/merkle.ts';
+import { inclusionProof, MerkleTree } from '../record/merkle.ts';
 import { formatNote } from '../record/note.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
@@ -52,7 +57,7 @@ async function verdictIn(
   }
   const { root } = new MerkleTree(
     crypto,
-    lines.map((line) => leafHash(crypto, line)),
+    lines.map((line) => lineHash(crypto, line)),
   );
   if (toBase64(root) !== leaf.verdicts.root) {
     throw new CommandError(
@@ -95,7 +100,7 @@ export async function prove(
     leaves.findLastIndex((one, at) => at < index && isIt(one));
   const rows = new MerkleTree(
     crypto,
-    lines.map((line) => leafHash(crypto, line)),
+    lines.map((line) => lineHash(crypto, line)),
   );
   const document: ProofDocument = {
     format: 'aligned-meshnet-verdict-proof-v1',

@@ -99,6 +99,7 @@ export async function verify(
       'of them rest on what only the controller knows (it was away; no config was fetched)',
     ),
     ...told(tally.withoutRows, 'epochs have no rows any more: only their root is kept'),
+    ...told(tally.withheld, 'epochs are shown without the rows of others: their tree is verified'),
     ...told(tally.withoutEvidence, 'verdicts have evidence that is not kept any more'),
     ...findings.map(({ leaf, epoch, node, what }) => {
       const who = [

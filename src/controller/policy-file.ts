@@ -21,6 +21,13 @@ const meshProperties = {
     { needed: { type: 'integer' }, within_epochs: { type: 'integer' } },
     { binding: { type: 'boolean' } },
   ),
+  record: exactly(
+    {},
+    {
+      log: { type: 'string', enum: ['members', 'everybody'] },
+      verdicts: { type: 'string', enum: ['own', 'members', 'everybody'] },
+    },
+  ),
   epoch_on_loopback: { type: 'boolean' },
   evaluators: { type: 'array', items: bytes32Field },
 } as const satisfies Record<string, Schema>;
@@ -114,6 +121,10 @@ function meshSettings(file: FromSchema<typeof meshSchema>): GivenSettings {
       needed: file.witness.needed,
       withinEpochs: file.witness.within_epochs,
       isBinding: file.witness.binding ?? false,
+    },
+    recordReaders: file.record && {
+      log: file.record.log ?? 'members',
+      verdicts: file.record.verdicts ?? 'members',
     },
     epochOnLoopback: file.epoch_on_loopback,
     evaluators: file.evaluators?.map((key) => fromBase64(key, 32)!),

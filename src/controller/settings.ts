@@ -15,6 +15,14 @@ export interface WitnessRule {
   readonly isBinding: boolean;
 }
 
+/** Who may read the record; admins may all of it, on their socket. */
+export interface RecordReaders {
+  /** Leaves, tiles, checkpoint. */
+  readonly log: 'members' | 'everybody';
+  /** Rows and scores; `own`: members, and each those about itself alone. */
+  readonly verdicts: 'own' | 'members' | 'everybody';
+}
+
 /** How a mesh is governed. */
 export interface Settings {
   /** An admin may set another one at any time: it is read anew whenever it is needed. */
@@ -39,6 +47,7 @@ export interface Settings {
   /** Ed25519 public keys (32 bytes) of evaluators; as the policy, set at any time. */
   evaluators: readonly Uint8Array[];
   readonly witness: WitnessRule | null;
+  readonly recordReaders: RecordReaders;
   /** Whether `GET /v1/epoch` answers callers from the loopback network without a signature. */
   readonly epochOnLoopback: boolean;
 }
@@ -65,6 +74,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     tunnelPrefix: given.tunnelPrefix ?? '10.10.0.0/24',
     evaluators: given.evaluators ?? [],
     witness: given.witness ?? null,
+    recordReaders: given.recordReaders ?? { log: 'members', verdicts: 'members' },
     epochOnLoopback: given.epochOnLoopback ?? true,
   };
   number('lifetime', settings.lifetimeS, epochS, 86_400);

@@ -31,6 +31,22 @@ const privateKeyOf = (type: 'x25519' | 'ed25519', bytes: Uint8Array): KeyObject 
 const publicKeyOf = (type: 'x25519' | 'ed25519', bytes: Uint8Array): KeyObject =>
   createPublicKey({ key: bytes, format: 'raw-public', asymmetricKeyType: type });
 
+/** Checking a key takes as long as checking a signature, and the same keys sign again and again. */
+const MOST_VERIFIERS = 16_384;
+const verifiers = new Map<string, KeyObject>();
+
+/** Undefined: not one that signatures are to be verified with. */
+function verifierOf(publicKey: Uint8Array): KeyObject | undefined {
+  const name = Buffer.from(publicKey).toString('latin1');
+  const known = verifiers.get(name);
+  if (known !== undefined) return known;
+  if (!isAcceptableEd25519Key(publicKey)) return undefined;
+  const key = publicKeyOf('ed25519', publicKey);
+  if (verifiers.size === MOST_VERIFIERS) verifiers.delete(verifiers.keys().next().value!);
+  verifiers.set(name, key);
+  return key;
+}
+
 function agree(privateKey: KeyObject, publicKey: Uint8Array): Uint8Array | undefined {
   try {
     const shared = diffieHellman({ privateKey, publicKey: publicKeyOf('x25519', publicKey) });
@@ -143,8 +159,8 @@ export const nodeProvider: CryptoProvider = {
   ed25519Public: (seed) => raw(createPublicKey(privateKeyOf('ed25519', seed))),
   ed25519Sign: (seed, message) => plain(sign(null, message, privateKeyOf('ed25519', seed))),
   ed25519Verify(publicKey, message, signature) {
-    if (signature.length !== 64 || !isAcceptableEd25519Key(publicKey)) return false;
-    return verify(null, message, publicKeyOf('ed25519', publicKey), signature);
+    const key = signature.length === 64 ? verifierOf(publicKey) : undefined;
+    return key !== undefined && verify(null, message, key, signature);
   },
 
   sha256(...parts) {

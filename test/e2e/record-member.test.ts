@@ -1,20 +1,18 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { meshnet } from '../cli/support/run-meshnet.ts';
 import { NodeRig } from './node-rig.ts';
 
+const soon = { timeout: 15_000, interval: 20 };
 let rig: NodeRig;
-beforeEach(async () => {
-  rig = await NodeRig.open({ epochS: 1.5, epochOnLoopback: false });
-});
 afterEach(() => rig.close());
 
 test('a member reads the record over the network as its node; nobody else may', async () => {
+  rig = await NodeRig.open({ epochS: 3, epochOnLoopback: false });
   const a = await rig.node('a', () => 0.9);
   await rig.node('b', () => 0.2);
-  const soon = { timeout: 10_000, interval: 20 };
   await expect.poll(() => a.node.status().state, soon).toBe('member');
   const state = (id: string) => ['--state', join(rig.directory.path, id)];
   const noSocket = ['--socket', join(rig.directory.path, 'none.sock')];
@@ -37,4 +35,27 @@ test('a member reads the record over the network as its node; nobody else may', 
   mkdirSync(join(rig.directory.path, 'nobody'));
   const outsider = await meshnet('log', 'verify', url, ...mesh, ...state('nobody'));
   expect([outsider.code, outsider.err]).toEqual([4, expect.stringContaining('only members')]);
+});
+
+test('where each sees its own verdict alone, it can still prove that one, and the tree is verified', async () => {
+  const recordReaders = { log: 'everybody', verdicts: 'own' } as const;
+  rig = await NodeRig.open({ epochS: 3, epochOnLoopback: false, recordReaders });
+  const a = await rig.node('a', () => 0.9);
+  await rig.node('b', () => 0.8);
+  await expect.poll(() => a.node.status().state, soon).toBe('member');
+  const own = ['--state', join(rig.directory.path, 'a'), '--socket', join(rig.directory.path, 'x')];
+  const mesh = ['--mesh', toBase64(rig.controller.meshId)];
+  const epoch = String(a.node.status().epoch);
+
+  const verified = await meshnet('log', 'verify', '--json', ...own);
+  expect(JSON.parse(verified.out)).toMatchObject({ findings: [], withoutRows: 0 });
+  expect((JSON.parse(verified.out) as { withheld: number }).withheld).toBeGreaterThan(0);
+  const file = join(rig.directory.path, 'proof.json');
+  expect((await meshnet('log', 'prove', 'a', epoch, '--out', file, ...own)).code).toBe(0);
+  expect((await meshnet('log', 'check', file, ...mesh)).code).toBe(0);
+  const other = await meshnet('why', 'b', '--epoch', epoch, ...own);
+  expect([other.code, other.err]).toEqual([4, expect.stringContaining('says nothing about b')]);
+  const { url } = rig.controller;
+  expect((await fetch(`${url}/log/checkpoint`)).status).toBe(200);
+  expect((await fetch(`${url}/log/verdicts/${epoch}`)).status).toBe(401);
 });

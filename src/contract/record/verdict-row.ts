@@ -1,5 +1,6 @@
-import { canonicalBytes, canonicalJson, type Json } from '../../record/canonical-json.ts';
-import { equalBytes, parseJson } from '../encoding.ts';
+import { canonicalJson } from '../../record/canonical-json.ts';
+import { leafHash, type Sha256 } from '../../record/merkle.ts';
+import { equalBytes, fromBase64, parseJson, toBase64 } from '../encoding.ts';
 import { suiteStatusSchema } from '../epoch.ts';
 import { bytes32Field, nodeIdField, reasonField, timeField } from '../fields.ts';
 import { exactly, type FromSchema } from '../from-schema.ts';
@@ -68,7 +69,8 @@ export function verdictRowBytes(row: VerdictRow): Uint8Array {
 export function parseVerdictRow(bytes: Uint8Array): VerdictRow | undefined {
   const value = parseJson(bytes);
   if (violation(rowSchema, value) !== undefined) return undefined;
-  return equalBytes(canonicalBytes(value as Json), bytes) ? (value as VerdictRow) : undefined;
+  const row = value as VerdictRow;
+  return equalBytes(verdictRowBytes(row), bytes) ? row : undefined;
 }
 
 const NEWLINE = 0x0a;
@@ -83,6 +85,36 @@ export function encodeBundle(rows: readonly Uint8Array[]): Uint8Array {
     bytes[offset++] = NEWLINE;
   }
   return bytes;
+}
+
+const BRACE = 0x7b;
+
+/** Whether a line of such a file is a row, and not the hash of one that is withheld. */
+export function isRow(line: Uint8Array): boolean {
+  return line[0] === BRACE;
+}
+
+/** Hash (32 bytes) of a line as a leaf of the tree, also of a row that is withheld. */
+export function lineHash(crypto: Sha256, line: Uint8Array): Uint8Array {
+  const withheld = isRow(line) ? undefined : fromBase64(new TextDecoder().decode(line), 32);
+  return withheld ?? leafHash(crypto, line);
+}
+
+/**
+ * The same file with nobody's row but that of `node`: in the place of the others stand the hashes of their
+ * leaves, base64, of which the tree can still be made.
+ */
+export function withheldBut(
+  crypto: Sha256,
+  bundle: Uint8Array,
+  node: string | undefined,
+): Uint8Array {
+  const lines = (decodeLines(bundle) ?? []).map((line) =>
+    node !== undefined && parseVerdictRow(line)?.node === node
+      ? line
+      : encoder.encode(toBase64(leafHash(crypto, line))),
+  );
+  return encodeBundle(lines);
 }
 
 /** The lines of such a file, without believing any; undefined: it ends in the middle of one. */

@@ -94,6 +94,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   observeOnly: 'observe_only',
   tunnelPrefix: 'tunnel_prefix',
   witness: 'witness',
+  recordReaders: 'record',
   epochOnLoopback: 'epoch_on_loopback',
 };
 

@@ -2,6 +2,7 @@ import { SIGNATURE_TAGS, type SignatureTag } from '../../contract/http-signature
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { membersOf } from '../epoch.ts';
 import type { Services } from '../services.ts';
+import type { NodeRecord } from '../store/store.ts';
 import { atLeast, showsAccessToken } from './authorise.ts';
 import type { Caller } from './caller.ts';
 import { signerOf } from './signer.ts';
@@ -11,13 +12,25 @@ import { signerOf } from './signer.ts';
  * if the settings say so.
  */
 export async function readersOnly(services: Services, caller: Caller): Promise<Checked<unknown>> {
+  return readerOf(services, caller);
+}
+
+/** The same, and which member it is; null: none of them. */
+export async function readerOf(
+  services: Services,
+  caller: Caller,
+): Promise<Checked<NodeRecord | null>> {
   if (caller.kind !== 'network') return accepted(null);
   const { settings, governor } = services;
   if (settings.epochOnLoopback && caller.isLocal) return accepted(null);
-  if (showsAccessToken(caller)) return atLeast(services, caller, 'view');
+  if (showsAccessToken(caller)) {
+    const allowed = await atLeast(services, caller, 'view');
+    return allowed.ok ? accepted(null) : allowed;
+  }
   const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
   if (!signer.ok) return signer;
-  if (membersOf(governor.current).has(signer.value.node.nodeId)) return accepted(null);
+  const { node } = signer.value;
+  if (membersOf(governor.current).has(node.nodeId)) return accepted(node);
   return rejected('not_authorized', { expected: 'a member of the present epoch' });
 }
 

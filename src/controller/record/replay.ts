@@ -3,12 +3,14 @@ import { compareNodeIds, signingKeyId } from '../../contract/ids.ts';
 import type { EpochEvent, Leaf } from '../../contract/record/leaf.ts';
 import {
   decodeLines,
+  isRow,
+  lineHash,
   parseVerdictRow,
   type VerdictRow,
 } from '../../contract/record/verdict-row.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { canonicalJson, type Json } from '../../record/canonical-json.ts';
-import { leafHash, MerkleTree } from '../../record/merkle.ts';
+import { MerkleTree } from '../../record/merkle.ts';
 import { type Epoch, standingsOf } from '../epoch.ts';
 import type { Score } from '../policy.ts';
 import { decideAgain } from './decide-again.ts';
@@ -33,6 +35,8 @@ export interface Tally {
   asserted: number;
   /** Epochs whose rows are not kept any more, and verdicts whose evidence is not. */
   withoutRows: number;
+  /** Epochs of which rows are withheld from whoever reads: their tree was verified, their verdicts not. */
+  withheld: number;
   withoutEvidence: number;
 }
 
@@ -53,6 +57,7 @@ export class Replay {
     confirmed: 0,
     asserted: 0,
     withoutRows: 0,
+    withheld: 0,
     withoutEvidence: 0,
   };
   private readonly crypto: CryptoProvider;
@@ -133,11 +138,18 @@ export class Replay {
     if (bundle === undefined) return this.withoutRows();
     const rows = this.rowsOf(leaf, bundle);
     if (typeof rows === 'string') return void fault(rows);
+    if (rows === undefined) return this.withheld();
     for (const what of countFaults(leaf, rows, this.members)) fault(what);
     this.members = new Set(rows.filter((row) => row.allowed).map((row) => row.node));
     for (const { node } of rows) if (!this.signingKeys.has(node)) fault('is not enrolled', node);
     this.learn(evidence, rows);
     this.judge(leaf, rows, this.policy.judgedBy, fault);
+  }
+
+  private withheld(): void {
+    this.tally.withheld++;
+    this.previous = undefined;
+    this.members = undefined;
   }
 
   private withoutRows(): void {
@@ -146,18 +158,19 @@ export class Replay {
     this.members = undefined;
   }
 
-  /** The rows, or what is wrong with them. */
-  private rowsOf(leaf: EpochEvent, bundle: Uint8Array): VerdictRow[] | string {
+  /** The rows, or what is wrong with them; undefined: some are withheld. */
+  private rowsOf(leaf: EpochEvent, bundle: Uint8Array): VerdictRow[] | string | undefined {
     const { crypto } = this;
     const lines = decodeLines(bundle);
     if (lines === undefined) return 'has rows that end in the middle of one';
     const { root } = new MerkleTree(
       crypto,
-      lines.map((line) => leafHash(crypto, line)),
+      lines.map((line) => lineHash(crypto, line)),
     );
     if (lines.length !== leaf.verdicts.count || toBase64(root) !== leaf.verdicts.root) {
       return 'has other rows than its leaf says';
     }
+    if (!lines.every(isRow)) return undefined;
     const rows: VerdictRow[] = [];
     for (const line of lines) {
       const row = parseVerdictRow(line);
@@ -283,10 +296,7 @@ function countFaults(
 }
 
 function isSame(a: unknown, b: unknown): boolean {
-  return canonicalJson(plain(a)) === canonicalJson(plain(b));
-}
-
-/** What JSON makes of a value. */
-function plain(value: unknown): Json {
-  return JSON.parse(JSON.stringify(value)) as Json;
+  const [one, other] = [JSON.stringify(a), JSON.stringify(b)];
+  if (one === other) return true;
+  return canonicalJson(JSON.parse(one) as Json) === canonicalJson(JSON.parse(other) as Json);
 }
