@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   replay: ['controller'],
   agent: ['contract', 'record', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
   doctor: ['controller', 'agent', 'contract', 'crypto', 'wire', 'io', 'ground'],
+  kubernetes: ['contract'],
   dashboard: ['controller', 'contract', 'record', 'crypto', 'ground'],
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };

@@ -7,7 +7,7 @@ import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
 import { readKnownController } from '../agent/known-controller.ts';
 import { type NodeOptions, type RunningNode, startNode } from '../agent/node.ts';
-import { isNodeId } from '../contract/ids.ts';
+import { isNodeId, nodeIdOfMachine } from '../contract/ids.ts';
 import { printable } from '../contract/printable.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { defaultTransport } from '../crypto/transport-select.ts';
@@ -105,7 +105,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
 }
 
 function nodeOptions(options: NodeCommandOptions): NodeOptions {
-  const machine = defaultNodeName();
+  const machine = nodeIdOfMachine(hostname());
   const token = options.token ?? readTokenFile(options.tokenFile);
   return {
     stateDirectory: options.state,
@@ -184,14 +184,4 @@ function enrolmentTrouble({ code, message }: EnrolmentError, options: NodeComman
     default:
       return `enrolment: ${message}`;
   }
-}
-
-/** A node name made of this machine's name. */
-function defaultNodeName(): string | undefined {
-  const name = hostname()
-    .split('.')[0]!
-    .toLowerCase()
-    .replace(/[^a-z0-9-]/g, '-')
-    .slice(0, 63);
-  return isNodeId(name) ? name : undefined;
 }

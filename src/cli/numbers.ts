@@ -44,6 +44,14 @@ export function namePattern(text: string): string {
   throw new InvalidArgumentError('Expected 1 to 63 of a-z, 0-9, hyphen and *, such as web-*.');
 }
 
+/** `NAMESPACE/NAME` of a service account of Kubernetes, one more than before. */
+export function serviceAccounts(text: string, before: readonly string[] = []): string[] {
+  if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(text)) {
+    throw new InvalidArgumentError('Expected NAMESPACE/NAME of a service account.');
+  }
+  return [...before, text];
+}
+
 /** The URL of a controller, as it was written. */
 export function httpUrl(text: string): string {
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {

@@ -8,6 +8,19 @@ export function isNodeId(value: unknown): value is string {
   return typeof value === 'string' && NODE_ID.test(value);
 }
 
+/**
+ * The node id that a machine has if nobody says otherwise: the first label of its name, in lower case,
+ * hyphens for what a node id does not have. Undefined if nothing is left.
+ */
+export function nodeIdOfMachine(name: string): string | undefined {
+  const id = name
+    .split('.')[0]!
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .slice(0, 63);
+  return isNodeId(id) ? id : undefined;
+}
+
 /** Byte order. Ids are ASCII, so comparing UTF-16 code units is the same; never localeCompare. */
 export function compareNodeIds(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

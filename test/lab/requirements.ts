@@ -29,6 +29,9 @@ export const CHECKS: Record<string, () => boolean> = {
   'podman-compose': () => existsSync(DEPLOY_CHECKERS['podman-compose']),
   hadolint: () => existsSync(DEPLOY_CHECKERS.hadolint),
   image: () => existsSync(DEPLOY_CHECKERS.image),
+  helm: () => existsSync(DEPLOY_CHECKERS.helm),
+  'kubernetes-validate': () => existsSync(DEPLOY_CHECKERS['kubernetes-validate']),
+  'kube-apiserver': () => existsSync(DEPLOY_CHECKERS['kube-apiserver']),
   'debian-base': () => existsSync(DEPLOY_CHECKERS['debian-base']),
   promptfoo: () => existsSync(join(HARNESSES, 'promptfoo/.complete')),
   inspect: () => existsSync(join(HARNESSES, 'inspect/.complete')),
@@ -56,6 +59,9 @@ export const DEPLOY_CHECKERS = {
   'compose-check': join(checkers, 'compose-check'),
   'podman-compose': join(checkers, 'python/bin/podman-compose'),
   hadolint: join(checkers, 'python/bin/hadolint'),
+  helm: join(checkers, 'helm'),
+  'kubernetes-validate': join(checkers, 'python/bin/kubernetes-validate'),
+  'kube-apiserver': join(checkers, 'kube-apiserver'),
   /** Root file system of the image that test/deploy/build-image.sh built. */
   image: join(checkers, 'image/root'),
   /** A Debian without a kernel, which it built that on. */
