@@ -1,20 +1,44 @@
 import { isIP } from 'node:net';
+import { join } from 'node:path';
+import type { AgentClock } from '../agent/clock.ts';
 import type { ControllerOptions } from '../controller/controller.ts';
+import type { ServerCertificate } from '../controller/own-certificate.ts';
+import { AcmeCertificates } from './acme/acme-certificates.ts';
+import { ChallengeAnswers } from './acme/challenge-answers.ts';
+import { newAccountKey, orderCertificate } from './acme/order.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { TlsFileError, TlsFiles } from './tls-files.ts';
 
 /** Options of `meshnet controller` about how it is spoken to. */
 export interface TransportOptions {
+  /** The controller's own directory. */
+  readonly state: string;
   readonly listen: { readonly host: string };
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly insecureHttp?: boolean;
   readonly behindProxy?: string;
+  readonly acme?: readonly string[];
+  readonly acmeAcceptTerms?: boolean;
+  readonly acmeEmail?: string;
+  readonly acmeDirectory: string;
+  readonly acmeHttp: { readonly host: string; readonly port: number };
+}
+
+/** Where certificates come from while the controller runs. */
+export interface CertificateSource {
+  /** Calls `apply` with each new certificate and `warn` with each fault, until `signal` aborts. */
+  follow(
+    apply: (certificate: ServerCertificate) => void,
+    warn: (message: string) => void,
+    clock: Pick<AgentClock, 'sleep' | 'wall'>,
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 export interface Transport extends Pick<ControllerOptions, 'tls' | 'proxy'> {
-  /** Where the certificate comes from, if it is from files. */
-  readonly files?: TlsFiles;
+  /** What follows the certificate that it starts with, if any does. */
+  readonly source?: CertificateSource;
 }
 
 /**
@@ -22,13 +46,15 @@ export interface Transport extends Pick<ControllerOptions, 'tls' | 'proxy'> {
  * asked for, stays on this machine, or comes from a proxy that is named.
  */
 export function transportOf(options: TransportOptions): Transport {
-  const { listen, tlsCert, tlsKey, insecureHttp = false, behindProxy } = options;
+  const { listen, tlsCert, tlsKey, insecureHttp = false, behindProxy, acme } = options;
   const hasFiles = tlsCert !== undefined || tlsKey !== undefined;
   if (hasFiles && (tlsCert === undefined || tlsKey === undefined)) {
     throw usage('--tls-cert and --tls-key belong together: give both');
   }
-  const ways = [hasFiles, insecureHttp, behindProxy !== undefined].filter(Boolean).length;
-  if (ways > 1) throw usage('--tls-cert, --insecure-http and --behind-proxy exclude each other');
+  const ways = [hasFiles, insecureHttp, behindProxy !== undefined, acme !== undefined];
+  if (ways.filter(Boolean).length > 1) {
+    throw usage('--tls-cert, --acme, --insecure-http and --behind-proxy exclude each other');
+  }
   if (behindProxy !== undefined) {
     if (isIP(behindProxy) === 0) {
       throw usage(
@@ -40,9 +66,35 @@ export function transportOf(options: TransportOptions): Transport {
   if (insecureHttp) return {};
   if (tlsCert !== undefined && tlsKey !== undefined) {
     const files = opened(tlsCert, tlsKey);
-    return { tls: files.certificate, files };
+    return { tls: files.certificate, source: files };
+  }
+  if (acme !== undefined) {
+    if (options.acmeAcceptTerms !== true) {
+      throw usage(
+        `--acme: --acme-accept-terms is missing: the terms are those of ${options.acmeDirectory}`,
+      );
+    }
+    const source = acmeSource(acme, options);
+    return { tls: source.present(Date.now()) ?? 'own', source };
   }
   return isLoopback(listen.host) ? {} : { tls: 'own' };
+}
+
+/** Until the first certificate is there, the mesh's own is shown: nodes know it. */
+function acmeSource(
+  names: readonly string[],
+  { state, acmeEmail, acmeDirectory, acmeHttp }: TransportOptions,
+): AcmeCertificates {
+  const answers = new ChallengeAnswers(acmeHttp);
+  return new AcmeCertificates({
+    directory: acmeDirectory,
+    names,
+    ...(acmeEmail === undefined ? {} : { email: acmeEmail }),
+    place: join(state, 'acme'),
+    newAccountKey,
+    order: (order) => orderCertificate(order, answers).finally(() => answers.close()),
+    random: Math.random,
+  });
 }
 
 function opened(cert: string, key: string): TlsFiles {

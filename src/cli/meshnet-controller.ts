@@ -35,7 +35,6 @@ import { readTokenFile } from './token-file.ts';
 
 /** Options of `meshnet controller`. */
 export interface ControllerCommand extends TransportOptions, LogOptions {
-  readonly state: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly policy?: string;
@@ -59,7 +58,7 @@ export interface ControllerCommand extends TransportOptions, LogOptions {
 export async function runController(options: ControllerCommand): Promise<void> {
   const warn = warner('meshnet controller');
   const manager = new ServiceManager(takeServiceEnvironment(process.env), systemClock, warn);
-  const { files, ...transport } = transportOf(options);
+  const { source, ...transport } = transportOf(options);
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
   const logger = controllerLog(options);
   const dashboard = options.dashboard && (await openDashboard(options.dashboard, logger));
@@ -70,7 +69,7 @@ export async function runController(options: ControllerCommand): Promise<void> {
     },
   );
   await dashboard?.show(controller.services);
-  void files?.follow((one) => controller.useCertificate(one), warn, systemClock, signal);
+  void source?.follow((one) => controller.useCertificate(one), warn, systemClock, signal);
   manager.ready(() => controller.services.governor.settled());
   if (!signal.aborted) await once(signal, 'abort');
   manager.stopping();
@@ -93,7 +92,7 @@ function statusLine(manager: ServiceManager): Subscriber {
 
 async function start(
   options: ControllerCommand,
-  transport: Omit<Transport, 'files'>,
+  transport: Omit<Transport, 'source'>,
   manager: ServiceManager,
   logger: Logger,
 ): Promise<Controller> {

@@ -44,6 +44,18 @@ export function namePattern(text: string): string {
   throw new InvalidArgumentError('Expected 1 to 63 of a-z, 0-9, hyphen and *, such as web-*.');
 }
 
+/** A host name with a dot in it, as a certificate can be for, one more than before. */
+export function hostNames(text: string, before: readonly string[] = []): string[] {
+  if (
+    !/^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$/.test(
+      text,
+    )
+  ) {
+    throw new InvalidArgumentError('Expected a host name in lower case, such as mesh.example.');
+  }
+  return [...before, text];
+}
+
 /** `NAMESPACE/NAME` of a service account of Kubernetes, one more than before. */
 export function serviceAccounts(text: string, before: readonly string[] = []): string[] {
   if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(text)) {

@@ -31,7 +31,12 @@ function write(name: string, change: Partial<{ cert: string; key: string }> = {}
   }
 }
 
-const at = (host: string) => ({ listen: { host } });
+const at = (host: string) => ({
+  state: join(directory.path, 'state'),
+  listen: { host },
+  acmeDirectory: 'https://acme.example/directory',
+  acmeHttp: { host: '127.0.0.1', port: 0 },
+});
 
 test('beyond loopback a controller speaks TLS unless told otherwise', () => {
   expect(transportOf(at('192.0.2.1'))).toEqual({ tls: 'own' });
@@ -58,6 +63,11 @@ test.for([
   ['a certificate where the key belongs', () => ({ tlsKey: files.tlsCert }), 'not a private key'],
   ['two ways at once', () => ({ insecureHttp: true }), 'exclude each other'],
   [
+    'an authority whose terms nobody agreed to',
+    () => ({ tlsCert: undefined, tlsKey: undefined, acme: ['mesh.example'] }),
+    'the terms are those of https://acme.example/directory',
+  ],
+  [
     'a proxy without an address',
     () => ({ tlsCert: undefined, tlsKey: undefined, behindProxy: 'nginx' }),
     'IP address',
@@ -80,7 +90,7 @@ test('a key of another certificate is refused, and not shown', () => {
 });
 
 test('a renewed certificate is served to new connections; one that is broken is not', async () => {
-  const { files: source, tls } = transportOf({ ...at('127.0.0.1'), ...files });
+  const { source, tls } = transportOf({ ...at('127.0.0.1'), ...files });
   const used: string[] = [];
   const controller = await startController({
     state: openState(join(directory.path, 'controller')),

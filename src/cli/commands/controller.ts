@@ -3,7 +3,7 @@ import {
   DEFAULT_HISTORY_DAYS,
   DEFAULT_HISTORY_MEGABYTES,
 } from '../../controller/store/history-limits.ts';
-import { dashboardAddress, hostAndPort, httpUrl, numberBetween } from '../numbers.ts';
+import { dashboardAddress, hostAndPort, hostNames, httpUrl, numberBetween } from '../numbers.ts';
 import { witnesses } from '../witness-option.ts';
 import { controllerState, json, logging, seconds, share } from './options.ts';
 
@@ -23,6 +23,19 @@ export function declareController(program: Command): void {
     )
     .option('--tls-cert <file>', 'certificate (PEM) to serve with; read again when it changes')
     .option('--tls-key <file>', 'and its private key')
+    .option('--acme <name>', 'get a certificate for this host name; can be repeated', hostNames)
+    .option('--acme-accept-terms', "with it: the authority's terms are agreed to")
+    .option('--acme-email <address>', 'where the authority writes to')
+    .addOption(
+      new Option('--acme-directory <url>', 'the authority')
+        .argParser(httpUrl)
+        .default('https://acme-v02.api.letsencrypt.org/directory', "Let's Encrypt"),
+    )
+    .addOption(
+      new Option('--acme-http <address>', 'where it asks: port 80 of the name must lead here')
+        .argParser(hostAndPort)
+        .default({ host: '0.0.0.0', port: 80 }, '0.0.0.0:80'),
+    )
     .option('--insecure-http', 'plain HTTP, beyond this machine, too')
     .option('--behind-proxy <address>', 'plain HTTP for the reverse proxy at this address alone')
     .addOption(
