@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../agent/clock.ts';
 import type { TokenAnswer, TokenList } from '../contract/admin.ts';
-import type { EpochDocument } from '../contract/epoch.ts';
 import { printable, printableJson } from '../contract/printable.ts';
 import { type JoinTokenEvent, serveJoinTokens } from '../kubernetes/join-token-server.ts';
 import { ReviewError, reviewToken } from '../kubernetes/token-review.ts';
 import { type AdminTarget, adminCall } from './admin-client.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { epochFromSocket } from './read-epoch.ts';
 import { standardError, standardOutput } from './standard-output.ts';
 import { stopSignal } from './stop-signal.ts';
 import { TlsFileError, TlsFiles } from './tls-files.ts';
@@ -91,7 +91,7 @@ function ownToken(path: string): string {
 
 /** A join token for this node alone, in place of one before it; null for a node that is enrolled. */
 async function issue(target: AdminTarget, nodeId: string, ttl_s: number): Promise<string | null> {
-  const epoch = await adminCall<EpochDocument>(target, 'GET', '/v1/epoch');
+  const epoch = await epochFromSocket(target);
   if (epoch.nodes.some(({ node_id }) => node_id === nodeId)) return null;
   const { tokens } = await adminCall<TokenList>(target, 'GET', '/v1/tokens');
   for (const { id } of tokens.filter(({ node_id }) => node_id === nodeId)) {
