@@ -23,6 +23,7 @@ export interface KubernetesTokensOptions extends AdminTarget {
   readonly api: string;
   readonly apiToken: string;
   readonly ttl: number;
+  readonly ephemeral?: number;
   readonly json?: boolean;
 }
 
@@ -54,7 +55,7 @@ export async function runKubernetesTokens(options: KubernetesTokensOptions): Pro
           audience: options.audience,
           timeoutMs: REVIEW_TIMEOUT_MS,
         }),
-      issue: (nodeId) => issue(options, nodeId, options.ttl),
+      issue: (nodeId) => issue(options, nodeId),
       told: (event) => tell(event, sentence(event)),
     },
     options.listen,
@@ -90,14 +91,15 @@ function ownToken(path: string): string {
 }
 
 /** A join token for this node alone, in place of one before it; null for a node that is enrolled. */
-async function issue(target: AdminTarget, nodeId: string, ttl_s: number): Promise<string | null> {
+async function issue(options: KubernetesTokensOptions, nodeId: string): Promise<string | null> {
+  const target: AdminTarget = { socket: options.socket };
   const epoch = await epochFromSocket(target);
   if (epoch.nodes.some(({ node_id }) => node_id === nodeId)) return null;
   const { tokens } = await adminCall<TokenList>(target, 'GET', '/v1/tokens');
   for (const { id } of tokens.filter(({ node_id }) => node_id === nodeId)) {
     await adminCall<void>(target, 'DELETE', `/v1/tokens/${id}`);
   }
-  const body = { node_id: nodeId, ttl_s };
+  const body = { node_id: nodeId, ttl_s: options.ttl, silence_s: options.ephemeral ?? null };
   return (await adminCall<TokenAnswer>(target, 'POST', '/v1/tokens', body)).token;
 }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { documentsIn, EVERYTHING, NAMESPACE, rendered } from '../deploy/kubernetes/chart.ts';
 import { type ApiAnswer, Cluster, makeCertificate } from '../deploy/kubernetes/cluster.ts';
@@ -72,7 +72,12 @@ requires(
       ['an unknown field', 'hostNetwork: true', 'hostNetworks: true', 'hostNetworks'],
       ['a value of the wrong kind', 'hostNetwork: true', 'hostNetwork: perhaps', 'hostNetwork'],
       ['a mount without a volume', 'name: tun,', 'name: tunnel,', 'tunnel'],
-      ['a selector for other pods', 'component: node', 'component: others', 'selector'],
+      [
+        'a selector for other pods',
+        'component: node\n  updateStrategy',
+        'component: others\n  updateStrategy',
+        'selector',
+      ],
     ] as const)('is refused with %s', async ([, right, wrong, named]) => {
       const daemonSet = documents().find((one) => /^kind: DaemonSet$/m.test(one))!;
       expect(daemonSet).toContain(right);
@@ -111,12 +116,12 @@ requires(
             file('tls.key'),
           ],
           ...['--audience', AUDIENCE, '--api', cluster.url, '--api-token', file('reviewer')],
-          ...['--pods', `${NAMESPACE}/test-meshnet-sidecar`],
+          ...['--ephemeral', '10m', '--pods', `${NAMESPACE}/test-meshnet-sidecar`],
           ...['--machines', `${NAMESPACE}/test-meshnet-node`],
         ],
         { NODE_EXTRA_CA_CERTS: cluster.authority },
       );
-      await expect.poll(() => server.text, { timeout: 20_000 }).toContain('"listening"');
+      await vi.waitFor(() => expect(server.text).toContain('"listening"'), { timeout: 20_000 });
       port = Number(/"port":(\d+)/.exec(server.text)![1]);
     });
     afterAll(async () => {
@@ -195,7 +200,9 @@ requires(
       await fetched('inference-2');
       const { text } = await controller.admin('GET', '/v1/tokens');
       const { tokens } = JSON.parse(text) as { tokens: { node_id: string }[] };
-      expect(tokens.filter(({ node_id }) => node_id === 'inference-2')).toHaveLength(1);
+      expect(tokens.filter(({ node_id }) => node_id === 'inference-2')).toMatchObject([
+        { silence_s: 600 },
+      ]);
     });
 
     test('who may not enrol is told why, and gets nothing', async () => {

@@ -1,5 +1,12 @@
 import { type Command, Option } from 'commander';
-import { durationSeconds, hostAndPort, httpUrl, namePattern, serviceAccounts, usesOf } from '../numbers.ts';
+import {
+  durationSeconds,
+  hostAndPort,
+  httpUrl,
+  namePattern,
+  serviceAccounts,
+  usesOf,
+} from '../numbers.ts';
 import { admin, json } from './options.ts';
 
 /** Where Kubernetes puts what a pod needs to ask its API server. */
@@ -57,6 +64,7 @@ export function declareTokens(program: Command): void {
     .option('--tls-cert <file>', 'certificate (PEM) to serve with; read again when it changes')
     .option('--tls-key <file>', 'and its private key')
     .option('--ttl <time>', 'how long a join token can be used', durationSeconds, 300)
+    .option('--ephemeral <time>', 'nodes are removed when silent for so long', durationSeconds)
     .option('--api <url>', 'the API server', httpUrl, apiServer())
     .option('--api-token <file>', 'who asks it', `${POD_ACCOUNT}/token`)
     .action(async (options) => {
