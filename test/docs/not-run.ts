@@ -5,7 +5,7 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
   'docker compose up --build': 'it needs a Docker daemon; test/deploy checks what it reads',
   'deploy/deb/build.sh .':
     'it leaves a package in the checkout; test/deploy builds and installs one',
-  'helm install mesh deploy/helm/aligned-meshnet --namespace meshes --create-namespace \\\\':
+  'helm install mesh deploy/helm/aligned-meshnet --namespace meshes --create-namespace \\':
     'it needs machines; test/e2e/kubernetes has a real API server take what it makes',
   'npm install promptfoo@0.123.1': 'it fetches 270 MB; test/e2e/harnesses runs it',
   'python3 -m venv inspect': 'it fetches 330 MB; test/e2e/harnesses runs it',

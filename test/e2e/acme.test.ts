@@ -19,11 +19,7 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-requires(
-  'pebble',
-  'pebble-challtestsrv',
-  'openssl',
-)('a certificate by ACME', () => {
+requires('pebble', 'openssl')('a certificate by ACME', () => {
   const folder = mkdtempSync(join(tmpdir(), 'acme-'));
   const file = (name: string) => join(folder, name);
   afterAll(() => rmSync(folder, { recursive: true }));
