@@ -51,7 +51,7 @@ export async function examineNode(options: NodeDoctorOptions): Promise<Finding[]
           ...(await look('udp', () => udpOf(status, ping))),
           ...(await look('endpoints', () =>
             endpointsOf(status.peers, {
-              told: memory?.readEndpoint(),
+              places: status.places ?? null,
               port: enrolment?.listen_port ?? 0,
             }),
           )),

@@ -53,14 +53,17 @@ function silence({ node_id, tx_bytes, rx_bytes }: PeerView, answer: PingAnswer):
 }
 
 export interface EndpointFacts {
-  /** What the mesh was told of where this node is; null: nowhere, undefined: not known here. */
-  readonly told: string | null | undefined;
+  /** Where members are told to try to reach this node; null: not known here. */
+  readonly places: readonly string[] | null;
   /** UDP port of the tunnel. */
   readonly port: number;
 }
 
 /** Where members are told to find this node, and where it is told to find them. */
-export function endpointsOf(peers: readonly PeerView[], { told, port }: EndpointFacts): Finding[] {
+export function endpointsOf(
+  peers: readonly PeerView[],
+  { places, port }: EndpointFacts,
+): Finding[] {
   const pathless = peers.filter((peer) => peer.endpoint === null);
   const theirs =
     pathless.length === 0
@@ -72,28 +75,33 @@ export function endpointsOf(peers: readonly PeerView[], { told, port }: Endpoint
             'give --advertise ADDRESS there, and open its UDP port',
           ),
         ];
-  return [ownEndpointFinding(told, port), ...theirs];
+  return [ownEndpointFinding(places, port), ...theirs];
 }
 
-function ownEndpointFinding(told: string | null | undefined, port: number): Finding {
-  if (told === undefined) return ok('endpoints', 'the mesh was told at enrolment where this is');
-  if (told === null) {
+function ownEndpointFinding(places: readonly string[] | null, port: number): Finding {
+  if (places === null) return ok('endpoints', 'the mesh was told at enrolment where this is');
+  const [first] = places;
+  if (first === undefined) {
     const remedy = 'give --advertise ADDRESS, with UDP open there';
     return warning('endpoints', 'members cannot call this node: it has to call first', remedy);
   }
-  const endpoint = parseEndpoint(told);
-  const address = told.slice(0, told.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-  if (endpoint !== undefined && endpoint.port !== port) {
-    const found = `members are told ${told}, but the tunnel is at UDP port ${port}`;
+  const text = places.join(', ');
+  const usable = places.filter((place) => parseEndpoint(place)?.port === port);
+  if (usable.length === 0) {
+    const found = `members are told ${text}, but the tunnel is at UDP port ${port}`;
     return warning('endpoints', found, `forward that port to ${port}, or start the node anew`);
   }
-  const isHere = interfaceWith(address) !== undefined;
+  const here = usable.find((place) => interfaceWith(addressIn(place)) !== undefined);
   return ok(
     'endpoints',
-    isHere
-      ? `members call this node at ${told}`
-      : `members call ${told}, no address of this machine: a router must forward UDP ${port} here`,
+    here === undefined
+      ? `members call ${text}, no address of this machine: a router must forward UDP ${port} here`
+      : `members call this node at ${here}`,
   );
+}
+
+function addressIn(endpoint: string): string {
+  return endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 }
 
 /** Whether packets of the tunnel fit the interfaces that they leave by. */
