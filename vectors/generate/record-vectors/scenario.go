@@ -420,8 +420,13 @@ func (s *scenario) putUnderLoad(n *node) {
 	message := withMac1(junk, n.public)
 	const line = "Sending cookie response for denied handshake message for 198.51.100.7"
 	before := n.countLog(line)
-	for range 900 {
-		n.bind.Deliver(flooder, message)
+	// Its workers may keep up with one burst, when they have the processors and this has not.
+	for deadline := time.Now().Add(patience); n.countLog(line) == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			fail("device %s never logged %q", n.name, line)
+		}
+		for range 900 {
+			n.bind.Deliver(flooder, message)
+		}
 	}
-	n.awaitLog(line, before+1)
 }
