@@ -32,7 +32,7 @@ export async function addContext(
 
 async function roleIn(context: string): Promise<{ role: string | null; why?: string }> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const call = { method: 'GET', path: '/v1/access/self', signal } as const;
+  const call = { method: 'GET', path: '/v1/whoami', signal } as const;
   try {
     const answer = await adminAnswer({ socket: '', context }, call);
     if (answer.ok) return { role: ((await answer.json()) as AccessSelf).role };

@@ -36,7 +36,7 @@ const expiryField = { ...timeField, type: ['integer', 'null'] } as const satisfi
  *   POST   /v1/access       AccessRequest  -> AccessAnswer (the only time the token is shown)
  *   GET    /v1/access                      -> AccessList
  *   DELETE /v1/access/{id}                 -> 204
- *   GET    /v1/access/self                 -> AccessSelf, for any role
+ *   GET    /v1/whoami                      -> AccessSelf, for any role
  */
 export const accessRequestSchema = exactly({
   name: accessNameField,

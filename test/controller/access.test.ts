@@ -43,7 +43,7 @@ const CALLS: readonly (readonly [Role, number, ...Asked])[] = [
   ['view', 200, 'GET', '/v1/policy'],
   ['view', 200, 'GET', '/v1/events'],
   ['view', 200, 'GET', '/v1/tokens'],
-  ['view', 200, 'GET', '/v1/access/self'],
+  ['view', 200, 'GET', '/v1/whoami'],
   ['operate', 200, 'POST', '/v1/rotate'],
   ['operate', 409, 'POST', '/v1/brake/release'],
   ['operate', 201, 'POST', '/v1/tokens', { node_id: null, ttl_s: 60 }],
@@ -113,7 +113,7 @@ test('a token is not believed that anybody on the way could read', async () => {
   expect([answer.status, problemOf(answer).code]).toEqual([403, 'tls_required']);
   await mesh.restart({ proxy: '127.0.0.1' });
   const by = (scheme: string) =>
-    call(`${mesh.url}/v1/access/self`, {
+    call(`${mesh.url}/v1/whoami`, {
       headers: { ...headers, 'x-forwarded-for': '192.0.2.7', 'x-forwarded-proto': scheme },
     });
   expect(problemOf(await by('http')).code).toBe('tls_required');
@@ -139,11 +139,11 @@ test('who guesses is turned away, and a token that is used too much waits', asyn
   const guess = token.replace(/\.[^.]+\.([^.]+)$/, `.${'A'.repeat(43)}.$1`);
   const codes = new Set<string>();
   for (let i = 0; i < 110; i++)
-    codes.add(problemOf(await ask(guess, ['GET', '/v1/access/self'])).code);
+    codes.add(problemOf(await ask(guess, ['GET', '/v1/whoami'])).code);
   expect(codes).toEqual(new Set(['access_token_invalid', 'too_many_requests']));
   await mesh.restart();
   const statuses = new Set<number>();
-  for (let i = 0; i < 130; i++) statuses.add((await ask(token, ['GET', '/v1/access/self'])).status);
+  for (let i = 0; i < 130; i++) statuses.add((await ask(token, ['GET', '/v1/whoami'])).status);
   expect(statuses).toEqual(new Set([200, 429]));
   vi.restoreAllMocks();
 });

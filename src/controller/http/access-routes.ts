@@ -44,7 +44,7 @@ export function accessRoutes(
     handler: async (request) => orRefuse(await listAccess(services, callerOf(request))),
   });
 
-  app.get('/v1/access/self', {
+  app.get('/v1/whoami', {
     schema: { summary: 'Who the caller is taken for', response: { 200: accessSelfSchema } },
     handler: async (request) => orRefuse(await whoIsIt(services, callerOf(request))),
   });

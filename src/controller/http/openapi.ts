@@ -102,7 +102,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE /v1/tokens/:id': { id: 'withdrawToken', caller: 'admin', refusals: [404], empty: 204 },
   'POST /v1/access': { id: 'grantAccess', caller: 'admin', refusals: [409] },
   'GET /v1/access': { id: 'listAccess', caller: 'admin' },
-  'GET /v1/access/self': { id: 'whoIsIt', caller: 'admin' },
+  'GET /v1/whoami': { id: 'whoIsIt', caller: 'admin' },
   'DELETE /v1/access/:id': { id: 'revokeAccess', caller: 'admin', refusals: [404], empty: 204 },
   'DELETE /v1/nodes/:node_id': { id: 'removeNode', caller: 'admin', refusals: [404, 409] },
   'GET /v1/events': { id: 'readEvents', caller: 'admin', media: 'application/jsonl' },
