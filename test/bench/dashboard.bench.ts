@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
@@ -8,6 +6,7 @@ import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { call } from '../controller/support/test-mesh.ts';
 import type { TestNode } from '../controller/support/test-node.ts';
 import { launchBrowser, openPage } from '../lab/browser.ts';
+import { freePort } from '../lab/free-ports.ts';
 import { loadNow } from '../lab/machine.ts';
 import { cpuTime } from '../lab/process-usage.ts';
 import { programOptions } from '../lab/programs.ts';
@@ -173,15 +172,6 @@ async function cpuShare(spent: () => number | Promise<number>, seconds: number):
   const began = performance.now();
   await sleep(seconds * 1000);
   return (((await spent()) - before) * 1000) / (performance.now() - began);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;

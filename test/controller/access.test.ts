@@ -138,8 +138,7 @@ test('who guesses is turned away, and a token that is used too much waits', asyn
   vi.spyOn(performance, 'now').mockReturnValue(1e6); // what budgets grow by
   const guess = token.replace(/\.[^.]+\.([^.]+)$/, `.${'A'.repeat(43)}.$1`);
   const codes = new Set<string>();
-  for (let i = 0; i < 110; i++)
-    codes.add(problemOf(await ask(guess, ['GET', '/v1/whoami'])).code);
+  for (let i = 0; i < 110; i++) codes.add(problemOf(await ask(guess, ['GET', '/v1/whoami'])).code);
   expect(codes).toEqual(new Set(['access_token_invalid', 'too_many_requests']));
   await mesh.restart();
   const statuses = new Set<number>();

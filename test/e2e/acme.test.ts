@@ -1,23 +1,15 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { makeCertificate } from '../deploy/kubernetes/cluster.ts';
+import { freePorts } from '../lab/free-ports.ts';
 import { requires } from '../lab/requirements.ts';
 
 const MESHNET = new URL('../../src/cli/meshnet.ts', import.meta.url).pathname;
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
-}
 
 requires('pebble', 'openssl')('a certificate by ACME', () => {
   const folder = mkdtempSync(join(tmpdir(), 'acme-'));

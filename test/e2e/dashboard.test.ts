@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
+import { freePort } from '../lab/free-ports.ts';
 import { requires } from '../lab/requirements.ts';
 import { DemoRun } from './mesh-demo-support.ts';
 
@@ -217,13 +216,4 @@ requires('chromium')('the dashboard of a controller that was killed', () => {
 
 function card(page: Page, node: string, words: string) {
   return page.getByRole('link', { name: new RegExp(`${node} .* ${words}$`) });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Controller, openState, startController } from '../../src/controller/controller.ts';
@@ -9,6 +7,7 @@ import { issueToken } from '../../src/controller/operations/tokens.ts';
 import { ownCertificate } from '../../src/controller/own-certificate.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
+import { freePort } from '../lab/free-ports.ts';
 import { ended, until } from '../lab/netns.ts';
 import { statusIn } from '../lab/node-status.ts';
 import { requires } from '../lab/requirements.ts';
@@ -138,12 +137,3 @@ requires('caddy')('behind Caddy, as its snippet says', () => {
     await governsBy(errors);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return free;
-}

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { adminCall } from '../../src/cli/admin-client.ts';
 import type { TokenAnswer } from '../../src/contract/admin.ts';
 import { temporaryDirectory } from '../agent/support/rig.ts';
+import { freePort } from '../lab/free-ports.ts';
 import { until } from '../lab/netns.ts';
 import { NotifyReceiver } from '../lab/notify-receiver.ts';
 import { requires } from '../lab/requirements.ts';
@@ -121,12 +122,3 @@ requires('linux', 'node:ffi')('as a service of a manager that watches', () => {
     taken.close();
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}

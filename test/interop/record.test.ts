@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -22,6 +21,7 @@ import { encodeWitnessRequest, type WitnessRequest } from '../../src/record/witn
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { call } from '../controller/support/test-mesh.ts';
 import type { TestNode } from '../controller/support/test-node.ts';
+import { freePort } from '../lab/free-ports.ts';
 import { requires } from '../lab/requirements.ts';
 
 const run = promisify(execFile);
@@ -191,12 +191,4 @@ function builtTools(): string {
 
 async function textAt(url: string): Promise<string> {
   return (await fetch(url)).text();
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

@@ -3,10 +3,10 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePorts } from '../../lab/free-ports.ts';
 import { DEPLOY_CHECKERS } from '../../lab/requirements.ts';
 
 /** Where the kinds that our chart uses live in the API. */
@@ -54,7 +54,7 @@ export class Cluster {
   }
 
   async start(): Promise<void> {
-    const [client, peer, port] = await Promise.all([freePort(), freePort(), freePort()]);
+    const [client, peer, port] = (await freePorts(3)) as [number, number, number];
     this.port = port;
     const etcd = `http://127.0.0.1:${client}`;
     this.launch('etcd', '/usr/bin/etcd', [
@@ -201,14 +201,4 @@ export function makeCertificate(cert: string, key: string): void {
     { encoding: 'utf8' },
   );
   if (made.status !== 0) throw new Error(made.stderr);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
