@@ -81,12 +81,12 @@ async function startNode(): Promise<() => string> {
 
 /** A node that comes by the proxy becomes a member and hears pushes. */
 async function governsBy(errors: () => string): Promise<void> {
-  await startNode();
+  const said = await startNode();
   const status = () => statusIn(file('a/status.json'));
   // It polls every 30 s: whatever comes sooner was pushed through the proxy.
   await until(() => status()?.push === true && status()?.state === 'member', 'a member').catch(
     (error: Error) => {
-      throw new Error(`${error.message}\n${errors()}`);
+      throw new Error(`${error.message}\n${errors()}\n${said()}`);
     },
   );
   const { epoch } = status()!;
