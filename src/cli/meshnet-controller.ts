@@ -10,6 +10,7 @@ import {
   openState,
   startController,
 } from '../controller/controller.ts';
+import type { ServerCertificate } from '../controller/own-certificate.ts';
 import { DEFAULT_POLICY } from '../controller/policy/default-policy.ts';
 import { readPolicyFile } from '../controller/policy-file.ts';
 import type { Witness } from '../controller/record/witness-client.ts';
@@ -61,7 +62,8 @@ export async function runController(options: ControllerCommand): Promise<void> {
   const { source, ...transport } = transportOf(options);
   const signal = stopSignal({ withStdin: options.stopWithStdin ?? false, withStdout: false });
   const logger = controllerLog(options);
-  const dashboard = options.dashboard && (await openDashboard(options.dashboard, logger));
+  const dashboard =
+    options.dashboard && (await openDashboard(options.dashboard, transport.tls, logger));
   const controller = await start(options, transport, manager, logger).catch(
     async (error: unknown) => {
       await dashboard?.close();
@@ -69,7 +71,11 @@ export async function runController(options: ControllerCommand): Promise<void> {
     },
   );
   await dashboard?.show(controller.services);
-  void source?.follow((one) => controller.useCertificate(one), warn, systemClock, signal);
+  const useCertificate = (one: ServerCertificate) => {
+    controller.useCertificate(one);
+    dashboard?.useCertificate(one);
+  };
+  void source?.follow(useCertificate, warn, systemClock, signal);
   manager.ready(() => controller.services.governor.settled());
   if (!signal.aborted) await once(signal, 'abort');
   manager.stopping();

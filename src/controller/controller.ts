@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
-import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
@@ -16,7 +15,7 @@ import type { ControllerEvent, StampedEvent } from './events.ts';
 import { monitorServer } from './http/monitors.ts';
 import { adminServer, listenOnSocket, networkServer } from './http/servers.ts';
 import { Overload } from './overload.ts';
-import { ownCertificate, type ServerCertificate } from './own-certificate.ts';
+import { ownCertificate, ownNames, type ServerCertificate } from './own-certificate.ts';
 import { type Witness, WitnessClient } from './record/witness-client.ts';
 import { createServices, type Services } from './services.ts';
 import { completeSettings, type GivenSettings, hostAddresses, type Settings } from './settings.ts';
@@ -162,7 +161,7 @@ async function serve(
   try {
     const tls =
       options.tls === 'own'
-        ? ownCertificate(crypto, signingSeed, namesOf(options.listen.host), clock.now())
+        ? ownCertificate(crypto, signingSeed, ownNames(options.listen.host), clock.now())
         : options.tls;
     const { length: addresses } = hostAddresses(settings.tunnelPrefix);
     const descriptors = openFilesLimit();
@@ -207,12 +206,4 @@ async function serve(
 function certificateUsed({ cert }: ServerCertificate): ControllerEvent {
   const { subjectAltName: names = 'nobody by name', validToDate } = new X509Certificate(cert);
   return { event: 'certificate_used', names, expires_at: validToDate.getTime() };
-}
-
-/** Names and addresses that callers may know this machine by. */
-function namesOf(host: string): string[] {
-  const isAny = host === '0.0.0.0' || host === '::';
-  const addresses = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
-  const own = isAny ? addresses.map(({ address }) => address) : [host];
-  return [...new Set([...own, hostname(), 'localhost', '127.0.0.1'])];
 }

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
+import { hostname, networkInterfaces } from 'node:os';
 import { controllerFingerprint } from '../contract/ids.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { parseAddress } from '../wire/address-text.ts';
@@ -72,6 +73,14 @@ export function ownCertificate(
   ]);
   const key = leaf.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
   return { key, cert: own + mesh };
+}
+
+/** Names and addresses that callers of who listens at `host` may know this machine by. */
+export function ownNames(host: string): string[] {
+  const isAny = host === '0.0.0.0' || host === '::';
+  const addresses = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
+  const own = isAny ? addresses.map(({ address }) => address) : [host];
+  return [...new Set([...own, hostname(), 'localhost', '127.0.0.1'])];
 }
 
 function nameOf(common: string): Uint8Array {

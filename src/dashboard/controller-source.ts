@@ -1,9 +1,11 @@
+import { whoIsIt } from '../controller/operations/access.ts';
+import { signIn } from '../controller/operations/authorise.ts';
 import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
-import type { DashboardSource } from './dashboard.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
 import { meshView } from './mesh-view.ts';
+import type { DashboardSource } from './source.ts';
 
 /** Points of one node that a page gets. */
 const MAX_SCORES = 2000;
@@ -18,6 +20,8 @@ export function controllerSource(
   const { governor, store, streams, counters, documents, log: published } = services;
   const startedAt = performance.now();
   return {
+    signIn: (token, from) => signIn(services, token, from),
+    whoIs: (holder) => whoIsIt(services, holder),
     mesh: async () => meshView(await documents.present(), governor.notReady),
     epochs: (limit) => log.latestEpochs(limit),
     changes: (limit) => log.latestChanges(limit),

@@ -1,30 +1,33 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import helmet from '@fastify/helmet';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { isLoopbackHost } from '../contract/loopback-host.ts';
+import { guardConnections } from '../controller/http/connection-guard.ts';
 import { listenOnSocket } from '../controller/http/servers.ts';
+import type { ServerCertificate } from '../controller/own-certificate.ts';
+import { ProblemError } from '../controller/problem-error.ts';
 import { type Asset, loadAssets } from './assets.ts';
-import type { ChangeView, EpochPoint, HealthView, MeshView, NodeHistory } from './documents.ts';
 import { LiveFeed } from './live.ts';
+import { isFromOwnPage, isNamedIn } from './own-page.ts';
+import { sessionRoutes } from './session-routes.ts';
+import { Sessions } from './sessions.ts';
+import type { DashboardSource } from './source.ts';
+import { Visitors } from './visitors.ts';
 
-/** What the dashboard shows. It reads, and changes nothing. */
-export interface DashboardSource {
-  mesh(): Promise<MeshView>;
-  node(id: string): Promise<NodeHistory>;
-  epochs(limit: number): readonly EpochPoint[];
-  changes(limit: number): readonly ChangeView[];
-  health(): HealthView;
-  /** A file of the log by its path below `/log/`, or `key`: how its key is told to tools. */
-  logFile(path: string): Promise<Uint8Array | undefined>;
-}
-
-/** An address of this machine alone, or a Unix socket, which becomes this user's alone. */
+/** An address, or a Unix socket, which becomes this user's alone. */
 export type DashboardAddress =
   | { readonly host: string; readonly port: number }
   | { readonly path: string };
 
 export interface DashboardOptions {
   readonly listen: DashboardAddress;
+  /**
+   * It is reached from elsewhere: it speaks TLS, with this certificate or the one that is given later, and
+   * shows nothing to whoever has not signed in. Without it: plain HTTP, for this machine alone.
+   */
+  readonly tls?: { readonly certificate?: ServerCertificate };
   /** Something could not be read for a page. */
   readonly onError: (error: unknown) => void;
 }
@@ -33,6 +36,8 @@ export interface Dashboard {
   readonly url: string;
   /** From now on it shows this; until then, that the controller is starting. */
   show(source: DashboardSource): void;
+  /** For connections from now on. Only where it speaks TLS. */
+  useCertificate(certificate: ServerCertificate): void;
   close(): Promise<void>;
 }
 
@@ -43,24 +48,40 @@ const LIMITS = {
 } as const;
 /** Connections; a page has two or three. */
 const MAX_CONNECTIONS = 512;
+/** A policy document of a thousand groups has less, bytes. */
+const BODY_LIMIT = 256 * 1024;
+/** A request or a handshake that is not complete by then is cut off, ms. */
+const REQUEST_TIMEOUT = 10_000;
 
 /**
- * Serves the page and what it reads, on loopback: who is on this machine may look. A site that somebody
- * on this machine visits may not: it reaches us under another name than ours, and gets nothing.
+ * Serves the page and what it reads. On loopback, who is on this machine may look; from elsewhere, who has
+ * signed in with an access token. A site that somebody visits may not: it reaches us under another name
+ * than ours, and gets nothing; and what it sends changes nothing.
  */
 export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const { listen, onError } = options;
+  const { listen, onError, tls } = options;
   let shown: DashboardSource | undefined;
   const source = () => shown ?? starting();
   const { assets, importMapHash } = loadAssets();
-  const app = fastify({ forceCloseConnections: true, exposeHeadRoutes: false });
-  app.server.maxConnections = MAX_CONNECTIONS;
+  const app = createApp(tls);
+  let named = tls?.certificate && new X509Certificate(tls.certificate.cert);
+  const sessions = new Sessions({
+    random: (length) => new Uint8Array(randomBytes(length)),
+    monotonic: () => performance.now(),
+  });
+  const visitors = new Visitors(tls !== undefined, sessions, source);
   const live = new LiveFeed(() => source().mesh(), onError);
   app.addHook('onRequest', (request, reply, next) => {
-    if (isLoopbackHost(request.headers.host)) return next();
-    return reply.code(421).send({ title: 'Ask by a loopback address or as localhost' });
+    const { host } = request.headers;
+    const isOurs = tls === undefined ? isLoopbackHost(host) : named && isNamedIn(named, host);
+    if (!isOurs) return reply.code(421).send({ title: OURS[tls === undefined ? 0 : 1] });
+    if (request.method === 'GET' || isFromOwnPage(request)) return next();
+    return reply.code(403).send({ title: 'Only this page itself may ask for a change' });
   });
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    if (error instanceof ProblemError) {
+      return reply.code(error.problem.status).send(error.problem);
+    }
     const { statusCode = 500 } = error;
     if (statusCode === 500) onError(error);
     const detail = statusCode === 500 ? 'It could not be read; the log says why.' : error.message;
@@ -84,13 +105,21 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     crossOriginEmbedderPolicy: true,
     frameguard: { action: 'deny' },
     referrerPolicy: { policy: 'no-referrer' },
-    strictTransportSecurity: false, // plain HTTP, and on loopback only
+    strictTransportSecurity: false, // of all ports of this name: not ours to say
   });
   for (const [path, asset] of assets) {
     app.get(path, (request, reply) => sendAsset(asset, request, reply));
   }
-  readRoutes(app, source);
-  liveRoute(app, live, source);
+  app.addHook('onSend', (_request, reply, payload, next) => {
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+    next(null, payload);
+  });
+  sessionRoutes(app, { visitors, sessions, source });
+  await app.register(async (inner) => {
+    inner.addHook('onRequest', (request) => visitors.mustRead(request));
+    readRoutes(inner, source);
+    liveRoute(inner, live, source, visitors);
+  });
   const close = async () => {
     live.close();
     await app.close();
@@ -98,28 +127,52 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const show = (source: DashboardSource) => {
     shown = source;
   };
-  return { url: await listenAt(app, listen), show, close };
+  const useCertificate = (certificate: ServerCertificate) => {
+    (app.server as unknown as TlsServer).setSecureContext(certificate);
+    named = new X509Certificate(certificate.cert);
+  };
+  const url = await listenAt(app, listen, tls === undefined ? 'http' : 'https');
+  return { url, show, useCertificate, close };
+}
+
+const OURS = [
+  'Ask by a loopback address or as localhost',
+  'Ask by a name that the certificate is for',
+] as const;
+
+function createApp(tls: DashboardOptions['tls']): FastifyInstance {
+  const https = { ...tls?.certificate, handshakeTimeout: REQUEST_TIMEOUT };
+  const app = fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    ...(tls === undefined ? {} : { https }),
+  } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
+  app.removeContentTypeParser('text/plain');
+  guardConnections(app, MAX_CONNECTIONS);
+  return app;
 }
 
 function starting(): never {
   throw Object.assign(new Error('The controller is starting.'), { statusCode: 503 });
 }
 
-async function listenAt(app: FastifyInstance, address: DashboardAddress): Promise<string> {
+async function listenAt(
+  app: FastifyInstance,
+  address: DashboardAddress,
+  scheme: string,
+): Promise<string> {
   if ('path' in address) {
     await listenOnSocket(app, address.path);
     return `unix:${address.path}`;
   }
   await app.listen(address);
   const { port } = app.server.address() as AddressInfo;
-  return `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}/`;
+  return `${scheme}://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}/`;
 }
 
 function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
-  app.addHook('onSend', (_request, reply, payload, next) => {
-    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
-    next(null, payload);
-  });
   app.get('/api/mesh', async () => source().mesh());
   app.get<{ Params: { id: string } }>('/api/nodes/:id', ({ params }) => source().node(params.id));
   app.get<{ Querystring: { limit: number } }>(
@@ -140,8 +193,13 @@ function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
   });
 }
 
-function liveRoute(app: FastifyInstance, live: LiveFeed, source: () => DashboardSource): void {
-  app.get('/api/live', async (_request, reply) => {
+function liveRoute(
+  app: FastifyInstance,
+  live: LiveFeed,
+  source: () => DashboardSource,
+  visitors: Visitors,
+): void {
+  app.get('/api/live', async (request, reply) => {
     source();
     if (live.isFull) return reply.code(503).send({ title: 'Too many pages are open' });
     reply.hijack();
@@ -158,6 +216,10 @@ function liveRoute(app: FastifyInstance, live: LiveFeed, source: () => Dashboard
     });
     raw.once('close', ended);
     raw.once('error', ended);
+    raw.once(
+      'close',
+      visitors.onLeave(request, () => void raw.destroy()),
+    );
     if (raw.destroyed) ended();
   });
 }

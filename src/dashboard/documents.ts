@@ -128,3 +128,12 @@ export interface HealthView {
   /** Refused requests by problem code, most frequent first. */
   readonly problems: readonly { readonly code: string; readonly count: number }[];
 }
+
+/** `/api/session`: who looks at the page. */
+export interface SessionView {
+  /** Nothing is shown to whoever has not signed in. */
+  readonly mustSignIn: boolean;
+  /** Null: nobody has signed in. */
+  readonly name: string | null;
+  readonly role: 'view' | 'operate' | 'admin' | null;
+}

@@ -89,11 +89,15 @@ test('cannot be framed, loads nothing from elsewhere, runs no script but its own
   expect(headers['access-control-allow-origin']).toBeUndefined();
 });
 
-test('changes nothing: no method but GET is known', async () => {
+test('what only reads is changed by no method; what comes from no page of ours is not heard', async () => {
   show();
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
-    for (const path of ['', 'api/mesh', 'api/nodes/a', 'api/live', 'v1/rotate']) {
-      expect((await call(`${dashboard.url}${path}`, { method })).status).toBe(404);
+    for (const path of ['', 'api/mesh', 'api/nodes/a', 'api/live', 'v1/rotate', 'api/session']) {
+      const url = `${dashboard.url}${path}`;
+      expect((await call(url, { method })).status).toBe(403);
+      const headers = { origin: new URL(dashboard.url).origin };
+      if (path === 'api/session') continue;
+      expect((await call(url, { method, headers })).status).toBe(404);
     }
   }
 });

@@ -75,7 +75,7 @@ export function declareController(program: Command): void {
     .option('--security-events-token <file>', 'bearer token that the receivers ask for')
     .option('--witness <who>', "who cosigns the log, 'KEY URL'; can be repeated", witnesses)
     .addOption(
-      new Option('--dashboard [address]', 'serve a page that shows the mesh, to this machine alone')
+      new Option('--dashboard [address]', 'serve a page that shows the mesh')
         .argParser(dashboardAddress)
         .preset('127.0.0.1:8441'),
     )
@@ -88,7 +88,7 @@ export function declareController(program: Command): void {
       'after',
       `
 Beyond loopback it speaks TLS: with the certificate that is given, or with one of its own, which
-nodes know by their join token.`,
+nodes know by their join token. So does its page, where one signs in with an access token.`,
     );
   logging(controller, 'info');
   controller

@@ -2,8 +2,9 @@ import { accessHash, isAtLeast, parseAccessToken, type Role } from '../../contra
 import { equalBytes } from '../../contract/encoding.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { Services } from '../services.ts';
+import type { AccessTokenRecord } from '../store/store.ts';
 import { settle, withinBudget } from './accounting.ts';
-import type { Caller, NetworkCaller } from './caller.ts';
+import type { Caller, HolderCaller, NetworkCaller } from './caller.ts';
 
 /** Who asks for something that needs a role. */
 export interface Actor {
@@ -24,10 +25,12 @@ export async function atLeast(
 ): Promise<Checked<Actor>> {
   const expected = `an access token with the role ${needed}, or the admin socket`;
   if (caller.kind === 'admin') return accepted({ by: null, role: 'admin', until: null });
-  if (caller.kind === 'monitor' || !showsAccessToken(caller)) {
+  if (caller.kind === 'monitor' || (caller.kind === 'network' && !showsAccessToken(caller))) {
     return rejected('not_authorized', { expected });
   }
-  const holder = await holderOf(services, caller);
+  const holder = await (caller.kind === 'holder'
+    ? holderNow(services, caller.tokenId)
+    : holderOf(services, caller));
   if (!holder.ok || isAtLeast(holder.value.role, needed)) return holder;
   return rejected('not_authorized', { expected });
 }
@@ -52,15 +55,45 @@ async function holderOf(services: Services, caller: NetworkCaller): Promise<Chec
 
 /** The holder of an access token, unless it makes too many calls. */
 export async function actorOf(services: Services, text: string): Promise<Checked<Actor>> {
-  const { store, crypto, clock, monotonic, accessCalls } = services;
-  const expected = 'an access token of this mesh that was not revoked and has not expired';
-  const refused = rejected('access_token_invalid', { field: 'authorization', expected });
+  const { store, crypto } = services;
   const shown = parseAccessToken(text);
-  if (shown === undefined) return refused;
+  if (shown === undefined) return refused();
   const token = await store.accessToken(shown.id);
   const hash = accessHash(crypto, shown.secret);
-  if (token === undefined || !equalBytes(hash, token.hash)) return refused;
-  if (token.expiresAt !== null && token.expiresAt <= clock.now()) return refused;
+  if (token === undefined || !equalBytes(hash, token.hash)) return refused();
+  return callOf(services, token);
+}
+
+/** Lets somebody sign in with an access token. `from`: the address that pays for one that is none. */
+export async function signIn(
+  services: Services,
+  text: string,
+  from: string,
+): Promise<Checked<HolderCaller>> {
+  const budget = withinBudget(services, { from });
+  if (!budget.ok) return budget;
+  const actor = settle(services, { from }, await actorOf(services, text));
+  if (!actor.ok) return actor;
+  return accepted({ kind: 'holder', tokenId: parseAccessToken(text)!.id });
+}
+
+/** The holder of the access token `id`, by which somebody signed in before. */
+async function holderNow(services: Services, id: string): Promise<Checked<Actor>> {
+  const token = await services.store.accessToken(id);
+  return token === undefined ? refused() : callOf(services, token);
+}
+
+function refused() {
+  const expected = 'an access token of this mesh that was not revoked and has not expired';
+  return rejected('access_token_invalid', { field: 'authorization', expected });
+}
+
+/** A call with a token whose secret was shown. */
+function callOf(
+  { clock, monotonic, accessCalls }: Services,
+  token: AccessTokenRecord,
+): Checked<Actor> {
+  if (token.expiresAt !== null && token.expiresAt <= clock.now()) return refused();
   const now = monotonic();
   if (!accessCalls.has(token.id, now)) {
     return rejected('too_many_requests', { detail: 'Too many calls with this access token.' });

@@ -22,7 +22,14 @@ export type Caller =
   | { readonly kind: 'admin' }
   /** Whoever reaches the address that is for monitors. */
   | { readonly kind: 'monitor' }
+  /** Whoever signed in with an access token: its holder, for as long as the token is good. */
+  | HolderCaller
   | NetworkCaller;
+
+export interface HolderCaller {
+  readonly kind: 'holder';
+  readonly tokenId: string;
+}
 
 export interface NetworkCaller {
   readonly kind: 'network';

@@ -20,18 +20,21 @@ export async function readerOf(
   services: Services,
   caller: Caller,
 ): Promise<Checked<NodeRecord | null>> {
+  if (caller.kind === 'holder') return viewersOnly(services, caller);
   if (caller.kind !== 'network') return accepted(null);
   const { settings, governor } = services;
   if (settings.epochOnLoopback && caller.isLocal) return accepted(null);
-  if (showsAccessToken(caller)) {
-    const allowed = await atLeast(services, caller, 'view');
-    return allowed.ok ? accepted(null) : allowed;
-  }
+  if (showsAccessToken(caller)) return viewersOnly(services, caller);
   const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
   if (!signer.ok) return signer;
   const { node } = signer.value;
   if (membersOf(governor.current).has(node.nodeId)) return accepted(node);
   return rejected('not_authorized', { expected: 'a member of the present epoch' });
+}
+
+async function viewersOnly(services: Services, caller: Caller): Promise<Checked<null>> {
+  const allowed = await atLeast(services, caller, 'view');
+  return allowed.ok ? accepted(null) : allowed;
 }
 
 /** For what every enrolled node may see, denied ones too; `tag` is what it must sign for. */
@@ -40,6 +43,7 @@ export async function enrolledOnly(
   caller: Caller,
   tag: SignatureTag,
 ): Promise<Checked<unknown>> {
+  if (caller.kind === 'holder') return viewersOnly(services, caller);
   const isHere = caller.kind === 'network' && services.settings.epochOnLoopback && caller.isLocal;
   if (caller.kind !== 'network' || isHere) return accepted(null);
   if (showsAccessToken(caller)) return atLeast(services, caller, 'view');

@@ -7,7 +7,9 @@ import { html } from './html.ts';
 import { MeshPage } from './mesh-page.ts';
 import { NodePage } from './node-page.ts';
 import { RecordPage } from './record-page.ts';
-import { type PageState, useNow, usePageState } from './state.ts';
+import { useSession } from './session.ts';
+import { SignInPage } from './sign-in-page.ts';
+import { begin, type PageState, useNow, usePageState } from './state.ts';
 
 const PAGES = [
   ['mesh', 'Mesh', MeshPage],
@@ -40,6 +42,8 @@ function decoded(text: string): string {
 export function App() {
   const [name = '', ...rest] = useRoute();
   const state = usePageState();
+  const session = useSession();
+  const isShut = session?.mustSignIn === true && session.name === null;
   useEffect(() => {
     const title = name === 'node' ? rest[0] : PAGES.find(([path]) => path === name)?.[1];
     document.title = title === undefined ? 'Aligned Meshnet' : `${title} · Aligned Meshnet`;
@@ -55,10 +59,11 @@ export function App() {
         })}
       </nav>
       <${Countdown} state=${state} />
+      ${session !== undefined && html`<a class="who" href="#/sign-in">${session.name ?? 'Sign in'}</a>`}
     </header>
-    <${Away} state=${state} />
+    ${!isShut && html`<${Away} state=${state} />`}
     <main id="content" tabindex="-1">
-      ${state.epoch === undefined ? html`<p class="starting">Asking the controller …</p>` : page(name, rest)}
+      ${isShut || name === 'sign-in' ? html`<${SignInPage} onSignedIn=${() => isShut && begin()} />` : state.epoch === undefined ? html`<p class="starting">Asking the controller …</p>` : page(name, rest)}
     </main>
   `;
 }

@@ -1,9 +1,9 @@
 import { render } from 'preact';
 import { App } from './app.ts';
 import { html } from './html.ts';
-import { follow } from './state.ts';
+import { begin } from './state.ts';
 
 const root = document.getElementById('app')!;
 root.replaceChildren();
 render(html`<${App} />`, root);
-follow();
+void begin();

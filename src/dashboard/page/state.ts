@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { EpochView, MeshDelta, MeshView, NodeView } from '../documents.ts';
+import { mayRead } from './session.ts';
 
 /** What the page knows of the mesh. */
 export interface PageState {
@@ -50,10 +51,18 @@ export function useNow(): number {
   return Math.max(now, Date.now()) + state.ahead;
 }
 
+/** Ends what is being followed. */
+let stop = () => {};
+
 /** Keeps the state up to date for as long as the page is open, through outages. */
-export function follow(): void {
+function follow(): void {
+  stop();
   const source = new EventSource('/api/live');
   let silence = setTimeout(again, SILENCE_MS);
+  stop = () => {
+    source.close();
+    clearTimeout(silence);
+  };
   const heard = (now: number) => {
     clearTimeout(silence);
     silence = setTimeout(again, SILENCE_MS);
@@ -75,11 +84,15 @@ export function follow(): void {
   source.onerror = again;
 
   function again(): void {
-    source.close();
-    clearTimeout(silence);
+    stop();
     set({ awaySince: state.awaySince ?? Date.now() });
-    setTimeout(follow, RETRY_MS);
+    setTimeout(begin, RETRY_MS);
   }
+}
+
+/** Follows the mesh if this page may; if not, whoever signs in begins again. */
+export async function begin(): Promise<void> {
+  if (await mayRead()) follow();
 }
 
 /** An answer of the controller, asked for again whenever `key` changes; an error in words. */

@@ -1,0 +1,19 @@
+import type { AccessSelf } from '../contract/access.ts';
+import type { Checked } from '../contract/problems.ts';
+import type { HolderCaller } from '../controller/operations/caller.ts';
+import type { ChangeView, EpochPoint, HealthView, MeshView, NodeHistory } from './documents.ts';
+
+/** What the dashboard shows, and whom it knows. */
+export interface DashboardSource {
+  /** `from`: the address that pays for a token that is none. */
+  signIn(token: string, from: string): Promise<Checked<HolderCaller>>;
+  /** Who a holder is, while its token is good. */
+  whoIs(holder: HolderCaller): Promise<Checked<AccessSelf>>;
+  mesh(): Promise<MeshView>;
+  node(id: string): Promise<NodeHistory>;
+  epochs(limit: number): readonly EpochPoint[];
+  changes(limit: number): readonly ChangeView[];
+  health(): HealthView;
+  /** A file of the log by its path below `/log/`, or `key`: how its key is told to tools. */
+  logFile(path: string): Promise<Uint8Array | undefined>;
+}
