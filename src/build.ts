@@ -72,6 +72,7 @@ await bundle(
     'agent/watchdog-process',
     'agent/harness/command-process',
     'agent/harness/read-worker',
+    'dashboard/replay-worker',
   ],
   'external',
 );

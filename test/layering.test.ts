@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   agent: ['contract', 'record', 'wire', 'crypto', 'tunnel', 'io', 'ground'],
   doctor: ['controller', 'agent', 'contract', 'crypto', 'wire', 'io', 'ground'],
   kubernetes: ['contract'],
-  dashboard: ['controller', 'contract', 'record', 'crypto', 'ground'],
+  dashboard: ['controller', 'replay', 'contract', 'record', 'crypto', 'ground'],
   demo: ['controller', 'agent', 'contract', 'crypto', 'tunnel', 'io', 'ground'],
 };
 

@@ -1,10 +1,12 @@
 import { whoIsIt } from '../controller/operations/access.ts';
 import { signIn } from '../controller/operations/authorise.ts';
+import { policyInForce, setPolicy } from '../controller/operations/policy.ts';
 import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
 import { meshView } from './mesh-view.ts';
+import { PolicyReplay } from './policy-replay.ts';
 import type { DashboardSource } from './source.ts';
 
 /** Points of one node that a page gets. */
@@ -18,10 +20,14 @@ export function controllerSource(
   version: string,
 ): DashboardSource {
   const { governor, store, streams, counters, documents, log: published } = services;
+  const replay = new PolicyReplay(services);
   const startedAt = performance.now();
   return {
     signIn: (token, from) => signIn(services, token, from),
     whoIs: (holder) => whoIsIt(services, holder),
+    policy: () => policyInForce(services),
+    replay: (document, signal) => replay.run(document, signal),
+    setPolicy: (holder, change) => setPolicy(services, holder, change),
     mesh: async () => meshView(await documents.present(), governor.notReady),
     epochs: (limit) => log.latestEpochs(limit),
     changes: (limit) => log.latestChanges(limit),

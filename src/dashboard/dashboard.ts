@@ -11,6 +11,7 @@ import { ProblemError } from '../controller/problem-error.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { LiveFeed } from './live.ts';
 import { isFromOwnPage, isNamedIn } from './own-page.ts';
+import { policyRoutes } from './policy-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { Sessions } from './sessions.ts';
 import type { DashboardSource } from './source.ts';
@@ -118,6 +119,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   await app.register(async (inner) => {
     inner.addHook('onRequest', (request) => visitors.mustRead(request));
     readRoutes(inner, source);
+    policyRoutes(inner, source, visitors);
     liveRoute(inner, live, source, visitors);
   });
   const close = async () => {

@@ -137,3 +137,39 @@ export interface SessionView {
   readonly name: string | null;
   readonly role: 'view' | 'operate' | 'admin' | null;
 }
+
+/** What a policy would have done, of the scores that are remembered. */
+export interface ReplayTrial {
+  /** How often a member would have been cut. */
+  readonly cuts: number;
+  /** Most members that one epoch would have cut. */
+  readonly worstEpoch: number;
+  /** In which the brake would have held everybody. */
+  readonly frozenEpochs: number;
+  readonly nodes: readonly {
+    readonly node: string;
+    readonly cuts: number;
+    /** From 0 to 1. */
+    readonly memberShare: number;
+    readonly epochsOut: number;
+  }[];
+  /** The same with all suites at other thresholds. */
+  readonly curve: readonly {
+    readonly threshold: number;
+    readonly cuts: number;
+    readonly nodesCut: number;
+  }[];
+}
+
+/** `POST /api/policy/replay`: the policy in force and a proposed one, side by side. */
+export interface ReplayView {
+  readonly from: number;
+  readonly epochs: number;
+  readonly epochS: number;
+  readonly scores: number;
+  /** False: there are older ones, which were left out. */
+  readonly isAll: boolean;
+  readonly rules: readonly [inForce: readonly string[], proposed: readonly string[]];
+  readonly inForce: ReplayTrial;
+  readonly proposed: ReplayTrial;
+}

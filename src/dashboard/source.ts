@@ -1,10 +1,22 @@
 import type { AccessSelf } from '../contract/access.ts';
+import type { PolicyAnswer, PolicyChange, PolicyOutlook } from '../contract/policy.ts';
 import type { Checked } from '../contract/problems.ts';
 import type { HolderCaller } from '../controller/operations/caller.ts';
-import type { ChangeView, EpochPoint, HealthView, MeshView, NodeHistory } from './documents.ts';
+import type {
+  ChangeView,
+  EpochPoint,
+  HealthView,
+  MeshView,
+  NodeHistory,
+  ReplayView,
+} from './documents.ts';
 
 /** What the dashboard shows, and whom it knows. */
 export interface DashboardSource {
+  policy(): PolicyAnswer;
+  /** Another policy, tried on what is remembered; until `signal` aborts. */
+  replay(document: object, signal: AbortSignal): Promise<Checked<ReplayView>>;
+  setPolicy(caller: HolderCaller, change: PolicyChange): Promise<Checked<PolicyOutlook>>;
   /** `from`: the address that pays for a token that is none. */
   signIn(token: string, from: string): Promise<Checked<HolderCaller>>;
   /** Who a holder is, while its token is good. */

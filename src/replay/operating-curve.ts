@@ -1,5 +1,5 @@
 import type { Policy, SuiteRule } from '../controller/policy.ts';
-import { Figures } from './figures.ts';
+import { Figures, type MeshFigures } from './figures.ts';
 import type { Trial } from './run.ts';
 import type { ScoreSource } from './scores.ts';
 import { circle, document, escaped, line, text } from './svg.ts';
@@ -21,9 +21,16 @@ export class OperatingCurve {
   private readonly source: ScoreSource;
   private readonly threshold: number;
   private readonly epochMs: number;
+  private readonly thresholds: readonly number[];
 
-  /** `threshold`: what counts as good. */
-  constructor(source: ScoreSource, threshold: number, epochMs: number) {
+  /** `threshold`: what counts as good; `thresholds`: where it is tried. */
+  constructor(
+    source: ScoreSource,
+    threshold: number,
+    epochMs: number,
+    thresholds: readonly number[] = THRESHOLDS,
+  ) {
+    this.thresholds = thresholds;
     this.source = source;
     this.threshold = threshold;
     this.epochMs = epochMs;
@@ -31,13 +38,20 @@ export class OperatingCurve {
 
   add(name: string, policy: Policy): void {
     const { epochMs } = this;
-    const points = THRESHOLDS.map((threshold) => {
+    const points = this.thresholds.map((threshold) => {
       const figures = new Figures(this.source, this.threshold, epochMs);
       const suites = policy.suites.map((rule) => withThreshold(rule, threshold));
       this.trials.push({ policy: { ...policy, suites }, epochMs, onEpoch: figures.onEpoch });
       return { threshold, figures };
     });
     this.curves.push({ name, points });
+  }
+
+  /** What was found at each threshold, by policy in the order in which they were added. */
+  results(): { readonly threshold: number; readonly figures: MeshFigures }[][] {
+    return this.curves.map(({ points }) =>
+      points.map(({ threshold, figures }) => ({ threshold, figures: figures.result() })),
+    );
   }
 
   svg(): string {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
-import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
+import { AxeBuilder, launchBrowser, openPage, signIn } from '../lab/browser.ts';
 import { freePort } from '../lab/free-ports.ts';
 import { requires } from '../lab/requirements.ts';
 
@@ -108,9 +108,4 @@ requires('chromium')('the dashboard beyond loopback', () => {
 
 function heading(page: Page, name: string) {
   return page.getByRole('heading', { name, level: 1 });
-}
-
-async function signIn(page: Page, token: string): Promise<void> {
-  await page.getByLabel('Access token').fill(token);
-  await page.getByRole('button', { name: 'Sign in' }).click();
 }

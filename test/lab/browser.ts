@@ -27,3 +27,9 @@ export async function openPage(
   });
   return { page, complaints };
 }
+
+/** Signs in on the page that asks for it. */
+export async function signIn(page: Page, token: string): Promise<void> {
+  await page.getByLabel('Access token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}

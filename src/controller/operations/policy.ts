@@ -22,12 +22,30 @@ export async function showPolicy(
 ): Promise<Checked<PolicyAnswer>> {
   const actor = await atLeast(services, caller, 'view');
   if (!actor.ok) return actor;
-  const { policy, evaluators } = services.settings;
-  return accepted({
+  return accepted(policyInForce(services));
+}
+
+/** The same, for who may read it anyhow. */
+export function policyInForce({ settings }: Pick<Services, 'settings'>): PolicyAnswer {
+  const { policy, evaluators } = settings;
+  return {
     policy: documentOf(policy) as unknown as PolicyAnswer['policy'],
     rules: rulesOf(policy),
     evaluators: evaluators.map(toBase64),
-  });
+  };
+}
+
+/** The settings with the policy of another document; a problem names the field that cannot be. */
+export function settingsWith(
+  { settings }: Pick<Services, 'settings'>,
+  document: unknown,
+): Checked<Settings> {
+  try {
+    return accepted(replaced(settings, readPolicy(document)));
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return rejected('invalid_field', { field: error.field, expected: error.expected });
+  }
 }
 
 /**
@@ -42,13 +60,9 @@ export async function setPolicy(
   const actor = await atLeast(services, caller, 'admin');
   if (!actor.ok) return actor;
   const { settings, governor, emit, keepPolicy } = services;
-  let next: Settings;
-  try {
-    next = replaced(settings, readPolicy(document));
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    return rejected('invalid_field', { field: error.field, expected: error.expected });
-  }
+  const read = settingsWith(services, document);
+  if (!read.ok) return read;
+  const next = read.value;
   const outlook = await governor.outlook(next);
   const isOver = isOverBrake(outlook, settings.policy);
   const rules = rulesOf(next.policy);
@@ -104,6 +118,6 @@ function isOverBrake({ cut, members }: Outlook, { brake }: Policy): boolean {
   return cut.length > Math.max(1, Math.floor(freezeAbove * members + 1e-9));
 }
 
-function rulesOf(policy: Policy): string[] {
+export function rulesOf(policy: Policy): string[] {
   return everySuite(policy).map((rule) => `${rule.suite}: ${ruleText(rule)}`);
 }

@@ -2,7 +2,12 @@ import type { Envelope } from '../../contract/envelope.ts';
 import type { Score } from '../policy.ts';
 import { RecentScores, type ScoreRow } from './recent-scores.ts';
 import type { Row, SqliteDatabase } from './sqlite-database.ts';
-import { type BenchmarkOutcome, type BenchmarkRecord, MAX_SEQUENCE_STEP } from './store.ts';
+import {
+  type BenchmarkOutcome,
+  type BenchmarkRecord,
+  MAX_SEQUENCE_STEP,
+  type ScorePage,
+} from './store.ts';
 
 /** Scores: the newest of each signer, and all that were accepted. */
 export class SqliteScores {
@@ -92,6 +97,19 @@ export class SqliteScores {
     }
     const enrolled = database.arrays<[string, number]>('SELECT node_id, enrolled_at FROM nodes');
     return recent.since(sinceMs, new Map(enrolled));
+  }
+
+  page(before: number | null, limit: number): ScorePage {
+    const rows = this.database.arrays<HistoryColumns>(
+      `SELECT id, past.node_id, suite, signer, score, samples, observed_at, received_at, hash
+         FROM score_history AS past CROSS JOIN nodes
+         ON nodes.node_id = past.node_id AND received_at >= enrolled_at
+         WHERE id < ? ORDER BY id DESC LIMIT ?`,
+      before ?? Number.MAX_SAFE_INTEGER,
+      limit,
+    );
+    const scores = rows.map(rowIn).map(({ nodeId, score }) => ({ ...score, nodeId }));
+    return { scores, end: rows.length < limit ? null : rows.at(-1)![0] };
   }
 
   evidenceOf(nodeId: string, limit: number): BenchmarkRecord[] {

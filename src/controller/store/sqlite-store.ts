@@ -24,6 +24,7 @@ import {
   type NodeRecord,
   type Places,
   type Roster,
+  type ScorePage,
   type Store,
   samePlaces,
   type TokenRecord,
@@ -217,6 +218,10 @@ export class SqliteStore implements Store {
 
   async scoresSince(sinceMs: number): Promise<Map<string, Score[]>> {
     return this.benchmarks.since(sinceMs);
+  }
+
+  async scorePage(before: number | null, limit: number): Promise<ScorePage> {
+    return this.benchmarks.page(before, limit);
   }
 
   async evidenceOf(nodeId: string, limit: number): Promise<BenchmarkRecord[]> {

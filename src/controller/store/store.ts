@@ -147,6 +147,12 @@ export const MAX_SEQUENCE_STEP = 1_000_000;
  * relies on being the only writer: whoever commits an epoch names the one it believes to be the
  * current one, and loses if it is not. Times are of the controller's clock, ms.
  */
+export interface ScorePage {
+  readonly scores: readonly (Score & { readonly nodeId: string })[];
+  /** Where it ended; null: there are no more. */
+  readonly end: number | null;
+}
+
 export interface Store extends LogStore {
   /** The mesh (32 bytes) that this store belongs to; undefined while it is new. */
   mesh(): Promise<Uint8Array | undefined>;
@@ -226,6 +232,11 @@ export interface Store extends LogStore {
    * was said of a node that had the same name before is not among them.
    */
   scoresSince(sinceMs: number): Promise<Map<string, Score[]>>;
+  /**
+   * At most `limit` of the same scores, those of all nodes together, the last accepted first; `before`: where
+   * the page before it ended. Nothing of it stays in memory.
+   */
+  scorePage(before: number | null, limit: number): Promise<ScorePage>;
   /** Everything accepted about this name, also before a removal, newest first, with its evidence. */
   evidenceOf(nodeId: string, limit: number): Promise<BenchmarkRecord[]>;
   /** What epochs decided about this name, also before a removal, newest first. */

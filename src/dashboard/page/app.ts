@@ -6,6 +6,7 @@ import { HealthPage } from './health-page.ts';
 import { html } from './html.ts';
 import { MeshPage } from './mesh-page.ts';
 import { NodePage } from './node-page.ts';
+import { PolicyPage } from './policy-page.ts';
 import { RecordPage } from './record-page.ts';
 import { useSession } from './session.ts';
 import { SignInPage } from './sign-in-page.ts';
@@ -14,6 +15,7 @@ import { begin, type PageState, useNow, usePageState } from './state.ts';
 const PAGES = [
   ['mesh', 'Mesh', MeshPage],
   ['epochs', 'Epochs', EpochsPage],
+  ['policy', 'Policy', PolicyPage],
   ['record', 'Record', RecordPage],
   ['health', 'Health', HealthPage],
 ] as const;

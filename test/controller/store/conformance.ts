@@ -365,6 +365,27 @@ export function storeConformance(name: string, open: (history?: HistoryLimits) =
         expect(await store.scoresSince(301)).toEqual(new Map());
       });
 
+      test('gives the scores a page at a time, the last accepted first, of who is enrolled', async () => {
+        await enrol(nodeOf('b', 20));
+        for (let i = 1; i <= 3; i++) {
+          const receivedAt = i * 100;
+          await store.recordBenchmark(benchmark({ sequence: i, receivedAt, score: i / 10 }));
+        }
+        await store.recordBenchmark(benchmark({ nodeId: 'b', receivedAt: 250, score: 0.9 }));
+        const first = await store.scorePage(null, 3);
+        expect(first.scores.map((one) => [one.nodeId, one.score])).toEqual([
+          ['b', 0.9],
+          ['a', 0.3],
+          ['a', 0.2],
+        ]);
+        const second = await store.scorePage(first.end, 3);
+        expect(second.scores.map((one) => one.score)).toEqual([0.1]);
+        expect(second.end).toBeNull();
+        const all = [...first.scores, ...second.scores].filter((one) => one.nodeId === 'a');
+        const known = (await store.scoresSince(0)).get('a')!;
+        expect(all.map(({ nodeId: _, ...score }) => score)).toEqual(known.toReversed());
+      });
+
       test('gives the same scores however often it is asked, of whatever time', async () => {
         await enrol(nodeOf('b', 20));
         const slowly = async (since: number) => {
