@@ -8,6 +8,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     pool: 'forks', // a worker thread that blocks in poll(2) hangs the thread pool
+    chaiConfig: { truncateThreshold: 2000 }, // a failure that is seen once must say what it saw
     projects: [
       {
         extends: true,

@@ -1,6 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { AgentClock } from '../../src/agent/clock.ts';
 
+/** As with real timers: what is left of a wait by rounding (1e-12 ms) must not be slept in no time, for ever. */
+export const SHORTEST_SLEEP_MS = 1;
+
 interface Timer {
   readonly at: number;
   readonly wake: () => void;
@@ -53,7 +56,7 @@ export class SimClock implements AgentClock {
   sleep(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();
-      const timer: Timer = { at: this.now + Math.max(0, ms), wake: resolve };
+      const timer: Timer = { at: this.now + Math.max(SHORTEST_SLEEP_MS, ms), wake: resolve };
       this.timers.push(timer);
       signal.addEventListener(
         'abort',

@@ -225,4 +225,25 @@ export const FOUND: readonly Schedule[] = [
       { kind: 'admit', node: 1, promptly: true },
     ],
   },
+  // A slow answer moved the end of a wait to within a rounding error of now: simulated time stood still.
+  {
+    seed: 829_496_823,
+    nodes: 3,
+    epochS: 4,
+    pairwiseUpTo: 256,
+    flows: 'both',
+    steps: [
+      { kind: 'pass', ms: 5323 },
+      { kind: 'pass', ms: 1929 },
+      { kind: 'lose', datagrams: 0, events: 1, calls: 0 },
+      { kind: 'delay', datagrams: 58, calls: 605, duplication: 0 },
+      { kind: 'delay', datagrams: 71, calls: 613, duplication: 0 },
+      { kind: 'pass', ms: 3545 },
+      { kind: 'restart', node: 0, ms: 2136 },
+      { kind: 'suspend', node: 1, ms: 2155 },
+      { kind: 'suspend', node: 2, ms: 2324 },
+      { kind: 'restart', node: 1, ms: 1267 },
+      { kind: 'pass', ms: 4732 },
+    ],
+  },
 ];

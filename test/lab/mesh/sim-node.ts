@@ -14,6 +14,7 @@ import { signKeyRecord } from '../../../src/contract/key-record.ts';
 import type { Settings } from '../../../src/controller/settings.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import { SuspendDetector, TOLERANCE_MS } from '../../../src/ground/suspend.ts';
+import { SHORTEST_SLEEP_MS } from '../agent-clock.ts';
 import { memoryState } from '../memory-state.ts';
 import type { SimulatedNode } from '../simulation.ts';
 import type { ChannelUser, SimChannel } from './sim-channel.ts';
@@ -290,7 +291,7 @@ export class SimNode {
       sleep: (ms, signal) =>
         new Promise((resolve) => {
           if (signal.aborted) return resolve();
-          const at = tunnel.clock + Math.max(0, ms);
+          const at = tunnel.clock + Math.max(SHORTEST_SLEEP_MS, ms);
           signal.addEventListener('abort', () => resolve(), { once: true });
           const wake = () => {
             if (signal.aborted) return;

@@ -2,6 +2,9 @@ import { SimClock } from '../agent-clock.ts';
 import { seededBytes, seededRandom } from '../random.ts';
 import { Simulation } from '../simulation.ts';
 
+/** Own tuning: processor time for one world, which needs about 0.3 s: one that never ends says so by itself. */
+const LONGEST_MS = 20_000;
+
 /** Knows when promises (and WebCrypto's threads) have come to rest. */
 const turns = new SimClock();
 
@@ -18,6 +21,7 @@ export class SimWorld {
   /** Called whenever something asynchronous has come to rest. */
   onRest: () => void = () => {};
   private readonly seed: number;
+  private readonly begun = process.cpuUsage();
   private isMoving = false;
 
   constructor(seed: number) {
@@ -61,6 +65,12 @@ export class SimWorld {
   private async rest(): Promise<void> {
     await turns.settle();
     this.isMoving = false;
+    const { user, system } = process.cpuUsage(this.begun);
+    if ((user + system) / 1000 > LONGEST_MS) {
+      throw new Error(
+        `no end in sight: ${LONGEST_MS / 1000} s, and it is ${this.simulation.now} ms`,
+      );
+    }
     this.onRest();
   }
 
