@@ -1,7 +1,7 @@
 import type { AgentEvent } from '../agent/events.ts';
 import { printable, printableJson } from '../contract/printable.ts';
-import { describeControllerEvent } from '../controller/describe-event.ts';
-import type { StampedEvent } from '../controller/events.ts';
+
+import { describeControllerEvent, type StampedEvent } from '../controller/events.ts';
 import { adminLines, hasController } from './admin-client.ts';
 import type { AdminOptions } from './answer.ts';
 import { nodeLines } from './node-client.ts';

@@ -8,13 +8,13 @@ import {
 } from '../contract/record/forked-logs.ts';
 import type { MeshCheckpoint } from '../contract/record/mesh-checkpoint.ts';
 import { openProof } from '../contract/record/proof.ts';
+import { numbersOf } from '../contract/record/verdict-row.ts';
 import { violation } from '../contract/schema.ts';
 import { checkVerdict } from '../controller/record/check-proof.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { print } from './answer.ts';
 import { meshOf } from './evaluator.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { numbersOf } from './log-sentences.ts';
 
 /** What a file shows. */
 interface Shown {

@@ -7,6 +7,7 @@ import type { Included, ProofDocument } from '../contract/record/proof.ts';
 import {
   decodeLines,
   lineHash,
+  numbersOf,
   parseVerdictRow,
   type VerdictRow,
 } from '../contract/record/verdict-row.ts';
@@ -15,7 +16,6 @@ import { inclusionProof, MerkleTree } from '../record/merkle.ts';
 import { formatNote } from '../record/note.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { numbersOf } from './log-sentences.ts';
 import type { LogSourceOptions } from './log-source.ts';
 import { type ReadLog, readLog } from './read-log.ts';
 

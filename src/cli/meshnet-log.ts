@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseJson } from '../contract/encoding.ts';
 import { printable, printableJson } from '../contract/printable.ts';
 import { type ForkedLog, forkedLogsSchema } from '../contract/record/forked-logs.ts';
-import type { Leaf } from '../contract/record/leaf.ts';
+import { type Leaf, leafStatement } from '../contract/record/leaf.ts';
 import { violation } from '../contract/schema.ts';
 import { Replay } from '../controller/record/replay.ts';
 import { constantTimeEqual } from '../crypto/bytes.ts';
@@ -14,7 +14,6 @@ import { formatNote } from '../record/note.ts';
 import { newTiles, tilePath } from '../record/tiles.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { leafSentence } from './log-sentences.ts';
 import type { LogSourceOptions } from './log-source.ts';
 import { type ReadLog, readLog, rowsOf } from './read-log.ts';
 
@@ -45,7 +44,7 @@ export async function show(where: string | undefined, options: ShowOptions): Pro
         const isCut = leaf.event === 'epoch' && leaf.removed.count > 0;
         const rows = isCut ? await rowsOf(log.read, leaf.epoch) : [];
         const at = new Date(leaf.at).toISOString();
-        process.stdout.write(`${at} ${printable(leafSentence(leaf, rows))}\n`);
+        process.stdout.write(`${at} ${printable(`${leafStatement(leaf, rows)}.`)}\n`);
       }
     }
     shown = log.leaves.length;

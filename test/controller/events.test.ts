@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { describeControllerEvent } from '../../src/controller/describe-event.ts';
-import type { StampedEvent } from '../../src/controller/events.ts';
+import { describeControllerEvent, type StampedEvent } from '../../src/controller/events.ts';
 import { announceRestoredIn } from '../../src/controller/restored.ts';
 import { TestMesh } from './support/test-mesh.ts';
 
@@ -57,6 +56,9 @@ test('the life of a node is told: token, enrolment, scores, membership, removal'
     'sequences_reset',
     'removed',
   ]);
+  const [reset] = heard('sequences_reset');
+  expect(describeControllerEvent(reset!)).toBe('The sequences about a start anew');
+  expect(describeControllerEvent({ event: 'of_the_future' } as never)).toBeUndefined();
   const [issued, used] = heard('token_issued', 'token_used');
   expect(used!.token).toBe(issued!.token);
   expect(heard('score_accepted')).toMatchObject([{ node: 'a', score: 0.9, suite: 'alignment' }]);

@@ -39,6 +39,17 @@ const rowSchema = exactly({
 
 export type VerdictRow = FromSchema<typeof rowSchema>;
 
+/** Reason and numbers of a verdict: `score_below_threshold; alignment 0.300, 4 s old, of 50, failed`. */
+export function numbersOf({ reason, suites }: VerdictRow): string {
+  const each = suites.map(({ suite, score, age_s, samples, passed }) => {
+    const value = score === null ? 'no score' : score.toFixed(3);
+    const age = age_s === null ? '' : `, ${Math.round(age_s)} s old`;
+    const of = samples === null ? '' : `, of ${samples}`;
+    return `${suite} ${value}${age}${of}, ${passed ? 'passed' : 'failed'}`;
+  });
+  return [reason, ...each].join('; ');
+}
+
 const encoder = new TextEncoder();
 
 /** A row's bytes: its canonical JSON, written here member by member because there are many rows. */

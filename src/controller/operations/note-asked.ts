@@ -1,4 +1,4 @@
-import type { Asked } from '../../contract/record/leaf.ts';
+import type { AskedChange } from '../../contract/record/leaf.ts';
 import type { Services } from '../services.ts';
 import type { Actor } from './authorise.ts';
 
@@ -9,9 +9,10 @@ import type { Actor } from './authorise.ts';
 export async function noteAsked(
   { store, clock, emit }: Services,
   { by }: Pick<Actor, 'by'>,
-  what: Asked['what'],
+  what: AskedChange,
   about: string | null = null,
 ): Promise<void> {
-  await store.recordAsked(clock.now(), { by, what, about });
-  emit({ event: 'asked', by, what, about });
+  const event = { event: 'asked', by, what, about } as const;
+  await store.record(clock.now(), event);
+  emit(event);
 }

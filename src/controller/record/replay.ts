@@ -103,8 +103,6 @@ export class Replay {
         if (!this.signingKeys.delete(leaf.node))
           fault(`removes ${leaf.node}, which is not enrolled`);
         break;
-      case 'asked':
-        break; // what came of it is in the leaves that follow
       case 'restored':
         this.follows(index, leaf);
         break;
@@ -112,8 +110,9 @@ export class Replay {
         this.follows(index, leaf);
         await this.epoch(index, leaf, await files(leaf.epoch));
         break;
-      default:
-        if (!this.signingKeys.has(leaf.node)) fault(`is about ${leaf.node}, which is not enrolled`);
+      default: // what came of anything else is in the leaves that follow
+        if ('node' in leaf && !this.signingKeys.has(leaf.node))
+          fault(`is about ${leaf.node}, which is not enrolled`);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Asked, EpochEvent, PolicyText } from '../../contract/record/leaf.ts';
+import type { EpochEvent, NotedEvent, PolicyText } from '../../contract/record/leaf.ts';
 import type { Tile } from '../../record/tiles.ts';
 
 /** How far a log has come. */
@@ -29,8 +29,8 @@ export interface LogStore {
   recordStart(at: number, policy: PolicyText, hash: string): Promise<void>;
   /** What is decided from now on is decided under this policy. */
   recordPolicy(at: number, policy: PolicyText, hash: string): Promise<void>;
-  /** Somebody asked for a change that is about to be made. */
-  recordAsked(at: number, asked: Asked): Promise<void>;
+  /** Something that changes nothing else in the store, as that somebody asked for a change. */
+  record(at: number, event: NotedEvent): Promise<void>;
   logState(): Promise<LogState>;
   /** Bytes of a tile, or of a bundle of entries, as wide as asked for. Undefined: not there (yet). */
   logTile(tile: Tile): Promise<Uint8Array | undefined>;

@@ -1,5 +1,5 @@
 import type { Envelope } from '../../contract/envelope.ts';
-import type { Asked, PolicyText } from '../../contract/record/leaf.ts';
+import type { NotedEvent, PolicyText } from '../../contract/record/leaf.ts';
 import type { Tile } from '../../record/tiles.ts';
 import type { Epoch, EpochVersion } from '../epoch.ts';
 import type { Score } from '../policy.ts';
@@ -249,8 +249,8 @@ export class SqliteStore implements Store {
     await this.database.write(() => this.log.recordPolicy(at, policy, hash));
   }
 
-  async recordAsked(at: number, asked: Asked): Promise<void> {
-    await this.database.write(() => this.log.append(at, { event: 'asked', ...asked }));
+  async record(at: number, event: NotedEvent): Promise<void> {
+    await this.database.write(() => this.log.append(at, event));
   }
 
   async logState(): Promise<LogState> {

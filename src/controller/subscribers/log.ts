@@ -1,6 +1,6 @@
 import type { Level, Logger } from 'pino';
-import { describeControllerEvent } from '../describe-event.ts';
-import type { ControllerEventName } from '../events.ts';
+
+import { type ControllerEventName, describeControllerEvent } from '../events.ts';
 import type { Subscriber } from '../spine.ts';
 
 /** Where it is not `info`. */

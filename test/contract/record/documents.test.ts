@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { type LeafEvent, leafBytes, parseLeaf } from '../../../src/contract/record/leaf.ts';
+import {
+  type LeafEvent,
+  leafBytes,
+  leafStatement,
+  parseLeaf,
+} from '../../../src/contract/record/leaf.ts';
 import {
   decodeLines,
   encodeBundle,
@@ -43,6 +48,22 @@ const events: LeafEvent[] = [
 
 test.each(events)('a leaf of $event comes back as it was', (event) => {
   expect(parseLeaf(leafBytes(1000, event))).toEqual({ v: 1, at: 1000, ...event });
+});
+
+test('a leaf reads as a sentence, and one of another version as none', () => {
+  expect(events.map((event) => leafStatement(event))).toEqual([
+    'The controller started',
+    `The policy is ${hash} from here on`,
+    'a was enrolled as 10.10.0.2',
+    'a moved to another endpoint',
+    'The sequences about a start anew',
+    'The admin socket was asked to remove a',
+    'With the access token ci it was asked to rotate',
+    'a was taken out for good',
+    'A backup was restored; the mesh went on with epoch 1000007',
+    'Epoch 7: 1 member, 1 denied. a was taken out',
+  ]);
+  expect(leafStatement({ event: 'toString' } as never)).toBeUndefined();
 });
 
 test.each([
