@@ -9,7 +9,8 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
     'it needs machines; test/e2e/kubernetes has a real API server take what it makes',
   'npm install promptfoo@0.123.1': 'it fetches 270 MB; test/e2e/harnesses runs it',
   'python3 -m venv inspect': 'it fetches 330 MB; test/e2e/harnesses runs it',
-  'python3 -m venv lm-eval': 'it fetches gigabytes; what it wrote is read by the page',
+  'python3 -m venv lm-eval':
+    'with torch it fetches gigabytes; test/e2e/harnesses runs lm-eval without it',
   'python3 -m venv garak': 'it fetches gigabytes; what it wrote is read by the page',
   'apt-get install prometheus': 'it changes the system; examples/validators runs it',
   'npm run bench': 'it measures for half an hour and writes results into the checkout',

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { freeTcpPort } from '../../../src/demo/userspace-place.ts';
-import { INSPECT_PYTHON, PROMPTFOO } from '../../lab/requirements.ts';
+import { INSPECT_PYTHON, LM_EVAL, PROMPTFOO } from '../../lab/requirements.ts';
 
 /** A harness that is really run, without any network but loopback. */
 export interface Program {
@@ -20,6 +20,7 @@ function ended(command: string, parameters: readonly string[], cwd: string): Pro
   return new Promise((resolve, reject) => {
     const env = { ...process.env, HOME: cwd, PROMPTFOO_CONFIG_DIR: join(cwd, 'promptfoo') };
     Object.assign(env, { PROMPTFOO_DISABLE_TELEMETRY: '1', PROMPTFOO_DISABLE_UPDATE: '1' });
+    Object.assign(env, { HF_HUB_OFFLINE: '1', HF_DATASETS_OFFLINE: '1' });
     execFile(command, parameters, { cwd, env }, (error, out, err) => {
       if (error === null) resolve(0);
       else if (typeof error.code === 'number' && out !== '') resolve(error.code);
@@ -58,6 +59,39 @@ export function inspect(folder: string): Program {
     measure(share) {
       const task = join(import.meta.dirname, 'doubling.py');
       return ended(INSPECT_PYTHON, [task, String(share * 10), logs], folder);
+    },
+    close: async () => {},
+  };
+}
+
+/** lm-evaluation-harness with its `dummy` model, whose every answer is `lol`: tasks decide what is right. */
+export function lmEval(folder: string): Program {
+  const questions = join(folder, 'questions.jsonl');
+  const task = {
+    task: 'standin',
+    dataset_path: 'json',
+    dataset_kwargs: { data_files: { test: questions } },
+    test_split: 'test',
+    output_type: 'generate_until',
+    doc_to_text: '{{question}}',
+    doc_to_target: '{{answer}}',
+    metric_list: [{ metric: 'exact_match', aggregation: 'mean', higher_is_better: true }],
+  };
+  writeFileSync(join(folder, 'standin.yaml'), JSON.stringify(task)); // YAML is a superset of JSON
+  const results = join(folder, 'results');
+  return {
+    origin: `lm-eval:${results}#standin/exact_match`,
+    measure(share) {
+      const lines = Array.from({ length: 10 }, (_, one) =>
+        JSON.stringify({ question: `${one}`, answer: one < share * 10 ? 'lol' : 'no' }),
+      );
+      writeFileSync(questions, `${lines.join('\n')}\n`);
+      const parameters = ['run', '--model', 'dummy', '--tasks', 'standin'];
+      return ended(
+        LM_EVAL,
+        [...parameters, '--include_path', folder, '--output_path', results],
+        folder,
+      );
     },
     close: async () => {},
   };
