@@ -1,7 +1,7 @@
 import { toBase64 } from '../contract/encoding.ts';
 import type { DeviceChange, DeviceStatus, PeerChange, Tunnel } from '../tunnel/create-tunnel.ts';
 import { uapiGet, uapiSet } from '../tunnel/uapi/client.ts';
-import type { UapiStatus } from '../tunnel/uapi/status-text.ts';
+import type { UapiStatus } from '../tunnel/uapi/settings.ts';
 import type { AgentClock } from './clock.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { constantTimeEqual, isZero, zeroize } from '../crypto/bytes.ts';
+import { constantTimeEqual, copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { clampX25519 } from '../crypto/x25519-keys.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
@@ -7,8 +7,8 @@ import { Barrier } from './barrier.ts';
 import { isSamePlace } from './candidates.ts';
 import { checkChange } from './check-change.ts';
 import type { Clockwork } from './clockwork.ts';
-import type { DeviceChange, PeerChange } from './config.ts';
-import type { DataPlane } from './data-plane.ts';
+import type { DeviceChange, PeerChange, PeerStatus } from './config.ts';
+import { type DataPlane, newActivity } from './data-plane.ts';
 import type { Handshakes } from './handshakes.ts';
 import { Identity } from './identity.ts';
 import type { Peer } from './peer.ts';
@@ -30,7 +30,7 @@ export interface ConfigurationOptions {
   readonly random: () => number;
 }
 
-/** Which key the device has, which peers, and what is routed to each of them. */
+/** Which key the device has, which peers, and what is routed to each of them: changed, and shown. */
 export class Configuration {
   identity: Identity | undefined;
 
@@ -57,6 +57,27 @@ export class Configuration {
     }
     for (const peer of change.peers ?? []) this.changePeer(peer, now, barrier);
     barrier.release();
+  }
+
+  /** What is shown of each peer. Copies: nobody can change the device through them. */
+  peerStatus(): PeerStatus[] {
+    const { peers, plane } = this.options;
+    const activity = newActivity();
+    return [...peers.all()].map((peer) => {
+      plane.activity(peer.slot, activity);
+      return {
+        publicKey: copyBytes(peer.publicKey),
+        presharedKey: peer.hasPresharedKey ? copyBytes(peer.presharedKey) : undefined,
+        endpoint: plane.getEndpoint(peer.slot),
+        persistentKeepalive: peer.timers.persistentKeepalive,
+        allowedIps: [...peer.allowedIps.values()],
+        lastHandshakeAt: peer.lastHandshakeAt,
+        txBytes: activity.txBytes,
+        rxBytes: activity.rxBytes,
+        generation: peer.keypairs.confirmedGeneration,
+        isQuiet: peer.isQuiet,
+      };
+    });
   }
 
   private setPrivateKey(given: Uint8Array, now: number, barrier: Barrier): void {

@@ -13,7 +13,6 @@ import type { HandshakeLoad } from './handshake-load.ts';
 import { HandshakeQueue } from './handshake-queue.ts';
 import { type HandshakeSecrets, Handshakes } from './handshakes.ts';
 import type { Peer } from './peer.ts';
-import { peerStatus } from './peer-status.ts';
 import { PeerTable } from './peer-table.ts';
 import { ReceiverIndexes } from './receiver-indexes.ts';
 import { newRejectCounters, type RejectCounters } from './rejects.ts';
@@ -200,7 +199,7 @@ export class Device implements DataPlaneEvents {
   }
 
   peerStatus(): PeerStatus[] {
-    return peerStatus(this.peers.all(), this.options.plane);
+    return this.configuration.peerStatus();
   }
 
   // ---- events ----

@@ -1,14 +1,12 @@
 import type { AllowedIpChange, DeviceChange, PeerChange } from '../../device/config.ts';
-import {
-  formatEndpoint,
-  formatPrefix,
-  parseEndpoint,
-  parsePrefix,
-  type ScopeOf,
-} from '../../wire/address-text.ts';
-import { parseKey, parseUnsigned, required, requireTrue, splitLine, UapiError } from './values.ts';
+import { formatPrefix, parsePrefix, type ScopeOf } from '../../wire/address-text.ts';
+import { DEVICE_SETTINGS, type Mutable, PEER_SETTINGS } from './settings.ts';
+import { parseKey, required, requireTrue, splitLine, UapiError, writeLine } from './values.ts';
 
-/** A change as the text of a `set=1` request, and back. Each key stands once in either direction. */
+/**
+ * A change as the text of a `set=1` request, and back: settings (`settings.ts`), and here the keys that
+ * say how they apply.
+ */
 
 /** What the lines after `set=1` ask for. Throws UapiError; a line without '=' is EPROTO. */
 export function parseSet(lines: readonly string[], scopeOf: ScopeOf): DeviceChange {
@@ -23,32 +21,25 @@ export function parseSet(lines: readonly string[], scopeOf: ScopeOf): DeviceChan
     } else if (peer !== undefined) {
       peer.line(key, value);
     } else {
-      parseDeviceLine(device, key, value);
+      parseDeviceLine(device, key, value, scopeOf);
     }
   }
   peer?.finish();
   return peers.length > 0 ? { ...device, peers } : device;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-function parseDeviceLine(device: Mutable<DeviceChange>, key: string, value: string): void {
-  switch (key) {
-    case 'private_key':
-      device.privateKey = parseKey(key, value);
-      break;
-    case 'listen_port':
-      device.listenPort = parseUnsigned(key, value, 0xffff);
-      break;
-    case 'fwmark':
-      device.fwmark = parseUnsigned(key, value, 0xffff_ffff);
-      break;
-    case 'replace_peers':
-      requireTrue(key, value);
-      device.replacePeers = true;
-      break;
-    default:
-      throw new UapiError('EINVAL', 'an unknown key for a device');
+function parseDeviceLine(
+  device: Mutable<DeviceChange>,
+  key: string,
+  value: string,
+  scopeOf: ScopeOf,
+): void {
+  const setting = DEVICE_SETTINGS.get(key);
+  if (setting !== undefined) setting.set(device, value, key, scopeOf);
+  else if (key !== 'replace_peers') throw new UapiError('EINVAL', 'an unknown key for a device');
+  else {
+    requireTrue(key, value);
+    device.replacePeers = true;
   }
 }
 
@@ -67,6 +58,11 @@ class PeerParser {
   }
 
   line(key: string, value: string): void {
+    const setting = PEER_SETTINGS.get(key);
+    if (setting !== undefined) {
+      setting.set(this.change, value, key, this.scopeOf);
+      return;
+    }
     switch (key) {
       case 'update_only':
         requireTrue(key, value);
@@ -75,15 +71,6 @@ class PeerParser {
       case 'remove':
         requireTrue(key, value);
         this.remove();
-        break;
-      case 'preshared_key':
-        this.change.presharedKey = parseKey(key, value);
-        break;
-      case 'endpoint':
-        this.change.endpoint = required(key, parseEndpoint(value, this.scopeOf));
-        break;
-      case 'persistent_keepalive_interval':
-        this.change.persistentKeepalive = parseUnsigned(key, value, 0xffff);
         break;
       case 'replace_allowed_ips':
         requireTrue(key, value);
@@ -133,9 +120,7 @@ class PeerParser {
  */
 export function formatSet(change: DeviceChange): string {
   const lines = ['set=1'];
-  if (change.privateKey) lines.push(`private_key=${change.privateKey.toHex()}`);
-  if (change.listenPort !== undefined) lines.push(`listen_port=${change.listenPort}`);
-  if (change.fwmark !== undefined) lines.push(`fwmark=${change.fwmark}`);
+  for (const [key, { asked }] of DEVICE_SETTINGS) writeLine(lines, key, asked(change));
   if (change.replacePeers) lines.push('replace_peers=true');
   for (const peer of change.peers ?? []) formatPeer(peer, lines);
   return `${lines.join('\n')}\n\n`;
@@ -148,11 +133,7 @@ function formatPeer(peer: PeerChange, lines: string[]): void {
     return;
   }
   if (peer.updateOnly) lines.push('update_only=true');
-  if (peer.presharedKey) lines.push(`preshared_key=${peer.presharedKey.toHex()}`);
-  if (peer.endpoint) lines.push(`endpoint=${formatEndpoint(peer.endpoint)}`);
-  if (peer.persistentKeepalive !== undefined) {
-    lines.push(`persistent_keepalive_interval=${peer.persistentKeepalive}`);
-  }
+  for (const [key, { asked }] of PEER_SETTINGS) writeLine(lines, key, asked(peer));
   if (peer.replaceAllowedIps) lines.push('replace_allowed_ips=true');
   for (const { prefix, remove } of peer.allowedIps ?? []) {
     lines.push(`allowed_ip=${remove ? '-' : ''}${formatPrefix(prefix)}`);

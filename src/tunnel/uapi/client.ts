@@ -2,7 +2,8 @@ import { connect } from 'node:net';
 import type { DeviceChange } from '../../device/config.ts';
 import { scopeOf } from '../../io/portable/scope.ts';
 import { formatSet } from './change-text.ts';
-import { answerErrno, parseStatus, type UapiStatus } from './status-text.ts';
+import type { UapiStatus } from './settings.ts';
+import { answerErrno, parseStatus } from './status-text.ts';
 
 const TIMEOUT_MS = 5000;
 const MAX_ANSWER_CHARS = 64_000_000;

@@ -1,26 +1,17 @@
-import type { DeviceStatus, PeerStatus } from '../../device/config.ts';
-import {
-  formatEndpoint,
-  formatPrefix,
-  parseEndpoint,
-  parsePrefix,
-  type ScopeOf,
-} from '../../wire/address-text.ts';
-import { parseKey, parseUnsigned, required, splitLine, UapiError } from './values.ts';
+import type { PeerStatus } from '../../device/config.ts';
+import { formatPrefix, parsePrefix, type ScopeOf } from '../../wire/address-text.ts';
+import { DEVICE_SETTINGS, type Mutable, PEER_SETTINGS, type UapiStatus } from './settings.ts';
+import { parseKey, parseUnsigned, required, splitLine, UapiError, writeLine } from './values.ts';
 
-/** A status as the text of the answer to `get=1`, and back. Each key stands once in either direction. */
-
-/** What the protocol tells of a device. */
-export type UapiStatus = Pick<DeviceStatus, 'privateKey' | 'listenPort' | 'fwmark' | 'peers'>;
-
-const NO_KEY = '00'.repeat(32);
+/**
+ * A status as the text of the answer to `get=1`, and back: settings (`settings.ts`), and here what is only
+ * ever shown.
+ */
 
 /** The answer to `get=1` without its `errno` line. Contains the private and pre-shared keys. */
 export function formatStatus(status: UapiStatus): string {
   const lines: string[] = [];
-  if (status.privateKey !== undefined) lines.push(`private_key=${status.privateKey.toHex()}`);
-  if (status.listenPort !== 0) lines.push(`listen_port=${status.listenPort}`);
-  if (status.fwmark !== 0) lines.push(`fwmark=${status.fwmark}`);
+  for (const [key, { shown }] of DEVICE_SETTINGS) writeLine(lines, key, shown(status));
   for (const peer of status.peers) formatPeer(peer, lines);
   lines.push('');
   return lines.join('\n');
@@ -30,18 +21,14 @@ function formatPeer(peer: PeerStatus, lines: string[]): void {
   const handshake = Math.max(0, peer.lastHandshakeAt ?? 0);
   const seconds = Math.floor(handshake / 1000);
   const nanoseconds = Math.floor((handshake - seconds * 1000) * 1e6);
+  lines.push(`public_key=${peer.publicKey.toHex()}`);
+  for (const [key, { shown }] of PEER_SETTINGS) writeLine(lines, key, shown(peer));
   lines.push(
-    `public_key=${peer.publicKey.toHex()}`,
-    `preshared_key=${peer.presharedKey?.toHex() ?? NO_KEY}`,
     'protocol_version=1',
-  );
-  if (peer.endpoint !== undefined) lines.push(`endpoint=${formatEndpoint(peer.endpoint)}`);
-  lines.push(
     `last_handshake_time_sec=${seconds}`,
     `last_handshake_time_nsec=${nanoseconds}`,
     `tx_bytes=${peer.txBytes}`,
     `rx_bytes=${peer.rxBytes}`,
-    `persistent_keepalive_interval=${peer.persistentKeepalive}`,
   );
   for (const prefix of peer.allowedIps) lines.push(`allowed_ip=${formatPrefix(prefix)}`);
 }
@@ -72,23 +59,10 @@ export function parseStatus(answer: string, scopeOf: ScopeOf): UapiStatus {
     const [key, value] = splitLine(line);
     if (key === 'public_key') peers.push(new PeerParser(parseKey(key, value), scopeOf));
     else if (peers.length > 0) peers.at(-1)!.line(key, value);
-    else parseDeviceLine(device, key, value);
+    else DEVICE_SETTINGS.get(key)?.see(device, value, key, scopeOf);
   }
   device.peers = peers.map((peer) => peer.status());
   return device;
-}
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-function parseDeviceLine(device: Mutable<UapiStatus>, key: string, value: string): void {
-  if (key === 'private_key') device.privateKey = parseOptionalKey(key, value);
-  else if (key === 'listen_port') device.listenPort = parseUnsigned(key, value, 0xffff);
-  else if (key === 'fwmark') device.fwmark = parseUnsigned(key, value, 0xffff_ffff);
-}
-
-/** All zeros stand for no key. */
-function parseOptionalKey(key: string, value: string): Uint8Array | undefined {
-  return value === NO_KEY ? undefined : parseKey(key, value);
 }
 
 class PeerParser {
@@ -115,20 +89,15 @@ class PeerParser {
 
   line(key: string, value: string): void {
     const { peer } = this;
+    const setting = PEER_SETTINGS.get(key);
+    if (setting !== undefined) {
+      setting.see(peer, value, key, this.scopeOf);
+      return;
+    }
     const count = () => parseUnsigned(key, value, Number.MAX_SAFE_INTEGER);
     switch (key) {
-      case 'preshared_key':
-        peer.presharedKey = parseOptionalKey(key, value);
-        break;
       case 'protocol_version':
         if (value !== '1') throw new UapiError('EINVAL', 'protocol_version is not 1');
-        break;
-      case 'endpoint':
-        // Undefined where its scope is the name of an interface in another namespace than ours.
-        peer.endpoint = parseEndpoint(value, this.scopeOf);
-        break;
-      case 'persistent_keepalive_interval':
-        peer.persistentKeepalive = parseUnsigned(key, value, 0xffff);
         break;
       case 'last_handshake_time_sec':
         this.handshakeSeconds = count();

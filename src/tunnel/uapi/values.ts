@@ -24,6 +24,11 @@ export function splitLine(line: string): [key: string, value: string] {
   return [line.slice(0, equals), line.slice(equals + 1)];
 }
 
+/** Undefined: there is no such line. */
+export function writeLine(lines: string[], key: string, text: string | undefined): void {
+  if (text !== undefined) lines.push(`${key}=${text}`);
+}
+
 export function required<T>(key: string, value: T | undefined): T {
   if (value === undefined) throw new UapiError('EINVAL', `${key} is malformed`);
   return value;
