@@ -33,30 +33,20 @@ export interface TransportAead {
    * `destination`. Returns false, compared in constant time, if the tag is wrong; the bytes at
    * `destination` are then garbage and must not be used. Overlap and slack as for `seal`.
    */
-  open(
-    key: number,
-    counterLow: number,
-    counterHigh: number,
-    destination: number,
-    source: number,
-    length: number,
-  ): boolean;
+  open(...packet: Parameters<TransportAead['seal']>): boolean;
   /**
    * As `open`, and told which packet is probably opened next, with which key and counter (`nextLength`
    * 0: none): work for that one may be done along with this one. It need not be opened after all; but
    * before any key changes, `openEnd` is called.
    */
   openBefore(
-    key: number,
-    counterLow: number,
-    counterHigh: number,
-    destination: number,
-    source: number,
-    length: number,
-    nextKey: number,
-    nextCounterLow: number,
-    nextCounterHigh: number,
-    nextLength: number,
+    ...packets: [
+      ...packet: Parameters<TransportAead['seal']>,
+      nextKey: number,
+      nextCounterLow: number,
+      nextCounterHigh: number,
+      nextLength: number,
+    ]
   ): boolean;
   /** Forgets what was done for a next packet. */
   openEnd(): void;

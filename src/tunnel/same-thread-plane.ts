@@ -1,19 +1,17 @@
 import type { AllowedIps } from '../datapath/allowedips.ts';
 import { BUFFER, type PacketMemory } from '../datapath/memory.ts';
-import { clearEndpoint, readEndpoint, writeEndpoint } from '../datapath/peer-endpoint.ts';
+import { clearEndpoint } from '../datapath/peer-endpoint.ts';
 import type { InboundPath, OutboundPath } from '../datapath/sinks.ts';
-import {
-  type DataPlane,
-  type NewKeypair,
-  NO_KEYPAIR,
-  type PeerActivity,
-} from '../device/data-plane.ts';
-import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
+import type { DataPlane, NewKeypair, PeerActivity } from '../device/data-plane.ts';
+import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import {
   clearHandshakeWanted,
+  clearPeer,
   forgetNextKeypair,
+  peerEndpoint,
   readActivity,
+  setPeerEndpoint,
   settleNextKeypair,
   writeKeypair,
 } from './slots-in-memory.ts';
@@ -44,9 +42,7 @@ export class SameThreadPlane implements DataPlane {
   }
 
   addPeer(peer: number): void {
-    clearEndpoint(this.memory, peer);
-    clearHandshakeWanted(this.memory, peer);
-    settleNextKeypair(this.memory, peer, NO_KEYPAIR);
+    clearPeer(this.memory, peer);
     this.outbound.addPeer(peer);
     this.inbound.addPeer(peer);
   }
@@ -59,17 +55,11 @@ export class SameThreadPlane implements DataPlane {
   }
 
   setEndpoint(peer: number, endpoint: Endpoint | undefined): void {
-    if (endpoint === undefined) {
-      clearEndpoint(this.memory, peer);
-      return;
-    }
-    encodeEndpoint(this.memory.u8, this.endpointAt, endpoint);
-    writeEndpoint(this.memory, peer, this.endpointAt);
+    setPeerEndpoint(this.memory, peer, this.endpointAt, endpoint);
   }
 
   getEndpoint(peer: number): Endpoint | undefined {
-    if (!readEndpoint(this.memory, peer, this.endpointAt)) return undefined;
-    return decodeEndpoint(this.memory.u8, this.endpointAt);
+    return peerEndpoint(this.memory, peer, this.endpointAt);
   }
 
   allow(prefix: Prefix, peer: number): void {

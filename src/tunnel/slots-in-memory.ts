@@ -1,6 +1,8 @@
 import { KEYPAIR, LANE_PEER, type PacketMemory, PEER } from '../datapath/memory.ts';
-import type { NewKeypair, PeerActivity } from '../device/data-plane.ts';
+import { clearEndpoint, readEndpoint, writeEndpoint } from '../datapath/peer-endpoint.ts';
+import { type NewKeypair, NO_KEYPAIR, type PeerActivity } from '../device/data-plane.ts';
 import { ReplayWindow } from '../session/replay-window.ts';
+import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 
 /** Fills a keypair slot for all lanes. The data path must not know of the slot yet. */
 export function writeKeypair(memory: PacketMemory, keypair: NewKeypair): void {
@@ -70,4 +72,34 @@ export function readActivity(memory: PacketMemory, peer: number, into: PeerActiv
 /** Lets the data path ask for a handshake with this peer again. */
 export function clearHandshakeWanted(memory: PacketMemory, peer: number): void {
   Atomics.store(memory.i32, (memory.peer(peer) + PEER.handshakeWanted) >> 2, 0);
+}
+
+/** A slot as a peer finds it that is new. */
+export function clearPeer(memory: PacketMemory, peer: number): void {
+  clearEndpoint(memory, peer);
+  clearHandshakeWanted(memory, peer);
+  settleNextKeypair(memory, peer, NO_KEYPAIR);
+}
+
+/** `work`: where an endpoint is put together before it is written to the peer's slot. */
+export function setPeerEndpoint(
+  memory: PacketMemory,
+  peer: number,
+  work: number,
+  endpoint: Endpoint | undefined,
+): void {
+  if (endpoint === undefined) {
+    clearEndpoint(memory, peer);
+    return;
+  }
+  encodeEndpoint(memory.u8, work, endpoint);
+  writeEndpoint(memory, peer, work);
+}
+
+export function peerEndpoint(
+  memory: PacketMemory,
+  peer: number,
+  work: number,
+): Endpoint | undefined {
+  return readEndpoint(memory, peer, work) ? decodeEndpoint(memory.u8, work) : undefined;
 }

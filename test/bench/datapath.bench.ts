@@ -1,5 +1,5 @@
 import { Bench } from 'tinybench';
-import type { TransportAead, TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
 import { TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
 import { wasmMemoryKernel } from '../../src/crypto/wasm/memory-kernel.ts';
 import { AllowedIps } from '../../src/datapath/allowedips.ts';
@@ -8,6 +8,7 @@ import { Inbound } from '../../src/datapath/inbound.ts';
 import { BUFFER, KEYPAIR, PacketMemory } from '../../src/datapath/memory.ts';
 import { Outbound } from '../../src/datapath/outbound.ts';
 import { ReplayWindow } from '../../src/session/replay-window.ts';
+import { copyingAead } from '../lab/aead.ts';
 import { publish } from '../lab/suite.ts';
 
 /**
@@ -19,28 +20,8 @@ const MTU = 1420;
 /** Like a real clock, no small integer. */
 const NOW = 123_456.789;
 
-/** Copies instead of encrypting, to see what the rest costs. */
-const noCipher: TransportAeadFactory = (memory) => {
-  const kernel = wasmMemoryKernel(memory, 'wasm-simd');
-  const copy = (destination: number, source: number, length: number): void => {
-    if (destination !== source) kernel.copy(destination, source, length);
-  };
-  const seal: TransportAead['seal'] = (_key, _low, _high, destination, source, length) =>
-    copy(destination, source, length);
-  const open: TransportAead['open'] = (_key, _low, _high, destination, source, length) => {
-    copy(destination, source, length);
-    return true;
-  };
-  return {
-    name: 'no cipher',
-    seal,
-    sealNext: seal,
-    sealEnd() {},
-    open,
-    openBefore: open,
-    openEnd() {},
-  };
-};
+const noCipher: TransportAeadFactory = (memory) =>
+  copyingAead(wasmMemoryKernel(memory, 'wasm-simd'));
 
 const CIPHERS: [string, TransportAeadFactory, MemoryKernelFactory][] = [
   ['no cipher', noCipher, (memory) => wasmMemoryKernel(memory, 'wasm-simd-revec')],

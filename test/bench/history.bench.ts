@@ -9,6 +9,7 @@ import { hostAddresses } from '../../src/controller/settings.ts';
 import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { TestNode } from '../controller/support/test-node.ts';
+import { cpuMs } from '../lab/cpu.ts';
 import { programOptions } from '../lab/programs.ts';
 
 /** `npm run bench -- history --nodes 100,1000`: what the past of a mesh of that size takes on the disk. */
@@ -127,14 +128,6 @@ async function measure(count: number, path: string): Promise<Figures> {
 async function sizeOf(store: SqliteStore, path: string): Promise<number> {
   await store.scrub();
   return statSync(path).size;
-}
-
-/** What counts on a machine that has other work, too. */
-async function cpuMs(work: () => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
 }
 
 for (const count of values.nodes.split(',')) {

@@ -17,6 +17,7 @@ import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { decodeEntries } from '../../src/record/tiles.ts';
 import { TestNode } from '../controller/support/test-node.ts';
+import { cpuMs } from '../lab/cpu.ts';
 import { programOptions } from '../lab/programs.ts';
 
 /**
@@ -184,14 +185,6 @@ async function verified(store: SqliteStore): Promise<number> {
   return tally.confirmed;
 }
 let entries: Uint8Array[] = [];
-
-/** What counts on a machine that has other work, too. */
-async function cpuMs(work: () => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
-}
 
 for (const count of values.nodes.split(',')) {
   const folder = mkdtempSync(join(tmpdir(), 'meshnet-bench-'));

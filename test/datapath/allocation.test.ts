@@ -1,12 +1,12 @@
 import { Session } from 'node:inspector/promises';
 import { expect, test } from 'vitest';
-import type { TransportAead } from '../../src/crypto/transport-aead.ts';
 import { AllowedIps } from '../../src/datapath/allowedips.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import { Inbound } from '../../src/datapath/inbound.ts';
 import { BUFFER, KEYPAIR, PacketMemory } from '../../src/datapath/memory.ts';
 import { Outbound } from '../../src/datapath/outbound.ts';
 import { encodeEndpoint } from '../../src/wire/endpoint.ts';
+import { copyingAead } from '../lab/aead.ts';
 import { payloadOf } from './arbitraries.ts';
 import { address, build, leaveChecksumUnfinished, SHAPE, vnetHeaderBytes } from './plain.ts';
 
@@ -39,22 +39,7 @@ async function allocations(work: () => void): Promise<Record<string, number>> {
 test('nothing is allocated per packet once the code is warm', async () => {
   const memory = new PacketMemory({ maxPeers: 2, maxKeypairs: 2, threads: 1, lanes: 1 });
   const kernel = javascriptKernel(memory.memory);
-  const seal: TransportAead['seal'] = (_key, _low, _high, destination, source, length) => {
-    if (destination !== source) kernel.copy(destination, source, length);
-  };
-  const open: TransportAead['open'] = (_key, _low, _high, destination, source, length) => {
-    kernel.copy(destination, source, length);
-    return true;
-  };
-  const aead: TransportAead = {
-    name: 'copy',
-    seal,
-    sealNext: seal,
-    sealEnd() {},
-    open,
-    openBefore: open,
-    openEnd() {},
-  };
+  const aead = copyingAead(kernel);
   const allowedIps = new AllowedIps();
   allowedIps.insert({ address: address(4, 0), length: 24 }, 1);
   const at = memory.keypair(1);

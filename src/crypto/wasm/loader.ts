@@ -1,42 +1,14 @@
 import v8 from 'node:v8';
+import type { TransportAead } from '../transport-aead.ts';
 import { type KernelVariant, kernelBytes } from './kernel-bytes.ts';
 
+type Packets = Pick<TransportAead, 'seal' | 'sealNext' | 'sealEnd' | 'openEnd'>;
+
 /** Functions of the kernel. Offsets and lengths are bytes in the memory; see kernel.ts. */
-export interface Kernel {
-  readonly seal: (
-    key: number,
-    counterLow: number,
-    counterHigh: number,
-    destination: number,
-    source: number,
-    length: number,
-  ) => void;
-  /** As `seal`, but the tag is written by the next call, or by `sealEnd`. */
-  readonly sealNext: Kernel['seal'];
-  readonly sealEnd: () => void;
+export interface Kernel extends Packets {
   /** 1, or 0 if the tag is wrong. */
-  readonly open: (
-    key: number,
-    counterLow: number,
-    counterHigh: number,
-    destination: number,
-    source: number,
-    length: number,
-  ) => number;
-  /** As `open`, which also makes the first keystream of the packet that is opened next. */
-  readonly openBefore: (
-    key: number,
-    counterLow: number,
-    counterHigh: number,
-    destination: number,
-    source: number,
-    length: number,
-    nextKey: number,
-    nextCounterLow: number,
-    nextCounterHigh: number,
-    nextLength: number,
-  ) => number;
-  readonly openEnd: () => void;
+  readonly open: (...packet: Parameters<TransportAead['open']>) => number;
+  readonly openBefore: (...packets: Parameters<TransportAead['openBefore']>) => number;
   readonly sum: (source: number, length: number, initial: number) => number;
   readonly copy: (destination: number, source: number, length: number) => void;
   readonly copySum: (

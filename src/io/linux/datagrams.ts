@@ -80,6 +80,17 @@ function copy16(view: DataView, to: number, from: number): void {
   for (let i = 0; i < 16; i += 4) view.setUint32(to + i, view.getUint32(from + i, true), true);
 }
 
+/** A msghdr with one iovec, a name and room for control messages, all in `area`. Its address. */
+function emptyMessage(memory: NativeBuffer, area: number): bigint {
+  memory.u8.fill(0, area, area + DATAGRAM_AREA_LENGTH);
+  const { view } = memory;
+  memory.storeAddress(view, area + AREA.message + MSG.name, area + AREA.name);
+  memory.storeAddress(view, area + AREA.message + MSG.iov, area + AREA.iovec);
+  memory.storeAddress(view, area + AREA.message + MSG.control, area + AREA.control);
+  view.setUint32(area + AREA.message + MSG.iovLength, 1, true);
+  return memory.at(area + AREA.message);
+}
+
 export class DatagramSender {
   /** Fits one ENDPOINT; callers put the destination here (or anywhere else in the memory). */
   readonly endpoint: number;
@@ -100,14 +111,8 @@ export class DatagramSender {
     this.area = area;
     this.calls = syscalls();
     this.endpoint = area + AREA.endpoint;
-    this.message = memory.at(area + AREA.message);
-    memory.u8.fill(0, area, area + DATAGRAM_AREA_LENGTH);
-    const { view } = memory;
-    memory.storeAddress(view, area + AREA.message + MSG.name, area + AREA.name);
-    memory.storeAddress(view, area + AREA.message + MSG.iov, area + AREA.iovec);
-    memory.storeAddress(view, area + AREA.message + MSG.control, area + AREA.control);
-    view.setUint32(area + AREA.message + MSG.iovLength, 1, true);
-    view.setUint16(area + AREA.name, family, true);
+    this.message = emptyMessage(memory, area);
+    memory.view.setUint16(area + AREA.name, family, true);
   }
 
   /**
@@ -214,15 +219,9 @@ export class DatagramReceiver {
     this.area = area;
     this.calls = syscalls();
     this.endpoint = area + AREA.endpoint;
-    this.message = memory.at(area + AREA.message);
-    memory.u8.fill(0, area, area + DATAGRAM_AREA_LENGTH);
-    const { view } = memory;
-    memory.storeAddress(view, area + AREA.message + MSG.name, area + AREA.name);
-    memory.storeAddress(view, area + AREA.message + MSG.iov, area + AREA.iovec);
-    memory.storeAddress(view, area + AREA.message + MSG.control, area + AREA.control);
-    view.setUint32(area + AREA.message + MSG.iovLength, 1, true);
-    memory.storeAddress(view, area + AREA.iovec, offset);
-    view.setUint32(area + AREA.iovec + 8, length, true);
+    this.message = emptyMessage(memory, area);
+    memory.storeAddress(memory.view, area + AREA.iovec, offset);
+    memory.view.setUint32(area + AREA.iovec + 8, length, true);
   }
 
   /** Bytes received, or a negative errno; `segmentSize`, `truncated` and `endpoint` belong to it. */

@@ -1,18 +1,16 @@
 import { AllowedIps } from '../../datapath/allowedips.ts';
 import { BUFFER, NONE, type PacketMemory } from '../../datapath/memory.ts';
-import { clearEndpoint, readEndpoint, writeEndpoint } from '../../datapath/peer-endpoint.ts';
-import {
-  type DataPlane,
-  type NewKeypair,
-  NO_KEYPAIR,
-  type PeerActivity,
-} from '../../device/data-plane.ts';
-import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../../wire/endpoint.ts';
+import { clearEndpoint } from '../../datapath/peer-endpoint.ts';
+import type { DataPlane, NewKeypair, PeerActivity } from '../../device/data-plane.ts';
+import type { Endpoint } from '../../wire/endpoint.ts';
 import type { Prefix } from '../../wire/prefix.ts';
 import {
   clearHandshakeWanted,
+  clearPeer,
   forgetNextKeypair,
+  peerEndpoint,
   readActivity,
+  setPeerEndpoint,
   settleNextKeypair,
   writeKeypair,
 } from '../slots-in-memory.ts';
@@ -75,9 +73,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   addPeer(peer: number): void {
-    clearEndpoint(this.memory, peer);
-    clearHandshakeWanted(this.memory, peer);
-    settleNextKeypair(this.memory, peer, NO_KEYPAIR);
+    clearPeer(this.memory, peer);
     this.toAll({ op: 'addPeer', peer });
   }
 
@@ -90,17 +86,11 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   setEndpoint(peer: number, endpoint: Endpoint | undefined): void {
-    if (endpoint === undefined) {
-      clearEndpoint(this.memory, peer);
-      return;
-    }
-    encodeEndpoint(this.memory.u8, this.endpointAt, endpoint);
-    writeEndpoint(this.memory, peer, this.endpointAt);
+    setPeerEndpoint(this.memory, peer, this.endpointAt, endpoint);
   }
 
   getEndpoint(peer: number): Endpoint | undefined {
-    if (!readEndpoint(this.memory, peer, this.endpointAt)) return undefined;
-    return decodeEndpoint(this.memory.u8, this.endpointAt);
+    return peerEndpoint(this.memory, peer, this.endpointAt);
   }
 
   allow(prefix: Prefix, peer: number): void {
