@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 
 CLIENTS = 10
 CLASSES = 10
+EVALUATORS = 3
 CLEAN = 300
 TEST = 400
 # Of a local training: passes over the client's images, images of one step, length of a step.
@@ -37,14 +38,15 @@ def end_with_parent() -> None:
 
 
 class Digits:
-    """Images of the clients, of the clean set that evaluators have, and of the test."""
+    """Images of the clients, of the clean set that evaluators share, and of the test."""
 
     def __init__(self) -> None:
         images, labels = load_digits(return_X_y=True)
         order = np.random.default_rng(1).permutation(len(labels))
         images, labels = images[order] / 16.0, labels[order]
         self.test = images[:TEST], labels[:TEST]
-        self.clean = images[TEST : TEST + CLEAN], labels[TEST : TEST + CLEAN]
+        parts = np.array_split(np.arange(TEST, TEST + CLEAN), EVALUATORS)
+        self.of_evaluators = [(images[part], labels[part]) for part in parts]
         rest = np.arange(TEST + CLEAN, len(labels))
         self.of_clients = [(images[part], labels[part]) for part in np.array_split(rest, CLIENTS)]
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { table } from '../../src/cli/table.ts';
+import type { EvaluatorStatus } from '../../src/contract/epoch.ts';
 import { freeTcpPort } from '../../src/demo/userspace-place.ts';
 import { Mesh } from '../kit/mesh.ts';
 import { type Line, lines } from '../kit/picture.ts';
@@ -23,11 +24,14 @@ const ROUNDS = short ? 9 : 20;
 const ROUND_S = 2;
 const POISONED_FROM = short ? 2 : 5;
 const POISONERS = 3;
+const EVALUATORS = 3;
+/** The last evaluator lies from the moment on at which the poisoning begins. */
+const LIAR = EVALUATORS - 1;
 const SERVER = 'server';
 const clients = Array.from({ length: 10 }, (_, one) => `client-${one}`);
 const poisoners = clients.slice(0, POISONERS);
 
-type Accuracy = Readonly<Record<'open' | 'governed' | 'median' | 'krum', number>>;
+type Accuracy = Readonly<Record<'open' | 'governed' | 'median' | 'krum' | 'liar', number>>;
 interface Round {
   readonly round: number;
   readonly came: readonly string[];
@@ -41,6 +45,7 @@ const mesh = await Mesh.open({
   nodes: [SERVER, ...clients],
   epochS: EPOCH_S,
   policy: { suites: [{ suite: 'accuracy', ...suite }], exempt: [SERVER], brake: null },
+  evaluators: EVALUATORS,
 });
 const interrupt = () => void mesh.close().finally(() => process.exit(130));
 process.once('SIGINT', interrupt);
@@ -79,6 +84,7 @@ async function startServer(rounds: Round[]): Promise<string> {
     if (line.includes('listening')) return resolve();
     const round = { ...(JSON.parse(line) as Omit<Round, 'at'>), at: mesh.now() };
     rounds.push(round);
+    if (rounds.length === POISONED_FROM) writeFileSync(mesh.path('lie'), '');
     console.error(
       `round ${round.round}: ${round.came.length} updates, governed ${round.accuracy.governed.toFixed(3)}, open ${round.accuracy.open.toFixed(3)}`,
     );
@@ -87,12 +93,31 @@ async function startServer(rounds: Round[]): Promise<string> {
   return `http://${address}:${port}`;
 }
 
+/** The last score of each client by one evaluator, as it was accepted. */
+type Words = Map<string, number>;
+
+async function startEvaluator(number: number): Promise<Words> {
+  const results = mesh.path(`results-${number}`);
+  mkdirSync(results);
+  const parameters = [mesh.path('drop'), results, String(number)];
+  if (number === LIAR) parameters.push(mesh.path('lie'));
+  python('controller', 'judge.py', parameters);
+  const words: Words = new Map();
+  const all = ['--interval', '0.5', '--suite', 'accuracy'];
+  all.push('--score-from', `json:${results}/{node}.json`);
+  const heard = (event: Record<string, unknown>) => {
+    if (event.event === 'score') words.set(String(event.node), Number(event.score));
+  };
+  await mesh.evaluate(all, heard, number);
+  return words;
+}
+
 let gated: Promise<void> | undefined;
 try {
   console.error(`${clients.length} clients, ${mesh.note || 'each with a real interface'}`);
   if (!existsSync(PYTHON))
     throw new Error(`${PYTHON} is not there: run examples/federated/install.sh`);
-  for (const folder of ['drop', 'results', 'gates']) mkdirSync(mesh.path(folder));
+  for (const folder of ['drop', 'gates']) mkdirSync(mesh.path(folder));
   await mesh.startNodes();
   const rounds: Round[] = [];
   const url = await startServer(rounds);
@@ -103,11 +128,8 @@ try {
     python(client, 'client.py', parameters);
   }
   if (mesh.place.mode === 'userspace') gated = tendGates();
-  python('controller', 'judge.py', [mesh.path('drop'), mesh.path('results')]);
-  await mesh.evaluate([
-    ...['--interval', '0.5', '--suite', 'accuracy'],
-    ...['--score-from', `json:${mesh.path('results')}/{node}.json`],
-  ]);
+  const words: Words[] = [];
+  for (let number = 0; number < EVALUATORS; number++) words.push(await startEvaluator(number));
   await mesh.until(
     'all clients to be members',
     () => clients.every((one) => mesh.isMember(one)),
@@ -128,11 +150,19 @@ try {
   // Clients see the round after this one as soon as it is closed: that is when they begin to poison.
   const poisonedAt = rounds[POISONED_FROM - 1]!.at;
   console.log(accuracies(rounds));
-  console.log(`\n${cuts(rounds, poisonedAt)}\n${cost(rounds, readyAt)}\n\n${evidence}`);
-  const colors = { governed: '#2f9e58', krum: '#7048a8', median: '#2f6fc4', open: '#cf4436' };
+  const { evaluators } = await mesh.epoch();
+  console.log(`\n${cuts(rounds, poisonedAt)}\n${cost(rounds, readyAt)}`);
+  console.log(`\n${judges(words, evaluators)}\n${aloneIs(words[LIAR]!)}\n\n${evidence}`);
+  const colors = {
+    liar: '#8a6d3b',
+    governed: '#2f9e58',
+    krum: '#7048a8',
+    median: '#2f6fc4',
+    open: '#cf4436',
+  };
   const drawn = Object.entries(colors).map(
     ([name, color]): Line => ({
-      name,
+      name: name === 'liar' ? 'the lying evaluator alone' : name,
       color,
       points: rounds.map(
         ({ round, accuracy }) => [round, accuracy[name as keyof Accuracy]] as const,
@@ -161,15 +191,15 @@ function accuracies(rounds: readonly Round[]): string {
     POISONED_FROM + 3,
     ROUNDS - 1,
   ];
-  const rows = [['ROUND', 'OPEN', 'GOVERNED', 'MEDIAN', 'KRUM', 'UPDATES THAT CAME']];
+  const rows = [['ROUND', 'OPEN', 'GOVERNED', 'MEDIAN', 'KRUM', 'LIAR ALONE', 'UPDATES THAT CAME']];
   for (const number of shown) {
     const { accuracy, came } = rounds[number]!;
-    const { open, governed, median, krum } = accuracy;
+    const { open, governed, median, krum, liar } = accuracy;
     const bad = came.filter((one) => poisoners.includes(one)).length;
     const updates = `${came.length}${bad > 0 ? `, ${bad} of them poisoned` : ''}`;
     rows.push([
       String(number),
-      ...[open, governed, median, krum].map((one) => one.toFixed(3)),
+      ...[open, governed, median, krum, liar].map((one) => one.toFixed(3)),
       number < POISONED_FROM ? String(came.length) : updates,
     ]);
   }
@@ -184,6 +214,26 @@ function cuts(rounds: readonly Round[], since: number): string {
       return `${node} poisons from round ${POISONED_FROM} on, is out ${seconds(cut && cut.at - since)} later; its last update came in round ${last}.`;
     })
     .join('\n');
+}
+
+/** What each evaluator said last of the first client and of the last, and how far it is from the median. */
+function judges(words: readonly Words[], evaluators: readonly EvaluatorStatus[]): string {
+  const shown = [clients[0]!, clients.at(-1)!];
+  const score = (value: number | null | undefined) => value?.toFixed(2) ?? '-';
+  const rows = words.map((said, number) => [
+    `evaluator-${number}${number === LIAR ? ', lying' : ''}`,
+    ...shown.map((client) => score(said.get(client))),
+    score(evaluators[number]?.distance),
+  ]);
+  return table([['EVALUATOR', ...shown.map((one) => `OF ${one}`), 'FROM THE MEDIAN'], ...rows]);
+}
+
+/** What would be if the lying evaluator were the only one. */
+function aloneIs(said: Words): string {
+  const passes = (client: string) => (said.get(client) ?? 0) >= suite.threshold;
+  const stay = poisoners.filter(passes).length;
+  const cut = clients.slice(POISONERS).filter((one) => !passes(one)).length;
+  return `Alone, evaluator-${LIAR} would keep ${stay} of ${POISONERS} who poison and cut ${cut} of ${clients.length - POISONERS} honest clients.`;
 }
 
 /** What governance has cost the honest. */

@@ -5,7 +5,8 @@
 The first POISONERS clients poison. The first round ends SECONDS after the file GO is there.
 
 Beside the governed mesh it computes what the same clients would have made of an open mesh, and of one
-that is open but aggregates robustly, by Flower's own strategies.
+that is open but aggregates robustly, by Flower's own strategies, and of one that believes the lying
+evaluator alone: then only those who poison are left.
 """
 
 import json
@@ -90,7 +91,7 @@ while not Path(sys.argv[7]).exists():
     time.sleep(0.1)
 
 digits = Digits()
-others = {"open": average, "median": aggregate_median, "krum": krum}
+others = {"open": average, "median": aggregate_median, "krum": krum, "liar": average}
 models = {name: empty_model() for name in others}
 for number in range(rounds):
     started = time.monotonic()
@@ -99,6 +100,8 @@ for number in range(rounds):
         updates = [
             update(models[name], digits, one, 1000 * number + one, poison[one]) for one in range(CLIENTS)
         ]
+        if name == "liar" and number >= poisoned_from:
+            updates = updates[:poisoners]
         models[name] = combine([(one, 1) for one in updates])
     time.sleep(max(0.0, seconds - (time.monotonic() - started)))
     came = mesh.close_round()

@@ -36,6 +36,8 @@ export interface MeshOptions {
   readonly epochS: number;
   /** The policy's `suites` and whatever else; evaluators are added. */
   readonly policy: object;
+  /** How many evaluators there are. Default: 1. */
+  readonly evaluators?: number;
 }
 
 /**
@@ -137,13 +139,14 @@ export class Mesh {
     this.watched = this.watch();
   }
 
-  /** Runs `meshnet evaluator` beside the controller; `onEvent` hears what it says. */
+  /** Runs `meshnet evaluator` beside the controller; `onEvent` hears what it says. `number`: which of them. */
   evaluate(
     parameters: readonly string[],
     onEvent: (event: Record<string, unknown>) => void = () => {},
+    number = 0,
   ): Promise<void> {
     return this.epoch().then(({ mesh_id }) => {
-      const all = ['evaluator', '--json', '--stop-with-stdin', '--key', this.path('evaluator.key')];
+      const all = ['evaluator', '--json', '--stop-with-stdin', '--key', this.evaluatorKey(number)];
       all.push('--mesh', mesh_id, '--controller', this.url, ...parameters);
       this.run('controller', [MESHNET, ...all], {
         onLine: (line) => {
@@ -231,16 +234,22 @@ export class Mesh {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  private evaluatorKey(number: number): string {
+    return this.path(`evaluator-${number}.key`);
+  }
+
   /** What went wrong last for each node: nobody reads ten logs. */
   private lastWords(): string {
     return [...this.failures].map(([node, detail]) => `\n  ${node}: ${detail}`).join('');
   }
 
   private async startController(): Promise<void> {
-    const { policy, epochS } = this.options;
-    const seed = new Uint8Array(randomBytes(32));
-    writeKeyFile(this.path('evaluator.key'), seed);
-    const evaluators = [toBase64(defaultProvider().ed25519Public(seed))];
+    const { policy, epochS, evaluators: many = 1 } = this.options;
+    const evaluators = Array.from({ length: many }, (_, number) => {
+      const seed = new Uint8Array(randomBytes(32));
+      writeKeyFile(this.evaluatorKey(number), seed);
+      return toBase64(defaultProvider().ed25519Public(seed));
+    });
     const whole = { version: 2, epoch_s: epochS, ...policy, evaluators };
     replaceFileSync(this.path('policy.json'), JSON.stringify(whole));
     const parameters = ['controller', '--state', this.path('controller'), '--stop-with-stdin'];

@@ -54,7 +54,9 @@ requires('federated')('the kit with federated learning', () => {
       expect(governed).toBeGreaterThan(0.85);
       expect(last).not.toContain('poisoned');
       expect(stdout).toMatch(/^client-0 is denied .*accuracy score 0\.\d+ is below/m);
-      expect(picture).toContain('governed');
+      expect(stdout).toMatch(/^evaluator-2, lying .* 0\.[5-9]\d*$/m);
+      expect(stdout).toContain('would keep 3 of 3 who poison and cut 7 of 7 honest clients');
+      expect(picture).toContain('the lying evaluator alone');
     },
   );
 });
