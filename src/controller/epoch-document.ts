@@ -35,9 +35,9 @@ export interface EpochDocumentOptions {
 /** Who is in, who is out, and why: what is in force, with scores and ages as they are now. */
 async function epochDocument(options: EpochDocumentOptions): Promise<EpochDocument> {
   const { directory, governor, settings, clock, meshId, counters } = options;
-  const verdicts = await governor.verdicts();
+  const now = clock.now(); // of the ages, too: judging takes its time
+  const verdicts = await governor.verdicts(now);
   const epoch = governor.current;
-  const now = clock.now();
   const decisions = new Map(epoch?.decisions.map((one) => [one.nodeId, one]));
   const rule = settings.policy.suites[0]!;
   const nodes = [...directory.nodes.values()].sort((a, b) => compareNodeIds(a.nodeId, b.nodeId));

@@ -21,8 +21,8 @@ const TYPES = {
 
 const SOURCES = join(import.meta.dirname, '..');
 const PAGE = 'dashboard/page';
-/** Rooms of ours that the page verifies the record with, as they are. */
-const SHARED = ['crypto/bytes', 'contract/ids', 'record/*'];
+/** What of ours the page uses as it is: to verify the record, and to read what it is sent. */
+const SHARED = ['crypto/bytes', 'contract/ids', 'record/*', 'dashboard/columns'];
 
 const require = createRequire(import.meta.url);
 
@@ -66,13 +66,34 @@ export function loadAssets(): { assets: ReadonlyMap<string, Asset>; importMapHas
   }
   assets.set('/lib/uplot.css', asset('css', libraryFile('uplot', 'dist/uPlot.min.css')));
   const importMap = JSON.stringify({ imports });
-  const main = assets.has(`/${PAGE}/main.ts`) ? 'main.ts' : 'main.js';
+  const main = assets.has(`/${PAGE}/main.ts`) ? `/${PAGE}/main.ts` : `/${PAGE}/main.js`;
+  const preloads = [...importedBy(main, assets, imports)].map(
+    (path) => `<link rel="modulepreload" href="${path}">`,
+  );
   const html = sourceOf(`${PAGE}/index.html`)
     .replace('<!--import-map-->', `<script type="importmap">${importMap}</script>`)
-    .replace('main.js', main);
+    .replace('<!--modules-->', preloads.join(''))
+    .replace('/dashboard/page/main.js', main);
   assets.set('/', asset('html', html));
   const hash = createHash('sha256').update(importMap).digest('base64');
   return { assets, importMapHash: `'sha256-${hash}'` };
+}
+
+/** What a module needs before it runs, and all that needs: the browser need not find out step by step. */
+function importedBy(
+  path: string,
+  assets: ReadonlyMap<string, Asset>,
+  named: Readonly<Record<string, string>>,
+  found = new Set<string>(),
+): Set<string> {
+  const text = assets.get(path)!.body.toString();
+  for (const [, name] of text.matchAll(/\b(?:from|import)\s*["']([^"']+)["']/g)) {
+    const imported = named[name!] ?? new URL(name!, `http://page${path}`).pathname;
+    if (found.has(imported) || !assets.has(imported)) continue;
+    found.add(imported);
+    importedBy(imported, assets, named, found);
+  }
+  return found;
 }
 
 function asset(kind: keyof typeof TYPES, text: string): Asset {

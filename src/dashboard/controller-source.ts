@@ -5,7 +5,7 @@ import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
-import { meshView } from './mesh-view.ts';
+import { meshView, nodeDetail } from './mesh-view.ts';
 import { PolicyReplay } from './policy-replay.ts';
 import type { DashboardSource } from './source.ts';
 
@@ -32,12 +32,14 @@ export function controllerSource(
     epochs: (limit) => log.latestEpochs(limit),
     changes: (limit) => log.latestChanges(limit),
     node: async (id): Promise<NodeHistory> => {
-      const [scores, verdicts] = await Promise.all([
+      const [document, scores, verdicts] = await Promise.all([
+        documents.present(),
         store.evidenceOf(id, MAX_SCORES),
         store.verdictsOf(id, MAX_VERDICTS),
       ]);
       return {
         id,
+        present: nodeDetail(document, id) ?? null,
         scores: scores.map(({ suite, signer, score, samples, observedAt }) => ({
           suite,
           signer,

@@ -1,6 +1,8 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import helmet from '@fastify/helmet';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { isLoopbackHost } from '../contract/loopback-host.ts';
@@ -9,13 +11,15 @@ import { listenOnSocket } from '../controller/http/servers.ts';
 import type { ServerCertificate } from '../controller/own-certificate.ts';
 import { ProblemError } from '../controller/problem-error.ts';
 import { type Asset, loadAssets } from './assets.ts';
-import { LiveFeed } from './live.ts';
+import { GZIP_HEADER, LiveFeed } from './live.ts';
 import { isFromOwnPage, isNamedIn } from './own-page.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { Sessions } from './sessions.ts';
 import type { DashboardSource } from './source.ts';
 import { Visitors } from './visitors.ts';
+
+const gzipped = promisify(gzip);
 
 /** An address, or a Unix socket, which becomes this user's alone. */
 export type DashboardAddress =
@@ -47,6 +51,8 @@ const LIMITS = {
   additionalProperties: false,
   properties: { limit: { type: 'integer', minimum: 1, maximum: 2000, default: 200 } },
 } as const;
+/** Answers with many of a kind, and nothing secret: they are compressed. */
+const HISTORY = { onSend: compress };
 /** Connections; a page has two or three. */
 const MAX_CONNECTIONS = 512;
 /** A policy document of a thousand groups has less, bytes. */
@@ -120,7 +126,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     inner.addHook('onRequest', (request) => visitors.mustRead(request));
     readRoutes(inner, source);
     policyRoutes(inner, source, visitors);
-    liveRoute(inner, live, source, visitors);
+    liveRoute(inner, live, source, visitors, onError);
   });
   const close = async () => {
     live.close();
@@ -176,15 +182,17 @@ async function listenAt(
 
 function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
   app.get('/api/mesh', async () => source().mesh());
-  app.get<{ Params: { id: string } }>('/api/nodes/:id', ({ params }) => source().node(params.id));
+  app.get<{ Params: { id: string } }>('/api/nodes/:id', HISTORY, ({ params }) =>
+    source().node(params.id),
+  );
   app.get<{ Querystring: { limit: number } }>(
     '/api/epochs',
-    { schema: { querystring: LIMITS } },
+    { ...HISTORY, schema: { querystring: LIMITS } },
     async ({ query }) => ({ epochs: source().epochs(query.limit) }),
   );
   app.get<{ Querystring: { limit: number } }>(
     '/api/changes',
-    { schema: { querystring: LIMITS } },
+    { ...HISTORY, schema: { querystring: LIMITS } },
     async ({ query }) => ({ changes: source().changes(query.limit) }),
   );
   app.get('/api/health', async () => source().health());
@@ -195,35 +203,60 @@ function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
   });
 }
 
+async function compress(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+): Promise<unknown> {
+  if (typeof payload !== 'string' || !acceptsGzip(request)) return payload;
+  reply.header('content-encoding', 'gzip').header('vary', 'accept-encoding');
+  return gzipped(payload);
+}
+
+/** Compressed for who understands it: it tells the asker nothing that is secret, so its length may tell, too. */
 function liveRoute(
   app: FastifyInstance,
   live: LiveFeed,
   source: () => DashboardSource,
   visitors: Visitors,
+  onError: (error: unknown) => void,
 ): void {
   app.get('/api/live', async (request, reply) => {
     source();
     if (live.isFull) return reply.code(503).send({ title: 'Too many pages are open' });
+    reply.header('content-type', 'text/event-stream').header('cache-control', 'no-store');
+    reply.header('vary', 'accept-encoding');
+    const isGzip = acceptsGzip(request);
+    if (isGzip) reply.header('content-encoding', 'gzip');
     reply.hijack();
     const { raw } = reply;
-    const headers = { ...reply.getHeaders(), 'content-type': 'text/event-stream' };
-    raw.writeHead(200, { ...headers, 'cache-control': 'no-store' } as Record<string, string>);
-    raw.flushHeaders();
-    const ended = await live.add({
-      get backlog() {
-        return raw.writableLength;
-      },
-      write: (text) => void raw.write(text),
-      end: () => void raw.destroy(),
-    });
-    raw.once('close', ended);
-    raw.once('error', ended);
-    raw.once(
-      'close',
-      visitors.onLeave(request, () => void raw.destroy()),
-    );
-    if (raw.destroyed) ended();
+    raw.writeHead(200, reply.getHeaders() as Record<string, string>);
+    if (isGzip) raw.write(GZIP_HEADER);
+    else raw.flushHeaders();
+    try {
+      const ended = await live.add({
+        get backlog() {
+          return raw.writableLength;
+        },
+        write: (event) => void raw.write(isGzip ? event.compressed : event.text),
+        end: () => void raw.destroy(),
+      });
+      raw.once('close', ended);
+      raw.once('error', ended);
+      raw.once(
+        'close',
+        visitors.onLeave(request, () => void raw.destroy()),
+      );
+      if (raw.destroyed) ended();
+    } catch (error) {
+      onError(error);
+      raw.destroy(); // the page asks anew
+    }
   });
+}
+
+function acceptsGzip(request: FastifyRequest): boolean {
+  return /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
 }
 
 function sendAsset(asset: Asset, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -231,8 +264,7 @@ function sendAsset(asset: Asset, request: FastifyRequest, reply: FastifyReply): 
   reply.header('vary', 'accept-encoding');
   if (request.headers['if-none-match'] === asset.etag) return reply.code(304).send();
   reply.type(asset.type);
-  const isGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
-  return isGzip
+  return acceptsGzip(request)
     ? reply.header('content-encoding', 'gzip').send(asset.gzipped)
     : reply.send(asset.body);
 }

@@ -12,17 +12,29 @@ export interface SuiteView {
   readonly passed: boolean;
 }
 
+/** A node as all pages know it; what only its own page shows is in `NodeDetail`. */
 export interface NodeView {
   readonly id: string;
-  readonly address: string;
   /** In force in this epoch. */
   readonly allowed: boolean;
   readonly reason: string;
-  readonly explanation: string;
+  /** Null where the reason says it all: it passed. */
+  readonly explanation: string | null;
   /** Null while denied. */
   readonly sinceEpoch: number | null;
-  /** The lowest among the required suites; null while one has none. */
+  /** The lowest among the required suites, to four places; null while one has none. */
   readonly score: number | null;
+  /** When the oldest of them was observed. */
+  readonly observedAt: number | null;
+}
+
+/** Many of a kind: each field once, with its values in the same order. */
+export type Columns<T> = { readonly [K in keyof T]: readonly T[K][] };
+
+/** What there is to say of an enrolled node at the moment. */
+export interface NodeDetail {
+  readonly address: string;
+  readonly explanation: string;
   readonly suites: readonly SuiteView[];
   /** What each of them asks for, in the same order. */
   readonly rules: readonly string[];
@@ -62,14 +74,15 @@ export interface EpochView {
 export interface MeshView {
   readonly now: number;
   readonly epoch: EpochView;
-  readonly nodes: readonly NodeView[];
+  /** By id in byte order. */
+  readonly nodes: Columns<NodeView>;
 }
 
 /** Every other event of `/api/live`. What is absent is as it was. */
 export interface MeshDelta {
   readonly now: number;
   readonly epoch?: EpochView;
-  readonly changed: readonly NodeView[];
+  readonly changed: Columns<NodeView>;
   readonly gone: readonly string[];
 }
 
@@ -92,6 +105,8 @@ export interface VerdictPoint {
 /** `/api/nodes/{id}`: newest first. */
 export interface NodeHistory {
   readonly id: string;
+  /** Null: it is not enrolled. */
+  readonly present: NodeDetail | null;
   readonly scores: readonly ScorePoint[];
   readonly verdicts: readonly VerdictPoint[];
 }

@@ -1,3 +1,4 @@
+import { constants, deflateRawSync } from 'node:zlib';
 import type { MeshView } from './documents.ts';
 import { meshDelta } from './mesh-view.ts';
 
@@ -7,16 +8,39 @@ const LOOK_MS = 1000;
 const HEARTBEAT_MS = 5000;
 /** Pages at once. */
 export const MAX_READERS = 64;
-/** Nodes in one event. */
-const PIECE_NODES = 500;
-/** A page that has left this much (bytes) unread is let go of; it asks anew by itself. */
-const MAX_BACKLOG = 8 << 20;
+/** A page that has left this much (bytes) unread gets no more until it has read; then the whole. */
+const MAX_BACKLOG = 256 << 10;
+/** One that does not read for so long (ms) is let go of; it asks anew by itself. */
+const PATIENCE_MS = 60_000;
+
+/**
+ * What begins a gzip stream of events (RFC 1952, section 2.3). It has no end: it ends with the connection.
+ */
+export const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+
+/**
+ * One event, written and compressed once for however many read it: as blocks of a deflate stream that
+ * refer to nothing before them, so that they fit behind whatever events a reader has had.
+ */
+export class LiveEvent {
+  readonly text: string;
+  private blocks: Buffer | undefined;
+
+  constructor(name: string, data: object | number) {
+    this.text = `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+  }
+
+  get compressed(): Buffer {
+    this.blocks ??= deflateRawSync(this.text, { finishFlush: constants.Z_FULL_FLUSH });
+    return this.blocks;
+  }
+}
 
 /** One page's event stream. */
 export interface LiveReader {
   /** Bytes written and not taken. */
   readonly backlog: number;
-  write(text: string): void;
+  write(event: LiveEvent): void;
   end(): void;
 }
 
@@ -24,15 +48,24 @@ export interface LiveReader {
 export class LiveFeed {
   private readonly look: () => Promise<MeshView>;
   private readonly onError: (error: unknown) => void;
-  private readonly readers = new Set<LiveReader>();
+  private readonly now: () => number;
+  /** With the time since when it does not read, if so. */
+  private readonly readers = new Map<LiveReader, number | undefined>();
   private timer: NodeJS.Timeout | undefined;
+  private looking: Promise<void> | undefined;
   private told: MeshView | undefined;
+  /** All of `told`, once somebody needed it. */
+  private whole: LiveEvent | undefined;
   private toldAt = 0;
-  private isLooking = false;
 
-  constructor(look: () => Promise<MeshView>, onError: (error: unknown) => void) {
+  constructor(
+    look: () => Promise<MeshView>,
+    onError: (error: unknown) => void,
+    now = () => performance.now(),
+  ) {
     this.look = look;
     this.onError = onError;
+    this.now = now;
   }
 
   get isFull(): boolean {
@@ -41,11 +74,12 @@ export class LiveFeed {
 
   /** Adds a reader; the function returned takes it away. */
   async add(reader: LiveReader): Promise<() => void> {
-    await this.tell(); // the others first: what this one gets is what they have
-    this.told ??= await this.look();
-    for (const piece of inPieces(this.told)) reader.write(piece);
-    this.readers.add(reader);
-    this.timer ??= setInterval(() => void this.tell(), LOOK_MS).unref();
+    do
+      await this.tell(); // the others, too: what this one gets is what they have
+    while (this.told === undefined); // the last of them left meanwhile
+    reader.write(this.wholeOf(this.told));
+    this.readers.set(reader, undefined);
+    this.timer ??= setInterval(() => void this.tell().catch(this.onError), LOOK_MS).unref();
     return () => {
       this.readers.delete(reader);
       if (this.readers.size === 0) this.rest();
@@ -53,52 +87,58 @@ export class LiveFeed {
   }
 
   close(): void {
-    for (const reader of this.readers) reader.end();
+    for (const reader of this.readers.keys()) reader.end();
     this.readers.clear();
     this.rest();
+  }
+
+  /** Looks, and tells the readers what is new. Whoever asks meanwhile gets the same look. */
+  tell(): Promise<void> {
+    this.looking ??= this.lookOnce().finally(() => {
+      this.looking = undefined;
+    });
+    return this.looking;
   }
 
   private rest(): void {
     clearInterval(this.timer);
     this.timer = undefined;
-    this.told = undefined;
+    this.know(undefined);
   }
 
-  private async tell(): Promise<void> {
-    if (this.isLooking || this.readers.size === 0) return;
-    this.isLooking = true;
-    try {
-      const seen = await this.look();
-      const delta = this.told && meshDelta(this.told, seen);
-      this.told = seen;
-      if (delta !== undefined) this.send(event('delta', delta));
-      else if (performance.now() - this.toldAt > HEARTBEAT_MS) this.send(event('still', seen.now));
-    } catch (error) {
-      this.onError(error);
-    } finally {
-      this.isLooking = false;
+  private know(view: MeshView | undefined): void {
+    this.told = view;
+    this.whole = undefined;
+  }
+
+  private wholeOf(view: MeshView): LiveEvent {
+    this.whole ??= new LiveEvent('mesh', view);
+    return this.whole;
+  }
+
+  private async lookOnce(): Promise<void> {
+    const seen = await this.look();
+    const delta = this.told && meshDelta(this.told, seen);
+    this.know(seen);
+    if (delta !== undefined) this.send(new LiveEvent('delta', delta), seen);
+    else if (this.now() - this.toldAt > HEARTBEAT_MS) {
+      this.send(new LiveEvent('still', seen.now), seen);
     }
   }
 
-  private send(text: string): void {
-    this.toldAt = performance.now();
-    for (const reader of this.readers) {
-      if (reader.backlog > MAX_BACKLOG) reader.end();
-      else reader.write(text);
+  private send(event: LiveEvent, view: MeshView): void {
+    this.toldAt = this.now();
+    for (const [reader, since] of this.readers) {
+      const { backlog } = reader;
+      if (since !== undefined && backlog === 0) {
+        reader.write(this.wholeOf(view));
+        this.readers.set(reader, undefined);
+      } else if (since !== undefined || backlog > MAX_BACKLOG) {
+        this.readers.set(reader, since ?? this.toldAt);
+        if (this.toldAt - (since ?? this.toldAt) > PATIENCE_MS) reader.end();
+      } else {
+        reader.write(event);
+      }
     }
   }
-}
-
-/** The first nodes as a mesh of its own, and the others as changes of it: a page shows what it has. */
-function inPieces({ nodes, ...mesh }: MeshView): string[] {
-  const pieces = [event('mesh', { ...mesh, nodes: nodes.slice(0, PIECE_NODES) })];
-  for (let from = PIECE_NODES; from < nodes.length; from += PIECE_NODES) {
-    const changed = nodes.slice(from, from + PIECE_NODES);
-    pieces.push(event('delta', { now: mesh.now, changed, gone: [] }));
-  }
-  return pieces;
-}
-
-function event(name: string, data: object | number): string {
-  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

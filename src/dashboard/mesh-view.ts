@@ -1,5 +1,6 @@
 import type { EpochDocument, NodeStatus } from '../contract/epoch.ts';
-import type { EpochView, MeshDelta, MeshView, NodeView } from './documents.ts';
+import { fromColumns, isSameNode, toColumns } from './columns.ts';
+import type { EpochView, MeshDelta, MeshView, NodeDetail, NodeView } from './documents.ts';
 
 /**
  * The controller's document as the page keeps it: with times instead of ages, so that what does not
@@ -22,34 +23,55 @@ export function meshView(document: EpochDocument, notReady: string | undefined):
     exclusions: document.exclusions,
     notReady: notReady ?? null,
   };
-  return { now, epoch, nodes: document.nodes.map((node) => nodeView(node, now)) };
+  return { now, epoch, nodes: toColumns(document.nodes.map((node) => nodeView(node, now))) };
 }
 
 function nodeView(node: NodeStatus, now: number): NodeView {
+  const { reason, score } = node;
   return {
     id: node.node_id,
-    address: node.tunnel_address,
     allowed: node.allowed,
-    reason: node.reason,
-    explanation: node.explanation,
+    reason,
+    explanation: reason === 'passed' ? null : node.explanation,
     sinceEpoch: node.since_epoch,
-    score: node.score,
+    score: score === null ? null : Math.round(score * 1e4) / 1e4,
+    observedAt: timeOf(node.age_s, now),
+  };
+}
+
+/** Undefined: there is no such node in it. */
+export function nodeDetail(
+  { nodes, now }: Pick<EpochDocument, 'nodes' | 'now'>,
+  id: string,
+): NodeDetail | undefined {
+  const node = nodes.find((one) => one.node_id === id);
+  if (node === undefined) return undefined;
+  return {
+    address: node.tunnel_address,
+    explanation: node.explanation,
     suites: node.suites.map(({ suite, score, age_s, samples, passed }) => {
-      const observedAt = age_s === null ? null : Math.round(now - age_s * 1000);
-      return { suite, score, observedAt, samples, passed };
+      return { suite, score, observedAt: timeOf(age_s, now), samples, passed };
     }),
     rules: node.rules,
     backInEpochs: node.back_in_epochs,
   };
 }
 
+function timeOf(age: number | null, now: number): number | null {
+  return age === null ? null : Math.round(now - age * 1000);
+}
+
 /** What takes `before` to `after`; undefined if nothing but time has passed. */
 export function meshDelta(before: MeshView, after: MeshView): MeshDelta | undefined {
-  const old = new Map(before.nodes.map((node) => [node.id, JSON.stringify(node)]));
-  const changed = after.nodes.filter((node) => old.get(node.id) !== JSON.stringify(node));
-  const present = new Set(after.nodes.map((node) => node.id));
-  const gone = [...old.keys()].filter((id) => !present.has(id));
+  const old = new Map(fromColumns(before.nodes).map((node) => [node.id, node]));
+  const changed = fromColumns(after.nodes).filter((node) => {
+    const was = old.get(node.id);
+    return was === undefined || !isSameNode(was, node);
+  });
+  const present = new Set(after.nodes.id);
+  const gone = before.nodes.id.filter((id) => !present.has(id));
   const isSameEpoch = JSON.stringify(before.epoch) === JSON.stringify(after.epoch);
   if (changed.length === 0 && gone.length === 0 && isSameEpoch) return undefined;
-  return { now: after.now, ...(isSameEpoch ? {} : { epoch: after.epoch }), changed, gone };
+  const epoch = isSameEpoch ? {} : { epoch: after.epoch };
+  return { now: after.now, ...epoch, changed: toColumns(changed), gone };
 }

@@ -6,15 +6,17 @@ import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { call } from '../controller/support/test-mesh.ts';
 import type { TestNode } from '../controller/support/test-node.ts';
 import { launchBrowser, openPage } from '../lab/browser.ts';
+import { CountingRelay } from '../lab/counting-relay.ts';
 import { freePort } from '../lab/free-ports.ts';
 import { loadNow } from '../lab/machine.ts';
 import { cpuTime } from '../lab/process-usage.ts';
 import { programOptions } from '../lab/programs.ts';
+import { publish, type Row } from '../lab/suite.ts';
 
 /**
  * `npm run bench -- dashboard --nodes 1000 --seconds 60`: what the page costs its controller and who reads
- * it, while every node reports a score every ten seconds. A real controller and a real browser; nodes are
- * requests that are signed here.
+ * it, while every node reports a score every ten seconds. CPU is in % of one core. A real controller and a
+ * real browser; nodes are requests that are signed here.
  */
 const values = programOptions({
   nodes: { type: 'string', default: '1000' },
@@ -24,25 +26,7 @@ const values = programOptions({
 const REPORT_MS = 10_000;
 const AT_ONCE = 16;
 
-interface Figures {
-  readonly nodes: number;
-  /** As sent, compressed: until the page shows all nodes, and in a second after that, KB. */
-  readonly firstKilobytes: number;
-  readonly kilobytesPerSecond: number;
-  /** From asking for the page, ms. */
-  readonly firstPaintMs: number;
-  readonly allNodesMs: number;
-  /** CPU of the controller, % of one core: all it does, without and with a page that is open. */
-  readonly controllerAlone: number;
-  readonly controllerWatched: number;
-  /** Of the page's main thread, % of one core, and the longest time between two frames, ms. */
-  readonly page: number;
-  readonly longestFrameMs: number;
-  /** Processes that want to run, on average in the last minute, before anything was started. */
-  readonly load: number;
-}
-
-async function measure(count: number, seconds: number): Promise<Figures> {
+async function measure(count: number, seconds: number): Promise<Row> {
   const load = loadNow();
   const port = await freePort();
   const controller = new ControllerProcess([
@@ -50,6 +34,7 @@ async function measure(count: number, seconds: number): Promise<Figures> {
   ]);
   const stop = new AbortController();
   let browser: Browser | undefined;
+  let relay: CountingRelay | undefined;
   try {
     await controller.start();
     await sleep(1100); // requests signed in the second of the start are refused
@@ -58,48 +43,56 @@ async function measure(count: number, seconds: number): Promise<Figures> {
     const reporting = report(controller, nodes, token.fingerprint, stop.signal);
     await sleep(REPORT_MS);
     await controller.admin('POST', '/v1/rotate');
-    const controllerAlone = await cpuShare(() => cpuSeconds(controller.pid), seconds / 2);
+    const controllerAlone = await cpuShare(() => cpuSeconds(controller.pid), seconds);
 
     browser = await launchBrowser();
+    relay = await CountingRelay.to(port);
     const { page } = await openPage(browser, { viewport: { width: 1280, height: 900 } });
     const session = await page.context().newCDPSession(page);
-    await session.send('Network.enable');
     await session.send('Performance.enable');
-    let bytes = 0;
-    session.on('Network.dataReceived', (event) => {
-      bytes += event.encodedDataLength;
-    });
-    const asked = performance.now();
-    await page.goto(`http://127.0.0.1:${port}/`);
-    const last = page.locator('ul.tiles > li, ul.cards > li').nth(count - 1);
-    await last.waitFor({ state: 'attached', timeout: 60_000 });
-    const allNodesMs = performance.now() - asked;
+    await watchTasks(page);
+    await page.goto(relay.url);
+    await page.locator('tbody tr').first().waitFor({ timeout: 60_000 });
+    const allShownMs = Number(await page.evaluate('performance.now()'));
     const firstPaintMs = Number(
       await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"),
     );
-    const first = bytes;
-    await watchFrames(page);
+    await sleep(3000); // the other pages' modules
+    const first = relay.bytes;
+    const [, longestAtFirstMs] = await longTasks(page);
     const [controllerWatched, pageShare] = await Promise.all([
       cpuShare(() => cpuSeconds(controller.pid), seconds),
       cpuShare(() => taskSeconds(session), seconds),
     ]);
-    const longestFrameMs = Number(await page.evaluate('globalThis.longestFrame'));
+    const perSecond = (relay.bytes - first) / seconds;
+    const [tasks, longestMs] = await longTasks(page);
+    // Apart from the rest: to ask for every frame costs the page more than all it does.
+    await watchFrames(page);
+    await sleep(seconds * 1000);
+    const [frames, dropped] = (await page.evaluate('[globalThis.frames, globalThis.dropped]')) as [
+      number,
+      number,
+    ];
     stop.abort();
     await reporting;
     return {
       nodes: count,
-      firstKilobytes: round(first / 1000),
-      kilobytesPerSecond: round((bytes - first) / 1000 / seconds),
-      firstPaintMs: Math.round(firstPaintMs),
-      allNodesMs: Math.round(allNodesMs),
-      controllerAlone: round(100 * controllerAlone),
-      controllerWatched: round(100 * controllerWatched),
-      page: round(100 * pageShare),
-      longestFrameMs: Math.round(longestFrameMs),
-      load: round(load),
+      'at first, KB': round(first / 1000),
+      'a second, KB': round(perSecond / 1000),
+      'first paint, ms': Math.round(firstPaintMs),
+      'all shown, ms': Math.round(allShownMs),
+      'controller, not watched, %': round(100 * controllerAlone),
+      'controller, watched, %': round(100 * controllerWatched),
+      'page, %': round(100 * pageShare),
+      'longest task at first, ms': longestAtFirstMs,
+      'tasks over 50 ms, then': tasks,
+      'longest of them, ms': longestMs,
+      'frames dropped': `${dropped} of ${frames + dropped}`,
+      'load before': round(load),
     };
   } finally {
     stop.abort();
+    relay?.close();
     await browser?.close();
     await controller.remove();
   }
@@ -143,12 +136,30 @@ async function report(
   await Promise.all(lanes);
 }
 
+/** Tasks that hold up the page for more than 50 ms, as the browser itself sees them. */
+async function watchTasks(page: Page): Promise<void> {
+  await page.addInitScript(`
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) globalThis.longTasks.push(duration);
+    }).observe({ entryTypes: ['longtask'] });
+  `);
+}
+
+/** How many there were since this was asked last, and how long the longest took, ms. */
+async function longTasks(page: Page): Promise<[number: number, longest: number]> {
+  const tasks = (await page.evaluate('globalThis.longTasks.splice(0)')) as number[];
+  return [tasks.length, Math.max(0, ...tasks)];
+}
+
+/** Frames, 60 of which are in a second, and those that were not drawn in time. */
 async function watchFrames(page: Page): Promise<void> {
   await page.evaluate(`
-    globalThis.longestFrame = 0;
+    globalThis.frames = globalThis.dropped = 0;
     let last = performance.now();
     const frame = (now) => {
-      globalThis.longestFrame = Math.max(globalThis.longestFrame, now - last);
+      globalThis.frames++;
+      globalThis.dropped += Math.max(0, Math.round(((now - last) * 60) / 1000) - 1);
       last = now;
       requestAnimationFrame(frame);
     };
@@ -176,7 +187,8 @@ async function cpuShare(spent: () => number | Promise<number>, seconds: number):
 
 const round = (value: number): number => Math.round(value * 10) / 10;
 
+const rows: Row[] = [];
 for (const count of values.nodes.split(',')) {
-  const figures = await measure(Number(count), Number(values.seconds));
-  process.stdout.write(`${JSON.stringify(figures)}\n`);
+  rows.push(await measure(Number(count), Number(values.seconds)));
 }
+publish('The dashboard, while every node reports every ten seconds', rows);

@@ -55,3 +55,15 @@ test('what is no page is refused', async () => {
     expect((await call(`${mesh.url}/v1/epoch?${query}`)).status).toBe(422);
   }
 });
+
+test('however long judging takes, ages are of the moment that the document is of', async () => {
+  const reportedAt = mesh.clock.now();
+  await mesh.clock.advance(5000);
+  const later = mesh.clock.now();
+  let calls = 0;
+  mesh.clock.now = () => later + 10 * calls++;
+  const { now, nodes } = await mesh.controller.services.documents.present();
+  expect(nodes.map((node) => Math.round(now - 1000 * node.age_s!))).toEqual(
+    nodes.map(() => reportedAt),
+  );
+});

@@ -45,9 +45,10 @@ test('shows the mesh, the history of a node, and what happened', async () => {
   await mesh.report(0.5, a);
   await mesh.rotate();
   const view = await read('api/mesh');
-  expect(view.nodes).toMatchObject([{ id: 'a', allowed: false, score: 0.5 }]);
+  expect(view.nodes).toMatchObject({ id: ['a'], allowed: [false], score: [0.5] });
   const history = await read('api/nodes/a');
   expect(history.scores.map((one: { score: number }) => one.score)).toEqual([0.5, 0.9]);
+  expect(history.present).toMatchObject({ address: '10.10.0.2', suites: [{ passed: false }] });
   expect(history.verdicts.slice(0, 2)).toMatchObject([{ allowed: false }, { allowed: true }]);
   const { changes } = await read('api/changes');
   expect(changes).toMatchObject([
@@ -62,6 +63,7 @@ test('a node that never was has no history, whatever its name', async () => {
   show();
   for (const name of ['b', '..%2f..%2fetc', '<img src=x>', 'x'.repeat(90)]) {
     expect(await read(`api/nodes/${encodeURIComponent(name)}`)).toMatchObject({
+      present: null,
       scores: [],
       verdicts: [],
     });

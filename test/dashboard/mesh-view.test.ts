@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { EpochDocument } from '../../src/contract/epoch.ts';
+import { toColumns } from '../../src/dashboard/columns.ts';
 import { meshDelta, meshView } from '../../src/dashboard/mesh-view.ts';
 
 function epochDocument(now: number, scores: Readonly<Record<string, number>>): EpochDocument {
@@ -49,7 +50,7 @@ test('time alone changes nothing: a score has a time, not an age', () => {
   const [before, after] = [10_000, 15_000].map((now) =>
     meshView(epochDocument(now, { a: 0.9 }), undefined),
   );
-  expect(before!.nodes[0]!.suites[0]!.observedAt).toBe(1000);
+  expect(before!.nodes.observedAt).toEqual([1000]);
   expect(meshDelta(before!, after!)).toBeUndefined();
 });
 
@@ -57,14 +58,25 @@ test('a delta has what changed, what is gone, and the epoch only if it is anothe
   const before = meshView(epochDocument(10_000, { a: 0.9, b: 0.8, c: 0.4 }), undefined);
   const after = meshView(epochDocument(11_000, { a: 0.9, b: 0.6, d: 0.5 }), undefined);
   const delta = meshDelta(before, after)!;
-  expect(delta.changed.map((node) => node.id)).toEqual(['b', 'd']);
+  expect(delta.changed.id).toEqual(['b', 'd']);
   expect(delta.gone).toEqual(['c']);
   expect(delta.epoch).toBeUndefined();
   const stalled = meshView(epochDocument(11_000, { a: 0.9, b: 0.8, c: 0.4 }), 'The disk is full.');
   expect(meshDelta(before, stalled)).toEqual({
     now: 11_000,
     epoch: { ...before.epoch, notReady: 'The disk is full.' },
-    changed: [],
+    changed: toColumns([]),
     gone: [],
+  });
+});
+
+test('a sentence is sent for who did not simply pass', () => {
+  const document = epochDocument(10_000, { a: 0.9, b: 0.4 });
+  const [a, b] = document.nodes;
+  const nodes = [a!, { ...b!, reason: 'score_below_threshold' }];
+  expect(meshView({ ...document, nodes }, undefined).nodes).toMatchObject({
+    id: ['a', 'b'],
+    explanation: [null, 'as it was decided'],
+    score: [0.9, 0.4],
   });
 });

@@ -1,24 +1,24 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { EpochView } from '../documents.ts';
-import { EpochsPage } from './epochs-page.ts';
 import { count, duration } from './format.ts';
-import { HealthPage } from './health-page.ts';
 import { html } from './html.ts';
+import { fetchRest, later } from './later.ts';
 import { MeshPage } from './mesh-page.ts';
-import { NodePage } from './node-page.ts';
-import { PolicyPage } from './policy-page.ts';
-import { RecordPage } from './record-page.ts';
 import { useSession } from './session.ts';
 import { SignInPage } from './sign-in-page.ts';
 import { begin, type PageState, useNow, usePageState } from './state.ts';
 
 const PAGES = [
   ['mesh', 'Mesh', MeshPage],
-  ['epochs', 'Epochs', EpochsPage],
-  ['policy', 'Policy', PolicyPage],
-  ['record', 'Record', RecordPage],
-  ['health', 'Health', HealthPage],
+  ['epochs', 'Epochs', later(async () => (await import('./epochs-page.ts')).EpochsPage)],
+  ['policy', 'Policy', later(async () => (await import('./policy-page.ts')).PolicyPage)],
+  ['record', 'Record', later(async () => (await import('./record-page.ts')).RecordPage)],
+  ['health', 'Health', later(async () => (await import('./health-page.ts')).HealthPage)],
 ] as const;
+const NodePage = later(async () => (await import('./node-page.ts')).NodePage);
+
+/** After the first page was drawn, ms. */
+const REST_MS = 500;
 
 /** `#/node/node-a` is `['node', 'node-a']`. */
 function useRoute(): string[] {
@@ -46,6 +46,10 @@ export function App() {
   const state = usePageState();
   const session = useSession();
   const isShut = session?.mustSignIn === true && session.name === null;
+  const isShown = state.epoch !== undefined;
+  useEffect(() => {
+    if (isShown) setTimeout(fetchRest, REST_MS);
+  }, [isShown]);
   useEffect(() => {
     const title = name === 'node' ? rest[0] : PAGES.find(([path]) => path === name)?.[1];
     document.title = title === undefined ? 'Aligned Meshnet' : `${title} · Aligned Meshnet`;

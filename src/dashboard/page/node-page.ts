@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import type { AlignedData } from 'uplot';
-import type { EpochView, NodeHistory, NodeView } from '../documents.ts';
+import type { EpochView, NodeDetail, NodeHistory, NodeView } from '../documents.ts';
 import { dateTime, duration, score } from './format.ts';
 import { html } from './html.ts';
 import { Plot, type PlotColours } from './plot.ts';
@@ -12,46 +12,59 @@ export function NodePage({ id }: { id: string }) {
   const { epoch, nodes } = usePageState();
   const node = nodes.get(id);
   const path = `/api/nodes/${encodeURIComponent(id)}`;
-  const newest = Math.max(0, ...(node?.suites.map((suite) => suite.observedAt ?? 0) ?? []));
-  const { answer, failure } = useAnswer<NodeHistory>(path, `${epoch!.epoch} ${newest}`);
+  const key = `${epoch!.epoch}.${epoch!.version} ${node?.observedAt} ${node?.score}`;
+  const { answer, failure } = useAnswer<NodeHistory>(path, key);
   if (node === undefined && answer?.verdicts.length === 0) {
     return html`<h1>${id}</h1><p>There is no such node, and there was none that is remembered. <a href="#/mesh">Back to the mesh</a></p>`;
   }
   return html`
     <h1>${id}</h1>
-    ${node ? html`<${Present} node=${node} epoch=${epoch} />` : html`<p>It is no longer enrolled. This is what is remembered.</p>`}
+    ${node ? html`<${Present} node=${node} detail=${answer?.present ?? undefined} epoch=${epoch} />` : html`<p>It is no longer enrolled. This is what is remembered.</p>`}
     ${failure && html`<p class="failure">${failure}</p>`}
     ${answer && html`<${Scores} history=${answer} epoch=${epoch} /><${Verdicts} history=${answer} />`}
   `;
 }
 
-function Present({ node, epoch }: { node: NodeView; epoch: EpochView }) {
+interface PresentProps {
+  node: NodeView;
+  /** Undefined until the controller has told it. */
+  detail: NodeDetail | undefined;
+  epoch: EpochView;
+}
+
+function Present({ node, detail, epoch }: PresentProps) {
   const now = useNow();
   const how = standing(node, epoch, now);
   return html`
     <p class="summary"><span class=${`mark ${how}`} aria-hidden="true">${MARKS[how]}</span> <b>${WORDS[how]}</b>
-      ${node.sinceEpoch !== null ? ` since epoch ${node.sinceEpoch}` : ''}, ${node.address}. ${node.explanation}</p>
-    ${!node.allowed && html`<p>${wayBack(node, epoch, now)}</p>`}
+      ${node.sinceEpoch !== null ? ` since epoch ${node.sinceEpoch}` : ''}${detail && `, ${detail.address}. ${detail.explanation}`}</p>
+    ${detail && !node.allowed && html`<p>${wayBack(node, detail, epoch, now)}</p>`}
+    ${detail && html`<${Suites} detail=${detail} now=${now} />`}`;
+}
+
+function Suites({ detail, now }: { detail: NodeDetail; now: number }) {
+  return html`
     <div class="scroll" tabindex="0" role="region" aria-label="Suites"><table>
       <thead><tr><th scope="col">Suite</th><th scope="col">Score</th><th scope="col">Samples</th><th scope="col">Age</th><th scope="col">Passed</th><th scope="col">Rule</th></tr></thead>
-      <tbody>${node.suites.map(
+      <tbody>${detail.suites.map(
         (suite, i) => html`<tr>
         <th scope="row">${suite.suite}</th><td>${score(suite.score)}</td><td>${suite.samples ?? '–'}</td>
-        <td>${suite.observedAt === null ? '–' : duration(now - suite.observedAt)}</td><td>${suite.passed ? 'yes' : 'no'}</td><td class="why">${node.rules[i]}</td>
+        <td>${suite.observedAt === null ? '–' : duration(now - suite.observedAt)}</td><td>${suite.passed ? 'yes' : 'no'}</td><td class="why">${detail.rules[i]}</td>
       </tr>`,
       )}</tbody>
     </table></div>`;
 }
 
 /** What would have to happen for it to be back. */
-function wayBack(node: NodeView, epoch: EpochView, now: number): string {
+function wayBack(node: NodeView, detail: NodeDetail, epoch: EpochView, now: number): string {
+  const { suites, rules, backInEpochs } = detail;
   const next = `The next epoch decides in ${duration(epoch.nextRotationAt - now)}.`;
   if (node.reason === 'no_config_fetched') return `It has to reach the controller itself. ${next}`;
-  const failing = node.suites.flatMap(({ suite, passed }, i) =>
-    passed ? [] : `${suite}: ${node.rules[i] ?? 'a score'}`,
+  const failing = suites.flatMap(({ suite, passed }, i) =>
+    passed ? [] : `${suite}: ${rules[i] ?? 'a score'}`,
   );
-  if (node.backInEpochs !== null && node.backInEpochs > 1) {
-    const earliest = `It can be back in ${node.backInEpochs} epochs at the earliest.`;
+  if (backInEpochs !== null && backInEpochs > 1) {
+    const earliest = `It can be back in ${backInEpochs} epochs at the earliest.`;
     return `To be back it must pass ${failing.join('; ') || 'as it does now'}. ${earliest}`;
   }
   if (failing.length === 0) return `Its scores would do now. ${next}`;

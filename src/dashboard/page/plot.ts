@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot, { type AlignedData, type Options } from 'uplot';
 import { html } from './html.ts';
+import { themeColour } from './theme.ts';
 
 export interface PlotProps {
   /** What there is to see, in words: for who does not see it. */
@@ -49,13 +50,11 @@ export function Plot({ label, data, options, height = 260 }: PlotProps) {
 }
 
 function colours(): PlotColours {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name: string) => style.getPropertyValue(`--${name}`).trim();
   return {
-    text: of('text'),
-    grid: of('edge'),
-    member: of('member'),
-    denied: of('denied'),
-    line: of('line'),
+    text: themeColour('text'),
+    grid: themeColour('edge'),
+    member: themeColour('member'),
+    denied: themeColour('denied'),
+    line: themeColour('line'),
   };
 }

@@ -1,12 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
+import { fromColumns } from '../columns.ts';
 import type { EpochView, MeshDelta, MeshView, NodeView } from '../documents.ts';
 import { mayRead } from './session.ts';
 
 /** What the page knows of the mesh. */
 export interface PageState {
   readonly epoch: EpochView | undefined;
-  /** By id, in the controller's order. */
+  /** By id; another map whenever one of them changes. */
   readonly nodes: ReadonlyMap<string, NodeView>;
+  /** Their ids in order; others whenever one comes or goes. */
+  readonly ids: readonly string[];
   /** Controller's clock minus this browser's, ms. */
   readonly ahead: number;
   /** This browser's clock when the controller fell silent; undefined while it speaks. */
@@ -16,21 +19,38 @@ export interface PageState {
 /** The controller says something every 5 s; after this, ms, it is taken to be away. */
 const SILENCE_MS = 12_000;
 const RETRY_MS = 1000;
+/** Times count on, though nothing happens, ms. */
+const TICK_MS = 1000;
 
 let state: PageState = {
   epoch: undefined,
   nodes: new Map(),
+  ids: [],
   ahead: 0,
   awaySince: undefined,
 };
 const listeners = new Set<() => void>();
+let isDue = false;
+let tick: ReturnType<typeof setTimeout> | undefined;
 
 function set(next: Partial<PageState>): void {
   state = { ...state, ...next };
-  for (const listener of listeners) listener();
+  drawSoon();
 }
 
-/** The state, drawn again when it changes. */
+/** Once for all that came since the last frame; not at all while nobody sees it. */
+function drawSoon(): void {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    clearTimeout(tick);
+    tick = setTimeout(drawSoon, TICK_MS);
+    for (const listener of listeners) listener();
+  });
+}
+
+/** The state, drawn again when it changes, and each second. */
 export function usePageState(): PageState {
   const [, draw] = useState(0);
   useEffect(() => {
@@ -43,12 +63,7 @@ export function usePageState(): PageState {
 
 /** The controller's time, each second, ms. */
 export function useNow(): number {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return Math.max(now, Date.now()) + state.ahead;
+  return Date.now() + usePageState().ahead;
 }
 
 /** Ends what is being followed. */
@@ -70,15 +85,18 @@ function follow(): void {
   };
   source.addEventListener('mesh', ({ data }) => {
     const view = JSON.parse(data as string) as MeshView;
-    const nodes = new Map(view.nodes.map((node) => [node.id, node]));
-    set({ ...heard(view.now), epoch: view.epoch, nodes });
+    const nodes = new Map(fromColumns(view.nodes).map((node) => [node.id, node]));
+    set({ ...heard(view.now), epoch: view.epoch, nodes, ids: view.nodes.id });
   });
   source.addEventListener('delta', ({ data }) => {
     const delta = JSON.parse(data as string) as MeshDelta;
     const nodes = new Map(state.nodes);
     for (const id of delta.gone) nodes.delete(id);
-    for (const node of delta.changed) nodes.set(node.id, node);
-    set({ ...heard(delta.now), ...(delta.epoch && { epoch: delta.epoch }), nodes });
+    const changed = fromColumns(delta.changed);
+    const isNew = changed.some(({ id }) => !nodes.has(id));
+    for (const node of changed) nodes.set(node.id, node);
+    const ids = isNew || delta.gone.length > 0 ? [...nodes.keys()].sort() : state.ids;
+    set({ ...heard(delta.now), ...(delta.epoch && { epoch: delta.epoch }), nodes, ids });
   });
   source.addEventListener('still', ({ data }) => set(heard(Number(data))));
   source.onerror = again;

@@ -34,8 +34,7 @@ export function standing(node: NodeView, epoch: EpochView, now: number): Standin
 export function margin(node: NodeView, epoch: EpochView, now: number): number {
   const byScore =
     node.score === null ? Number.NEGATIVE_INFINITY : (node.score - epoch.threshold) / CLOSE_SCORE;
-  const oldest = Math.min(...node.suites.map((suite) => suite.observedAt ?? 0));
-  const age = node.suites.length === 0 ? 0 : (now - oldest) / 1000;
+  const age = (now - (node.observedAt ?? 0)) / 1000;
   const byAge = (1 - age / epoch.freshnessS) / (1 - CLOSE_AGE);
   return Math.min(byScore, byAge);
 }
