@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Browser, CDPSession, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { SIGNATURE_TAGS } from '../../src/contract/http-signature.ts';
 import { parseJoinToken } from '../../src/contract/join-token.ts';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
@@ -9,7 +9,7 @@ import { launchBrowser, openPage } from '../lab/browser.ts';
 import { CountingRelay } from '../lab/counting-relay.ts';
 import { freePort } from '../lab/free-ports.ts';
 import { loadNow } from '../lab/machine.ts';
-import { cpuTime } from '../lab/process-usage.ts';
+import { cpuOfThreads, cpuTime } from '../lab/process-usage.ts';
 import { programOptions } from '../lab/programs.ts';
 import { publish, type Row } from '../lab/suite.ts';
 
@@ -48,12 +48,11 @@ async function measure(count: number, seconds: number): Promise<Row> {
     browser = await launchBrowser();
     relay = await CountingRelay.to(port);
     const { page } = await openPage(browser, { viewport: { width: 1280, height: 900 } });
-    const session = await page.context().newCDPSession(page);
-    await session.send('Performance.enable');
     await watchTasks(page);
     await page.goto(relay.url);
     await page.locator('tbody tr').first().waitFor({ timeout: 60_000 });
     const allShownMs = Number(await page.evaluate('performance.now()'));
+    const processes = await renderers(browser);
     const firstPaintMs = Number(
       await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"),
     );
@@ -62,7 +61,7 @@ async function measure(count: number, seconds: number): Promise<Row> {
     const [, longestAtFirstMs] = await longTasks(page);
     const [controllerWatched, pageShare] = await Promise.all([
       cpuShare(() => cpuSeconds(controller.pid), seconds),
-      cpuShare(() => taskSeconds(session), seconds),
+      cpuShare(() => processes.reduce((sum, pid) => sum + cpuOfThreads(pid), 0), seconds),
     ]);
     const perSecond = (relay.bytes - first) / seconds;
     const [tasks, longestMs] = await longTasks(page);
@@ -172,17 +171,19 @@ function cpuSeconds(pid: number): number {
   return user + system;
 }
 
-async function taskSeconds(session: CDPSession): Promise<number> {
-  const { metrics } = await session.send('Performance.getMetrics');
-  return metrics.find(({ name }) => name === 'TaskDuration')!.value;
+/** Of the browser's processes those that run pages; there is but one page. */
+async function renderers(browser: Browser): Promise<number[]> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  return processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
 }
 
 /** How much of the time was spent, 1: all of one core. */
-async function cpuShare(spent: () => number | Promise<number>, seconds: number): Promise<number> {
-  const before = await spent();
+async function cpuShare(spent: () => number, seconds: number): Promise<number> {
+  const before = spent();
   const began = performance.now();
   await sleep(seconds * 1000);
-  return (((await spent()) - before) * 1000) / (performance.now() - began);
+  return ((spent() - before) * 1000) / (performance.now() - began);
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;

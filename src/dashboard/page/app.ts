@@ -50,10 +50,10 @@ export function App() {
   useEffect(() => {
     if (isShown) setTimeout(fetchRest, REST_MS);
   }, [isShown]);
+  const title = name === 'node' ? rest[0] : PAGES.find(([path]) => path === name)?.[1];
   useEffect(() => {
-    const title = name === 'node' ? rest[0] : PAGES.find(([path]) => path === name)?.[1];
     document.title = title === undefined ? 'Aligned Meshnet' : `${title} · Aligned Meshnet`;
-  });
+  }, [title]); // setting it costs the browser more than drawing all the rest
   return html`
     <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
     <header>
