@@ -59,6 +59,17 @@ test('shows the mesh, the history of a node, and what happened', async () => {
   expect(await read('api/health')).toMatchObject({ version: '1.2.3', acceptedScores: 2 });
 });
 
+test('tells in plain text what happens to who asks for it so', async () => {
+  show();
+  await mesh.enrol('a', 1);
+  const answer = await fetch(`${dashboard.url}api/live`, {
+    headers: { 'accept-encoding': 'identity' },
+  });
+  expect(answer.headers.get('content-encoding')).toBeNull();
+  const { value } = await answer.body!.getReader().read();
+  expect(Buffer.from(value!).toString()).toMatch(/^event: mesh\ndata: \{.*"id":\["a"\]/);
+});
+
 test('a node that never was has no history, whatever its name', async () => {
   show();
   for (const name of ['b', '..%2f..%2fetc', '<img src=x>', 'x'.repeat(90)]) {

@@ -1,11 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import {
-  type Dashboard,
-  type DashboardSource,
-  startDashboard,
-} from '../../src/dashboard/dashboard.ts';
+import { type Dashboard, startDashboard } from '../../src/dashboard/dashboard.ts';
 import { meshView, nodeDetail } from '../../src/dashboard/mesh-view.ts';
+import type { DashboardSource } from '../../src/dashboard/source.ts';
 import { largeMesh, reported } from '../dashboard/support/large-mesh.ts';
 import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
 import { CountingRelay } from '../lab/counting-relay.ts';
@@ -17,6 +14,8 @@ const PAGES = ['record', 'epochs', 'health', 'node'].map(
   (name) => `/dashboard/page/${name}-page.ts`,
 );
 const DESKTOP = { width: 1280, height: 900 };
+
+const MIDNIGHT_UTC = Date.UTC(2026, 6, 1);
 
 /** A mesh of a thousand of which a hundred report between two looks, once somebody says so. */
 class Thousand implements DashboardSource {
@@ -31,12 +30,29 @@ class Thousand implements DashboardSource {
     return meshView(this.document, undefined);
   }
   async node(id: string) {
-    return { id, present: nodeDetail(this.document, id) ?? null, scores: [], verdicts: [] };
+    const verdict = {
+      epoch: 3,
+      at: MIDNIGHT_UTC,
+      allowed: true,
+      reason: 'passed',
+      explanation: '',
+    };
+    const present = nodeDetail(this.document, id) ?? null;
+    return { id, present, scores: [], verdicts: present === null ? [] : [verdict] };
   }
   epochs = () => [];
   changes = () => [];
   health = (): never => expect.fail('nobody asks for it');
+  signIn = this.health;
+  whoIs = this.health;
   logFile = async () => undefined;
+}
+
+/** A controller that has just been started, and nothing has happened. */
+class Nothing extends Thousand {
+  override async mesh() {
+    return meshView({ ...largeMesh(0), epoch: 0 }, undefined);
+  }
 }
 
 requires('chromium')('a mesh of a thousand nodes in a browser', () => {
@@ -107,6 +123,31 @@ requires('chromium')('a mesh of a thousand nodes in a browser', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'node-0777' }).waitFor();
     await page.getByText('10.10.3.11').waitFor();
+  });
+
+  test.each([
+    ['Asia/Tokyo', '7/1/2026, 9:00:00 AM'],
+    ['America/New_York', '6/30/2026, 8:00:00 PM'],
+  ])('times are those of the reader: in %s', async (timezoneId, shown) => {
+    const { page } = await open(dashboard.url, { viewport: DESKTOP, timezoneId, locale: 'en-US' });
+    await page.goto(`${dashboard.url}#/node/node-0001`);
+    await page.getByRole('cell', { name: shown }).waitFor();
+  });
+
+  test('where there is nothing yet, it says so', async () => {
+    dashboard.show(new Nothing());
+    const { page } = await openPage(browser, { viewport: DESKTOP });
+    onTestFinished(() => page.close());
+    for (const [path, text] of [
+      ['mesh', 'Nobody is enrolled yet.'],
+      ['epochs', 'No epoch has been decided yet.'],
+      ['epochs', 'Nobody was let in or shut out yet.'],
+      ['node/nobody', 'There is no such node, and there was none that is remembered.'],
+      ['nowhere', 'There is nothing at this address.'],
+    ]) {
+      await page.goto(`${dashboard.url}#/${path}`);
+      await page.getByText(text!).waitFor();
+    }
   });
 
   test('a square says whose it is, and leads there', async () => {

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { EpochView } from '../documents.ts';
-import { count, duration } from './format.ts';
+import { clockTime, count, duration } from './format.ts';
 import { html } from './html.ts';
 import { fetchRest, later } from './later.ts';
 import { MeshPage } from './mesh-page.ts';
@@ -104,10 +104,10 @@ function Away({ state }: { state: PageState }) {
     const why = state.epoch && remark(state.epoch);
     return html`<p role="status" class=${why === undefined ? 'notice empty' : 'notice'}>${why}</p>`;
   }
-  const silent = duration(now - state.awaySince);
+  const since = `${clockTime(state.awaySince)}, ${duration(now - state.awaySince)} ago`;
   const shown = state.epoch === undefined ? '' : ' What is shown is what it said last.';
   return html`<p role="status" class="notice away">
-    The controller has not answered for ${silent}.${shown} Members go on until their configs run out.
+    The controller was last heard at ${since}.${shown} Members go on until their configs run out.
   </p>`;
 }
 

@@ -12,7 +12,7 @@ export interface PageState {
   readonly ids: readonly string[];
   /** Controller's clock minus this browser's, ms. */
   readonly ahead: number;
-  /** This browser's clock when the controller fell silent; undefined while it speaks. */
+  /** This browser's clock when the controller was last heard; undefined while it speaks. */
   readonly awaySince: number | undefined;
 }
 
@@ -30,6 +30,8 @@ let state: PageState = {
   awaySince: undefined,
 };
 const listeners = new Set<() => void>();
+/** This browser's clock. */
+let heardAt: number | undefined;
 let isDue = false;
 let tick: ReturnType<typeof setTimeout> | undefined;
 
@@ -81,6 +83,7 @@ function follow(): void {
   const heard = (now: number) => {
     clearTimeout(silence);
     silence = setTimeout(again, SILENCE_MS);
+    heardAt = Date.now();
     return { ahead: now - Date.now(), awaySince: undefined };
   };
   source.addEventListener('mesh', ({ data }) => {
@@ -103,7 +106,7 @@ function follow(): void {
 
   function again(): void {
     stop();
-    set({ awaySince: state.awaySince ?? Date.now() });
+    set({ awaySince: state.awaySince ?? heardAt ?? Date.now() });
     setTimeout(begin, RETRY_MS);
   }
 }
