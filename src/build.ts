@@ -68,6 +68,7 @@ await bundle(
 await bundle(
   [
     'cli/meshnet',
+    'cli/score-worker',
     'tunnel/create-tunnel',
     'agent/watchdog-process',
     'agent/harness/command-process',

@@ -1,8 +1,10 @@
 import { toBase64 } from '../contract/encoding.ts';
 import { signingKeyId } from '../contract/ids.ts';
+import { type SigningKeys, signedScore, signingKeys } from '../contract/record/evidence.ts';
 import type { Leaf } from '../contract/record/leaf.ts';
 import { decodeLines, type VerdictRow } from '../contract/record/verdict-row.ts';
 import { evidenceAbout } from '../controller/record/evidence-about.ts';
+import { keysOfLog } from '../controller/record/log-keys.ts';
 import { judgedBy } from '../controller/record/policy-text.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import type { RecordedScore } from '../replay/recorded.ts';
@@ -22,10 +24,11 @@ export async function scoresOfLog(
 ): Promise<RecordedScore[]> {
   const log = await readLog(where, options);
   const known = new KnownKeys();
+  const keys = signingKeys(crypto, keysOfLog(log.leaves));
   const scores: RecordedScore[] = [];
   for (const leaf of log.leaves) {
     known.learn(leaf);
-    if (leaf.event === 'epoch') scores.push(...(await scoresOfEpoch(log, leaf.epoch, known)));
+    if (leaf.event === 'epoch') scores.push(...(await scoresOfEpoch(log, leaf.epoch, keys, known)));
   }
   if (scores.length > 0) return scores;
   throw new CommandError(EXIT.usage, 'usage', '--log: no scores are kept in it');
@@ -58,6 +61,7 @@ class KnownKeys {
 async function scoresOfEpoch(
   { read, meshId }: ReadLog,
   epoch: number,
+  keys: SigningKeys,
   known: KnownKeys,
 ): Promise<RecordedScore[]> {
   const bytes = await read(`evidence/${epoch}`);
@@ -66,10 +70,13 @@ async function scoresOfEpoch(
   const entries = entriesOf(await rowsOf(read, epoch));
   const named = new Map([...entries].map(([hash, { node }]) => [hash, node]));
   const believed = { meshId: toBase64(meshId), named, keysOf: known.of };
-  return evidenceAbout(crypto, lines, believed).flatMap(({ node, evidence, signer }) => {
+  const scores = lines
+    .map((line) => signedScore(crypto, line, keys))
+    .filter((one) => one !== undefined);
+  return evidenceAbout(scores, believed).flatMap(({ node, signed, signer }) => {
     if (signer === undefined) return [];
-    const { suite, score, samples, observed_at: observedAt } = evidence.read.document;
-    const { receivedAt } = entries.get(evidence.hash)!;
+    const { suite, score, samples, observed_at: observedAt } = signed.document;
+    const { receivedAt } = entries.get(signed.hash)!;
     const measured = { suite, score, samples, observedAt, receivedAt };
     return [{ nodeId: node, signer: known.nameOf(node, signer), ...measured }];
   });

@@ -6,7 +6,8 @@ import { printable, printableJson } from '../contract/printable.ts';
 import { type ForkedLog, forkedLogsSchema } from '../contract/record/forked-logs.ts';
 import { type Leaf, leafStatement } from '../contract/record/leaf.ts';
 import { violation } from '../contract/schema.ts';
-import { Replay } from '../controller/record/replay.ts';
+import { keysOfLog } from '../controller/record/log-keys.ts';
+import { type EpochFiles, Replay } from '../controller/record/replay.ts';
 import { constantTimeEqual } from '../crypto/bytes.ts';
 import { defaultProvider } from '../crypto/select.ts';
 import { type Checkpoint, openCheckpoint } from '../record/checkpoint.ts';
@@ -14,8 +15,10 @@ import { formatNote } from '../record/note.ts';
 import { newTiles, tilePath } from '../record/tiles.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { inAdvance } from './in-advance.ts';
 import type { LogSourceOptions } from './log-source.ts';
 import { type ReadLog, readLog, rowsOf } from './read-log.ts';
+import { ScoreThreads } from './score-threads.ts';
 
 export interface LogOptions extends LogSourceOptions {
   readonly json?: boolean;
@@ -31,6 +34,8 @@ export interface ShowOptions extends LogOptions {
 
 /** How often a log that is followed is looked at, ms. */
 const FOLLOW_MS = 2000;
+/** Epochs that are read and whose signatures are verified before their turn. */
+const AHEAD = 16;
 
 /** `meshnet log show [WHERE]`. */
 export async function show(where: string | undefined, options: ShowOptions): Promise<void> {
@@ -76,16 +81,23 @@ export async function verify(
   const log = await readLog(where, options, tell);
   if (options.seen !== undefined) mustExtend(log, options.seen);
   const replay = new Replay(crypto, log.meshId);
-  const epochs = log.leaves.filter((leaf) => leaf.event === 'epoch').length;
-  for (const [index, leaf] of log.leaves.entries()) {
-    await replay.leaf(index, leaf, async (epoch) => {
-      tell(`verified ${replay.tally.epochs} of ${epochs} epochs`);
-      const [rows, evidence] = await Promise.all([
-        log.read(`verdicts/${epoch}`),
-        log.read(`evidence/${epoch}`),
-      ]);
-      return { rows, evidence };
-    });
+  const epochs = log.leaves.filter((leaf) => leaf.event === 'epoch').map(({ epoch }) => epoch);
+  const threads = new ScoreThreads(keysOfLog(log.leaves));
+  const files = inAdvance(epochs, AHEAD, async (epoch): Promise<EpochFiles> => {
+    const [rows, evidence] = await Promise.all([
+      log.read(`verdicts/${epoch}`),
+      log.read(`evidence/${epoch}`),
+    ]);
+    return { rows, scores: await threads.verify(evidence) };
+  });
+  try {
+    for (const [index, leaf] of log.leaves.entries()) {
+      await replay.leaf(index, leaf, async () => (await files.next()).value as EpochFiles);
+      if (leaf.event === 'epoch')
+        tell(`verified ${replay.tally.epochs} of ${epochs.length} epochs`);
+    }
+  } finally {
+    await threads.close();
   }
   tell('');
   const { findings, tally } = replay;

@@ -34,26 +34,32 @@ export interface Violation {
 
 /** The first violation of `schema` by `value`, or undefined if it conforms. */
 export function violation(schema: Schema, value: unknown, field = ''): Violation | undefined {
-  const wrong = { field, expected: describe(schema) };
-  if (schema.type !== undefined) {
-    const types = typeof schema.type === 'string' ? [schema.type] : schema.type;
-    if (!types.some((type) => isType(type, value))) return wrong;
-  }
-  if (schema.const !== undefined && value !== schema.const) return wrong;
-  if (schema.enum !== undefined && !schema.enum.some((item) => item === value)) return wrong;
-  if (typeof value === 'string') {
-    if (schema.minLength !== undefined && value.length < schema.minLength) return wrong;
-    if (schema.maxLength !== undefined && value.length > schema.maxLength) return wrong;
-    if (schema.pattern !== undefined && !pattern(schema.pattern).test(value)) return wrong;
-  } else if (typeof value === 'number') {
-    if (schema.minimum !== undefined && value < schema.minimum) return wrong;
-    if (schema.maximum !== undefined && value > schema.maximum) return wrong;
-  } else if (Array.isArray(value)) {
-    return arrayViolation(schema, value, field);
-  } else if (value !== null && typeof value === 'object') {
+  if (!isItself(schema, value)) return { field, expected: describe(schema) };
+  if (Array.isArray(value)) return arrayViolation(schema, value, field);
+  if (value !== null && typeof value === 'object') {
     return objectViolation(schema, value as Record<string, unknown>, field);
   }
   return undefined;
+}
+
+/** Whether it conforms but for what is in it. */
+function isItself(schema: Schema, value: unknown): boolean {
+  const { type } = schema;
+  if (type !== undefined) {
+    const isOne =
+      typeof type === 'string' ? isType(type, value) : type.some((one) => isType(one, value));
+    if (!isOne) return false;
+  }
+  if (schema.const !== undefined && value !== schema.const) return false;
+  if (schema.enum !== undefined && !schema.enum.some((item) => item === value)) return false;
+  if (typeof value === 'string') {
+    if (schema.minLength !== undefined && value.length < schema.minLength) return false;
+    if (schema.maxLength !== undefined && value.length > schema.maxLength) return false;
+    return schema.pattern === undefined || pattern(schema.pattern).test(value);
+  }
+  if (typeof value !== 'number') return true;
+  if (schema.minimum !== undefined && value < schema.minimum) return false;
+  return schema.maximum === undefined || value <= schema.maximum;
 }
 
 function arrayViolation(

@@ -127,6 +127,33 @@ function working(create: () => Blake2s): Blake2s | undefined {
   }
 }
 
+const SHA256_LENGTH = 32;
+const short = new Uint8Array(4096);
+
+/**
+ * A Merkle tree is a hundred thousand short hashes. In one call, and with the result as text, whose memory
+ * costs less than a Buffer's, each takes half the time.
+ */
+function sha256(...parts: Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  if (length > short.length) {
+    const state = createHash('sha256');
+    for (const part of parts) state.update(part);
+    return plain(state.digest());
+  }
+  length = 0;
+  for (const part of parts) {
+    short.set(part, length);
+    length += part.length;
+  }
+  const text = hash('sha256', short.subarray(0, length), 'latin1');
+  short.fill(0, 0, length); // it may have been a secret
+  const digest = new Uint8Array(SHA256_LENGTH);
+  for (let i = 0; i < SHA256_LENGTH; i++) digest[i] = text.charCodeAt(i);
+  return digest;
+}
+
 /**
  * OpenSSL through node:crypto where it has the primitive and is faster. BLAKE2s is our own in
  * WebAssembly; XChaCha20 exists only in noble and comes from there.
@@ -163,11 +190,7 @@ export const nodeProvider: CryptoProvider = {
     return key !== undefined && verify(null, message, key, signature);
   },
 
-  sha256(...parts) {
-    const state = createHash('sha256');
-    for (const part of parts) state.update(part);
-    return plain(state.digest());
-  },
+  sha256,
   hmacSha256(key, ...parts) {
     const state = createHmac('sha256', key);
     for (const part of parts) state.update(part);

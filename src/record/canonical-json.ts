@@ -15,16 +15,25 @@ const encoder = new TextEncoder();
  * text: numbers that are not finite, and halves of surrogate pairs.
  */
 export function canonicalJson(value: Json): string {
+  if (typeof value === 'string') return textOf(value);
   if (typeof value === 'number' && !Number.isFinite(value)) {
     throw new RangeError(`${value} is no JSON number`);
   }
-  if (typeof value === 'string' && !value.isWellFormed()) {
-    throw new RangeError('a string that is not well-formed Unicode');
-  }
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  if (isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const names = Object.keys(value).sort();
-  return `{${names.map((name) => `${canonicalJson(name)}:${canonicalJson(value[name]!)}`).join(',')}}`;
+  let text = '';
+  if (isArray(value)) {
+    for (const item of value) text += `${text === '' ? '' : ','}${canonicalJson(item)}`;
+    return `[${text}]`;
+  }
+  for (const name of Object.keys(value).sort()) {
+    text += `${text === '' ? '' : ','}${textOf(name)}:${canonicalJson(value[name]!)}`;
+  }
+  return `{${text}}`;
+}
+
+function textOf(value: string): string {
+  if (!value.isWellFormed()) throw new RangeError('a string that is not well-formed Unicode');
+  return JSON.stringify(value);
 }
 
 /** The same in UTF-8. */

@@ -3,15 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
+import { inAdvance } from '../../src/cli/in-advance.ts';
+import { ScoreThreads } from '../../src/cli/score-threads.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { signingKeyId } from '../../src/contract/ids.ts';
 import { envelopeHash } from '../../src/contract/receipt.ts';
-import { parseLeaf } from '../../src/contract/record/leaf.ts';
+import { type Leaf, parseLeaf } from '../../src/contract/record/leaf.ts';
 import { type Epoch, nextEpoch, standingsOf } from '../../src/controller/epoch.ts';
 import { judgeMesh } from '../../src/controller/policy/judge-mesh.ts';
 import { EpochRecorder } from '../../src/controller/record/epoch-recorder.ts';
+import { keysOfLog } from '../../src/controller/record/log-keys.ts';
 import { policyHash, policyText } from '../../src/controller/record/policy-text.ts';
-import { Replay } from '../../src/controller/record/replay.ts';
+import { type EpochFiles, Replay } from '../../src/controller/record/replay.ts';
 import { completeSettings, hostAddresses } from '../../src/controller/settings.ts';
 import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
@@ -34,6 +37,8 @@ const random = (length: number) => new Uint8Array(randomBytes(length));
 const MESH = new Uint8Array(32).fill(7);
 const EPOCH_MS = 60_000;
 const EPOCHS_PER_DAY = 86_400_000 / EPOCH_MS;
+/** Epochs ahead of which signatures are verified. */
+const AHEAD = 16;
 const START = 1_800_000_000_000;
 const settings = completeSettings({ tunnelPrefix: '10.0.0.0/16' });
 
@@ -170,21 +175,36 @@ async function report(
 /** As `meshnet log verify` does; the verdicts that were made again. Throws if any is wrong. */
 async function verified(store: SqliteStore): Promise<number> {
   const replay = new Replay(crypto, MESH);
-  const { size } = await store.logState();
-  for (let index = 0; index < size; index++) {
-    const width = Math.min(256, size - (index & ~255));
-    const tile = { level: 'entries', index: index >> 8, width } as const;
-    if ((index & 255) === 0) entries = decodeEntries((await store.logTile(tile))!)!;
-    await replay.leaf(index, parseLeaf(entries[index & 255]!)!, async (epoch) => ({
-      rows: await store.verdictRows(epoch),
-      evidence: await store.newEvidence(epoch),
-    }));
+  const leaves = await leavesOf(store);
+  const epochs = leaves.filter((leaf) => leaf.event === 'epoch').map(({ epoch }) => epoch);
+  const threads = new ScoreThreads(keysOfLog(leaves));
+  const files = inAdvance(epochs, AHEAD, async (epoch) => {
+    const [rows, evidence] = [await store.verdictRows(epoch), await store.newEvidence(epoch)];
+    return { rows, scores: await threads.verify(evidence) };
+  });
+  try {
+    for (const [index, leaf] of leaves.entries()) {
+      await replay.leaf(index, leaf, async () => (await files.next()).value as EpochFiles);
+    }
+  } finally {
+    await threads.close();
   }
   const { findings, tally } = replay;
   if (findings.length > 0) throw new Error(JSON.stringify(findings.slice(0, 3)));
   return tally.confirmed;
 }
-let entries: Uint8Array[] = [];
+
+async function leavesOf(store: SqliteStore): Promise<Leaf[]> {
+  const { size } = await store.logState();
+  const leaves: Leaf[] = [];
+  while (leaves.length < size) {
+    const width = Math.min(256, size - leaves.length);
+    const tile = { level: 'entries', index: leaves.length >> 8, width } as const;
+    const entries = decodeEntries((await store.logTile(tile))!)!;
+    leaves.push(...entries.map((entry) => parseLeaf(entry)!));
+  }
+  return leaves;
+}
 
 for (const count of values.nodes.split(',')) {
   const folder = mkdtempSync(join(tmpdir(), 'meshnet-bench-'));

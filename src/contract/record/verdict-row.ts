@@ -54,24 +54,22 @@ const encoder = new TextEncoder();
 
 /** A row's bytes: its canonical JSON, written here member by member because there are many rows. */
 export function verdictRowBytes(row: VerdictRow): Uint8Array {
-  const evidence = row.evidence.map(({ hash, received_at }) => ({ hash, received_at }));
-  const suites = row.suites.map(({ age_s, passed, samples, score, suite }) => ({
-    age_s,
-    passed,
-    samples,
-    score,
-    suite,
-  }));
+  const evidence = row.evidence.map(
+    ({ hash, received_at }) => `{"hash":"${hash}","received_at":${received_at}}`,
+  );
+  const suites = row.suites.map(({ age_s, passed, samples, score, suite }) =>
+    JSON.stringify({ age_s, passed, samples, score, suite }),
+  );
   const members = [
     `"allowed":${row.allowed}`,
     `"awaited":${row.awaited}`,
-    `"evidence":${JSON.stringify(evidence)}`,
+    `"evidence":[${evidence.join()}]`,
     `"node":${JSON.stringify(row.node)}`,
     `"passed":${row.passed}`,
     `"reason":${JSON.stringify(row.reason)}`,
     `"salt":${JSON.stringify(row.salt)}`,
     `"standing":${canonicalJson(row.standing)}`,
-    `"suites":${JSON.stringify(suites)}`,
+    `"suites":[${suites.join()}]`,
   ];
   return encoder.encode(`{${members.join(',')}}`);
 }

@@ -1,10 +1,9 @@
-import { type Evidence, parseEvidence, signerOf } from '../../contract/record/evidence.ts';
-import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { SignedScore } from '../../contract/record/evidence.ts';
 
 /** A signed score of the log, about a node whose rows name it. */
 export interface EvidenceAbout {
   readonly node: string;
-  readonly evidence: Evidence;
+  readonly signed: SignedScore;
   /** keyid; undefined: none of those whose word counts. */
   readonly signer: string | undefined;
 }
@@ -18,19 +17,17 @@ export interface Believed {
   readonly keysOf: (node: string) => readonly string[];
 }
 
-/** Reads lines of evidence, and whose they are; what no row names is left out. */
+/** Whose scores these are, and whether anybody signed them whose word counts; what no row names is left out. */
 export function evidenceAbout(
-  crypto: CryptoProvider,
-  lines: readonly Uint8Array[],
+  scores: readonly SignedScore[],
   { meshId, named, keysOf }: Believed,
 ): EvidenceAbout[] {
-  return lines.flatMap((line) => {
-    const evidence = parseEvidence(crypto, line);
-    const node = evidence && named.get(evidence.hash);
-    if (evidence === undefined || node === undefined) return [];
-    const { document } = evidence.read;
+  return scores.flatMap((signed) => {
+    const node = named.get(signed.hash);
+    if (node === undefined) return [];
+    const { document, signers } = signed;
     const isHere = document.mesh_id === meshId && document.node_id === node;
-    const signer = isHere ? signerOf(crypto, evidence, keysOf(node)) : undefined;
-    return [{ node, evidence, signer }];
+    const believed = isHere ? keysOf(node) : [];
+    return [{ node, signed, signer: signers.find(({ key }) => believed.includes(key))?.id }];
   });
 }

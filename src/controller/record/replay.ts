@@ -1,5 +1,6 @@
 import { toBase64 } from '../../contract/encoding.ts';
 import { compareNodeIds, signingKeyId } from '../../contract/ids.ts';
+import type { SignedScore, SigningKey } from '../../contract/record/evidence.ts';
 import type { EpochEvent, Leaf } from '../../contract/record/leaf.ts';
 import {
   decodeLines,
@@ -9,7 +10,6 @@ import {
   type VerdictRow,
 } from '../../contract/record/verdict-row.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { canonicalJson, type Json } from '../../record/canonical-json.ts';
 import { MerkleTree } from '../../record/merkle.ts';
 import { type Epoch, standingsOf } from '../epoch.ts';
 import type { Score } from '../policy.ts';
@@ -40,10 +40,12 @@ export interface Tally {
   withoutEvidence: number;
 }
 
-/** What an epoch is made of; undefined: not kept any more. */
+/** What an epoch is made of. */
 export interface EpochFiles {
+  /** Undefined: not kept any more. */
   readonly rows: Uint8Array | undefined;
-  readonly evidence: Uint8Array | undefined;
+  /** Those that its rows name first, as far as they are kept. */
+  readonly scores: readonly SignedScore[];
 }
 
 /**
@@ -62,7 +64,7 @@ export class Replay {
   };
   private readonly crypto: CryptoProvider;
   private readonly meshId: string;
-  private readonly signingKeys = new Map<string, string>();
+  private readonly signingKeys = new Map<string, SigningKey>();
   private policy: { readonly hash: string; readonly judgedBy: JudgedBy } | undefined;
   private known = new Map<string, EvidenceAbout>();
   private last: Pick<EpochEvent, 'epoch' | 'version'> = { epoch: 0, version: 0 };
@@ -97,7 +99,7 @@ export class Replay {
         break;
       case 'enrolled':
         if (this.signingKeys.has(leaf.node)) fault(`enrols ${leaf.node} a second time`);
-        this.signingKeys.set(leaf.node, leaf.keys.signing);
+        this.signingKeys.set(leaf.node, this.keyOf(leaf.keys.signing));
         break;
       case 'removed':
         if (!this.signingKeys.delete(leaf.node))
@@ -116,6 +118,10 @@ export class Replay {
     }
   }
 
+  private keyOf(key: string): SigningKey {
+    return { id: signingKeyId(this.crypto, Uint8Array.fromBase64(key)), key };
+  }
+
   private follows(index: number, { epoch, version }: Pick<EpochEvent, 'epoch' | 'version'>): void {
     if (epoch <= this.last.epoch || version <= this.last.version) {
       this.findings.push({ leaf: index, epoch, what: 'does not come after the epoch before it' });
@@ -126,7 +132,7 @@ export class Replay {
   private async epoch(
     index: number,
     leaf: Leaf & EpochEvent,
-    { rows: bundle, evidence }: EpochFiles,
+    { rows: bundle, scores }: EpochFiles,
   ): Promise<void> {
     const { epoch } = leaf;
     const fault = (what: string, node?: string) =>
@@ -141,7 +147,7 @@ export class Replay {
     for (const what of countFaults(leaf, rows, this.members)) fault(what);
     this.members = new Set(rows.filter((row) => row.allowed).map((row) => row.node));
     for (const { node } of rows) if (!this.signingKeys.has(node)) fault('is not enrolled', node);
-    this.learn(evidence, rows);
+    this.learn(scores, rows);
     this.judge(leaf, rows, this.policy.judgedBy, fault);
   }
 
@@ -183,26 +189,22 @@ export class Replay {
   }
 
   /** Takes in what is new, and forgets what these rows do not name. */
-  private learn(lines: Uint8Array | undefined, rows: readonly VerdictRow[]): void {
-    const { crypto } = this;
+  private learn(scores: readonly SignedScore[], rows: readonly VerdictRow[]): void {
     const named = new Map(rows.flatMap((row) => row.evidence.map(({ hash }) => [hash, row.node])));
     const known = new Map<string, EvidenceAbout>();
     for (const [hash] of named) {
       const before = this.known.get(hash);
       if (before) known.set(hash, before);
     }
-    const believed = { meshId: this.meshId, named, keysOf: (node: string) => this.keysOf(node) };
-    for (const one of evidenceAbout(crypto, (lines && decodeLines(lines)) ?? [], believed)) {
-      known.set(one.evidence.hash, one);
+    const evaluators = this.policy!.judgedBy.evaluators.map(toBase64);
+    const keysOf = (node: string) => {
+      const own = this.signingKeys.get(node);
+      return own === undefined ? evaluators : [own.key, ...evaluators];
+    };
+    for (const one of evidenceAbout(scores, { meshId: this.meshId, named, keysOf })) {
+      known.set(one.signed.hash, one);
     }
     this.known = known;
-  }
-
-  /** Base64 of the keys whose word about a node counts. */
-  private keysOf(node: string): string[] {
-    const own = this.signingKeys.get(node);
-    const evaluators = this.policy!.judgedBy.evaluators.map(toBase64);
-    return own === undefined ? evaluators : [own, ...evaluators];
   }
 
   private judge(
@@ -223,15 +225,12 @@ export class Replay {
       if (found.length > 0) scores.set(node, usable);
     }
     const expected = this.previous && standingsOf(this.previous);
-    const keyIds = new Map(
-      rows.map(({ node }) => {
-        const key = this.signingKeys.get(node);
-        return [node, key === undefined ? '' : signingKeyId(crypto, Uint8Array.fromBase64(key))];
-      }),
-    );
     const next = decideAgain(by, rows, {
       scores,
-      signersOf: (node) => (rule) => (rule.signers === 'node' ? [keyIds.get(node)!] : evaluators),
+      signersOf: (node) => {
+        const own = [this.signingKeys.get(node)?.id ?? ''];
+        return (rule) => (rule.signers === 'node' ? own : evaluators);
+      },
       evaluators,
       previous: this.previous,
       epoch: leaf,
@@ -269,7 +268,7 @@ export class Replay {
     const known = this.known.get(hash);
     if (known === undefined) return 'unknown';
     if (known.signer === undefined) return 'ignored';
-    const { suite, score, samples, observed_at } = known.evidence.read.document;
+    const { suite, score, samples, observed_at } = known.signed.document;
     const times = { observedAt: observed_at, receivedAt: received_at };
     return { suite, signer: known.signer, score, samples, ...times };
   }
@@ -294,8 +293,15 @@ function countFaults(
   return faults;
 }
 
+/** Whether two values are the same JSON, in whatever order their members are. */
 function isSame(a: unknown, b: unknown): boolean {
-  const [one, other] = [JSON.stringify(a), JSON.stringify(b)];
-  if (one === other) return true;
-  return canonicalJson(JSON.parse(one) as Json) === canonicalJson(JSON.parse(other) as Json);
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const names = Object.keys(one);
+  return (
+    names.length === Object.keys(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
+  );
 }

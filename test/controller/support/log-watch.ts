@@ -1,5 +1,8 @@
 import { readLog } from '../../../src/cli/read-log.ts';
 import { toBase64 } from '../../../src/contract/encoding.ts';
+import { signedScore, signingKeys } from '../../../src/contract/record/evidence.ts';
+import { decodeLines } from '../../../src/contract/record/verdict-row.ts';
+import { keysOfLog } from '../../../src/controller/record/log-keys.ts';
 import { Replay } from '../../../src/controller/record/replay.ts';
 import { nodeProvider as crypto } from '../../../src/crypto/node.ts';
 
@@ -30,11 +33,15 @@ export class LogWatch {
     if (size > 0 && toBase64(tree.root(size)) !== root) return [`another log of ${size} leaves`];
     this.seen = { size: checkpoint.size, root: toBase64(checkpoint.root) };
     const before = this.replay.findings.length;
+    const keys = signingKeys(crypto, keysOfLog(leaves));
     for (const [index, leaf] of leaves.entries()) {
       if (index < size) continue;
       await this.replay.leaf(index, leaf, async (epoch) => {
         const [rows, evidence] = [await read(`verdicts/${epoch}`), await read(`evidence/${epoch}`)];
-        return { rows, evidence };
+        const scores = ((evidence && decodeLines(evidence)) ?? [])
+          .map((line) => signedScore(crypto, line, keys))
+          .filter((one) => one !== undefined);
+        return { rows, scores };
       });
     }
     this.leaves = leaves.length;

@@ -1,0 +1,61 @@
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { SignedScore } from '../contract/record/evidence.ts';
+
+interface ScoreThread {
+  readonly worker: Worker;
+  /** In the order of what it was given. */
+  readonly waiting: PromiseWithResolvers<readonly SignedScore[]>[];
+}
+
+/**
+ * Threads that verify the signatures of scores, which is most of the work of verifying a log: as many as there
+ * are processors, each begun when those before it have enough to do.
+ */
+export class ScoreThreads {
+  private readonly keys: readonly string[];
+  private readonly most: number;
+  private readonly threads: ScoreThread[] = [];
+
+  /** `keys`: base64 of all that may have signed. */
+  constructor(keys: Iterable<string>, most = availableParallelism()) {
+    this.keys = [...keys];
+    this.most = most;
+  }
+
+  /** The scores in a file of evidence, verified; rejects if a thread failed. */
+  verify(evidence: Uint8Array | undefined): Promise<readonly SignedScore[]> {
+    if (evidence === undefined || evidence.length === 0) return Promise.resolve([]);
+    const { worker, waiting } = this.idlest();
+    const answer = Promise.withResolvers<readonly SignedScore[]>();
+    waiting.push(answer);
+    worker.postMessage(evidence);
+    return answer.promise;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.threads.map(({ worker }) => worker.terminate()));
+  }
+
+  private idlest(): ScoreThread {
+    const [first] = this.threads.toSorted((a, b) => a.waiting.length - b.waiting.length);
+    const isEnough = first !== undefined && first.waiting.length < 2;
+    return isEnough || this.threads.length >= this.most ? first! : this.begun();
+  }
+
+  private begun(): ScoreThread {
+    // Published builds have .js files, sources .ts: the neighbour has this module's own ending.
+    const url = new URL(`./score-worker${extname(import.meta.url)}`, import.meta.url);
+    const worker = new Worker(url, { workerData: this.keys });
+    const thread: ScoreThread = { worker, waiting: [] };
+    worker.on('message', (scores: SignedScore[]) => thread.waiting.shift()!.resolve(scores));
+    const fail = (error: Error) => {
+      for (const { reject } of thread.waiting.splice(0)) reject(error);
+    };
+    worker.on('error', fail);
+    worker.on('exit', () => fail(new Error('a thread that verifies scores ended')));
+    this.threads.push(thread);
+    return thread;
+  }
+}
