@@ -1,8 +1,8 @@
 import { toBase64 } from '../contract/encoding.ts';
 import { signingKeyId } from '../contract/ids.ts';
-import { type SigningKeys, signedScore, signingKeys } from '../contract/record/evidence.ts';
+import { type SigningKeys, signedScores, signingKeys } from '../contract/record/evidence.ts';
 import type { Leaf } from '../contract/record/leaf.ts';
-import { decodeLines, type VerdictRow } from '../contract/record/verdict-row.ts';
+import type { VerdictRow } from '../contract/record/verdict-row.ts';
 import { evidenceAbout } from '../controller/record/evidence-about.ts';
 import { keysOfLog } from '../controller/record/log-keys.ts';
 import { judgedBy } from '../controller/record/policy-text.ts';
@@ -65,21 +65,19 @@ async function scoresOfEpoch(
   known: KnownKeys,
 ): Promise<RecordedScore[]> {
   const bytes = await read(`evidence/${epoch}`);
-  const lines = (bytes && decodeLines(bytes)) ?? [];
-  if (lines.length === 0) return [];
+  if (bytes === undefined || bytes.length === 0) return [];
   const entries = entriesOf(await rowsOf(read, epoch));
   const named = new Map([...entries].map(([hash, { node }]) => [hash, node]));
   const believed = { meshId: toBase64(meshId), named, keysOf: known.of };
-  const scores = lines
-    .map((line) => signedScore(crypto, line, keys))
-    .filter((one) => one !== undefined);
-  return evidenceAbout(scores, believed).flatMap(({ node, signed, signer }) => {
-    if (signer === undefined) return [];
-    const { suite, score, samples, observed_at: observedAt } = signed.document;
-    const { receivedAt } = entries.get(signed.hash)!;
-    const measured = { suite, score, samples, observedAt, receivedAt };
-    return [{ nodeId: node, signer: known.nameOf(node, signer), ...measured }];
-  });
+  return evidenceAbout(signedScores(crypto, bytes, keys), believed).flatMap(
+    ({ node, signed, signer }) => {
+      if (signer === undefined) return [];
+      const { suite, score, samples, observed_at: observedAt } = signed.document;
+      const { receivedAt } = entries.get(signed.hash)!;
+      const measured = { suite, score, samples, observedAt, receivedAt };
+      return [{ nodeId: node, signer: known.nameOf(node, signer), ...measured }];
+    },
+  );
 }
 
 /** What rows say of the scores they name, by hash. */

@@ -22,50 +22,47 @@ import { type ReadLog, readLog } from './read-log.ts';
 /** Evidence is looked for in so many epochs before: a score that nobody replaced is that old. */
 const MOST_EPOCHS_BACK = 10_000;
 
-interface Found {
-  readonly log: ReadLog;
+interface EpochLeaf {
   readonly leaf: Leaf & EpochEvent;
   readonly index: number;
+}
+
+interface Found extends EpochLeaf {
   /** All rows of the epoch, as they are in the tree. */
   readonly lines: readonly Uint8Array[];
   readonly place: number;
   readonly row: VerdictRow;
 }
 
-/** Rejects with a `CommandError`: no such epoch or node, or the row is not what the log says. */
+/** Throws a `CommandError`: there is no such epoch. */
+function epochIn({ leaves }: ReadLog, epoch: number): EpochLeaf {
+  const index = leaves.findLastIndex((one) => one.event === 'epoch' && one.epoch === epoch);
+  const leaf = leaves[index];
+  if (leaf?.event === 'epoch') return { leaf, index };
+  throw new CommandError(EXIT.refused, 'unknown_epoch', `the log has no epoch ${epoch}`);
+}
+
+/** Undefined: rows are not kept. Rejects with a `CommandError`: no such node, or not what the leaf says. */
 async function verdictIn(
+  { read }: ReadLog,
+  { leaf, index }: EpochLeaf,
   node: string,
-  epoch: number,
-  where: string | undefined,
-  options: LogSourceOptions,
-): Promise<Found> {
+): Promise<Found | undefined> {
   const crypto = defaultProvider();
-  const log = await readLog(where, options);
-  const index = log.leaves.findLastIndex((one) => one.event === 'epoch' && one.epoch === epoch);
-  const leaf = log.leaves[index];
-  if (leaf?.event !== 'epoch') {
-    throw new CommandError(EXIT.refused, 'unknown_epoch', `the log has no epoch ${epoch}`);
-  }
-  const bundle = await log.read(`verdicts/${epoch}`);
+  const { epoch } = leaf;
+  const wrong = (what: string) =>
+    new CommandError(EXIT.failed, 'wrong_log', `epoch ${epoch} ${what}`);
+  const bundle = await read(`verdicts/${epoch}`);
   const lines = bundle && decodeLines(bundle);
   if (lines === undefined) {
-    throw new CommandError(
-      EXIT.refused,
-      'not_kept',
-      `the rows of epoch ${epoch} are not kept any more`,
-    );
+    if (leaf.removed.count === 0) return undefined;
+    throw wrong('cut somebody, and its rows, which are kept for ever, are missing');
   }
   const { root } = new MerkleTree(
     crypto,
     lines.map((line) => lineHash(crypto, line)),
   );
-  if (toBase64(root) !== leaf.verdicts.root) {
-    throw new CommandError(
-      EXIT.failed,
-      'wrong_log',
-      `epoch ${epoch} has other rows than its leaf says`,
-    );
-  }
+  if (toBase64(root) !== leaf.verdicts.root) throw wrong('has other rows than its leaf says');
   const rows = lines.map(parseVerdictRow);
   const place = rows.findIndex((row) => row?.node === node);
   const row = rows[place];
@@ -76,7 +73,7 @@ async function verdictIn(
       `epoch ${epoch} says nothing about ${node}`,
     );
   }
-  return { log, leaf, index, lines, place, row };
+  return { leaf, index, lines, place, row };
 }
 
 /** `meshnet log prove NODE EPOCH [WHERE]`: one file for somebody who has nothing else. */
@@ -87,7 +84,13 @@ export async function prove(
   options: LogSourceOptions & { readonly out?: string },
 ): Promise<void> {
   const crypto = defaultProvider();
-  const { log, leaf, index, lines, place, row } = await verdictIn(node, epoch, where, options);
+  const log = await readLog(where, options);
+  const found = await verdictIn(log, epochIn(log, epoch), node);
+  if (found === undefined) {
+    const message = `the rows of epoch ${epoch} are not kept any more`;
+    throw new CommandError(EXIT.refused, 'not_kept', message);
+  }
+  const { leaf, index, lines, place, row } = found;
   const { checkpoint, entries, tree, leaves } = log;
   const included = (at: number): Included => ({
     index: at,
@@ -140,14 +143,50 @@ async function evidenceOf(log: ReadLog, index: number, row: VerdictRow): Promise
   throw new CommandError(EXIT.refused, 'not_kept', message);
 }
 
-/** `meshnet why NODE --epoch N`, of any epoch whose rows are kept. */
+/** `meshnet why NODE --epoch N`, of any epoch: what is kept of it. */
 export async function whyThen(
   node: string,
   epoch: number,
   options: LogSourceOptions & { readonly json?: boolean },
 ): Promise<void> {
-  const { leaf, row } = await verdictIn(node, epoch, undefined, options);
-  const at = new Date(leaf.at).toISOString();
-  const head = `${node} ${row.allowed ? 'was a member' : 'was denied'} in epoch ${epoch}, from ${at} on`;
-  print(options, { epoch, at: leaf.at, ...row }, `${head}: ${numbersOf(row)}`);
+  const log = await readLog(undefined, options);
+  const place = epochIn(log, epoch);
+  const found = await verdictIn(log, place, node);
+  if (found === undefined) return whyPruned(log, place, node, options);
+  const { leaf, row } = found;
+  print(options, { epoch, at: leaf.at, ...row }, sentenceOf(leaf, row));
+}
+
+function sentenceOf({ epoch, at }: Leaf & EpochEvent, row: VerdictRow): string {
+  const was = row.allowed ? 'was a member' : 'was denied';
+  const since = new Date(at).toISOString();
+  return `${row.node} ${was} in epoch ${epoch}, from ${since} on: ${numbersOf(row)}`;
+}
+
+/** Of an epoch that cut nobody only the root is kept for ever; of those that did, all is. */
+async function whyPruned(
+  log: ReadLog,
+  { leaf, index }: EpochLeaf,
+  node: string,
+  options: { readonly json?: boolean },
+): Promise<void> {
+  const { epoch, at, members, denied, verdicts } = leaf;
+  const last = log.leaves.findLastIndex(
+    (one, i) => i < index && one.event === 'epoch' && (one.removed.nodes ?? []).includes(node),
+  );
+  const cut = last < 0 ? undefined : await verdictIn(log, cutAt(log, last), node);
+  const row = cut === undefined ? null : { epoch: cut.leaf.epoch, at: cut.leaf.at, ...cut.row };
+  const lines = [
+    `The rows of epoch ${epoch} are pruned, so what it said of ${node} is not kept any more.`,
+    `Kept of it: its leaf, of ${new Date(at).toISOString()}, with ${members} members, ${denied} denied and nobody cut, and the root of its ${verdicts.count} rows, ${verdicts.root}.`,
+    cut === undefined
+      ? `Before it the log names no epoch that cut ${node}.`
+      : `The last time before it that ${node} was cut is kept: ${sentenceOf(cut.leaf, cut.row)}`,
+  ];
+  const kept = { epoch, at, node, pruned: true, members, denied, verdicts, last_cut: row };
+  print(options, kept, lines.join('\n'));
+}
+
+function cutAt({ leaves }: ReadLog, index: number): EpochLeaf {
+  return { leaf: leaves[index] as Leaf & EpochEvent, index };
 }

@@ -63,12 +63,20 @@ function isWanted(leaf: Leaf, { node, event, since, all }: ShowOptions): boolean
   if (event !== undefined && leaf.event !== event) return false;
   if (since !== undefined && leaf.at < since) return false;
   if (node !== undefined) {
-    const named =
-      leaf.event === 'epoch' ? (leaf.removed.nodes ?? []) : 'node' in leaf ? [leaf.node] : [];
-    if (!named.includes(node)) return false;
+    if (!nodesOf(leaf).includes(node)) return false;
   }
   const isQuiet = leaf.event === 'epoch' && leaf.removed.count === 0;
   return !isQuiet || all === true || event === 'epoch';
+}
+
+/** Of what can be asked for: the rest is about tokens, which may have a node's name. */
+const ABOUT_NODES: ReadonlySet<string> = new Set(['remove', 'reset_sequences']);
+
+/** Which nodes a leaf is about. */
+function nodesOf(leaf: Leaf): readonly (string | null)[] {
+  if (leaf.event === 'epoch') return leaf.removed.nodes ?? [];
+  if (leaf.event === 'asked') return ABOUT_NODES.has(leaf.what) ? [leaf.about] : [];
+  return 'node' in leaf ? [leaf.node] : [];
 }
 
 /** `meshnet log verify [WHERE]`: fails unless everything is as it must be. */

@@ -31,7 +31,11 @@ export function canonicalJson(value: Json): string {
   return `{${text}}`;
 }
 
+/** What JSON writes as it is: most names, and most texts. */
+const PLAIN = /^[\w .:+/=-]*$/;
+
 function textOf(value: string): string {
+  if (PLAIN.test(value)) return `"${value}"`;
   if (!value.isWellFormed()) throw new RangeError('a string that is not well-formed Unicode');
   return JSON.stringify(value);
 }

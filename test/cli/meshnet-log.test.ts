@@ -1,6 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { readKeyFile } from '../../src/contract/key-file.ts';
@@ -44,6 +45,15 @@ afterAll(async () => {
 
 function log(command: string, ...parameters: string[]) {
   return meshnet('log', command, '--socket', mesh.controller.adminSocket, ...parameters);
+}
+
+const sockets = () => ['--socket', mesh.controller.adminSocket];
+
+function epochLeaf(epoch: number) {
+  const leaf = new LyingLog(honest).leaves.find(
+    (one) => one.event === 'epoch' && one.epoch === epoch,
+  );
+  return leaf as Extract<typeof leaf, { event: 'epoch' }>;
 }
 
 const check = (file: string) => meshnet('log', 'check', file, '--mesh', meshId);
@@ -315,6 +325,47 @@ test('why tells the reason of any epoch that is kept', async () => {
   const { out } = await meshnet('why', 'b', '--epoch', String(cut), ...socket);
   expect(out).toContain(`b was denied in epoch ${cut}`);
   expect(out).toContain('score_below_threshold; alignment 0.300');
+});
+
+test('an epoch that cut somebody and has no rows is named, and wrong; one that cut nobody is counted', async () => {
+  const copy = lie('prunes', () => {});
+  rmSync(join(copy, 'verdicts/1'));
+  const pruned = await verify(copy, '--json');
+  expect(JSON.parse(pruned.out)).toMatchObject({ findings: [], withoutRows: 1 });
+  expect(pruned.code).toBe(0);
+  rmSync(join(copy, `verdicts/${cut}`));
+  const { code, out } = await verify(copy);
+  expect(out).toContain(`epoch ${cut}: cut somebody, and its rows, which are kept for ever`);
+  expect(code).toBe(1);
+});
+
+test('why tells of an epoch that is pruned what is kept of it', async () => {
+  const { out: last } = await meshnet('epoch', '--json', ...sockets());
+  const { epoch } = JSON.parse(last) as { epoch: number };
+  const { root, count } = epochLeaf(epoch).verdicts;
+  await mesh.restart({}, 0, async (state) => {
+    const database = new DatabaseSync(join(state, 'mesh.db'));
+    expect(database.prepare('DELETE FROM log_bundles WHERE epoch = ?').run(epoch).changes).toBe(1);
+    database.close();
+  });
+  const of = (node: string, ...more: string[]) =>
+    meshnet('why', node, '--epoch', String(epoch), ...sockets(), ...more);
+  const { code, out } = await of('b');
+  expect(code).toBe(0);
+  expect(out).toContain(`The rows of epoch ${epoch} are pruned`);
+  expect(out).toContain(`the root of its ${count} rows, ${root}`);
+  expect(out).toMatch(new RegExp(`b was denied in epoch ${cut}, .*score_below_threshold; align`));
+  expect((await of('a')).out).toContain('names no epoch that cut a');
+  expect(JSON.parse((await of('b', '--json')).out)).toMatchObject({
+    pruned: true,
+    last_cut: { epoch: cut, reason: 'score_below_threshold' },
+  });
+});
+
+test('show of a node has what was asked about it', async () => {
+  await meshnet('node', 'reset-sequence', 'a', ...sockets());
+  expect((await log('show', '--node', 'a')).out).toMatch(/asked.* a\b/i);
+  expect((await log('show', '--node', 'b')).out).not.toMatch(/asked/i);
 });
 
 test('export writes a line for each leaf', async () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { inAdvance } from '../../src/cli/in-advance.ts';
 import { ScoreThreads } from '../../src/cli/score-threads.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
-import { signedScore, signingKeys } from '../../src/contract/record/evidence.ts';
+import { signedScores, signingKeys } from '../../src/contract/record/evidence.ts';
 import { encodeBundle } from '../../src/contract/record/verdict-row.ts';
 import { nodeProvider as crypto } from '../../src/crypto/node.ts';
 import { TestNode } from '../controller/support/test-node.ts';
@@ -16,16 +16,16 @@ const line = (by: TestNode, at: number) =>
 
 test('threads say what one would, file by file, of many at once', async () => {
   const files = Array.from({ length: 12 }, (_, i) => [line(node, i + 1), line(stranger, i + 1)]);
-  const threads = new ScoreThreads(keys, 2);
+  const threads = new ScoreThreads(keys, 2, 0);
   try {
     const verified = await Promise.all(files.map((file) => threads.verify(encodeBundle(file))));
     const known = signingKeys(crypto, keys);
-    const alone = files.map((file) => file.map((one) => signedScore(crypto, one, known)));
+    const alone = files.map((file) => signedScores(crypto, encodeBundle(file), known));
     expect(verified).toEqual(alone);
     expect(verified.flat().map(({ signers }) => signers.length)).toEqual(
       files.flatMap(() => [1, 0]),
     );
-    expect(await threads.verify(undefined)).toEqual([]);
+    expect(await threads.verify()).toEqual([]);
   } finally {
     await threads.close();
   }
@@ -35,12 +35,12 @@ test('a score whose signature is of other bytes is signed by nobody', () => {
   const score = node.score(MESH, 0.9, 1);
   const { sig } = node.score(MESH, 0.8, 1).signatures[0]!;
   const forged = { ...score, signatures: [{ ...score.signatures[0]!, sig }] };
-  const bytes = Buffer.from(JSON.stringify(forged));
-  expect(signedScore(crypto, bytes, signingKeys(crypto, keys))?.signers).toEqual([]);
+  const file = encodeBundle([Buffer.from(JSON.stringify(forged))]);
+  expect(signedScores(crypto, file, signingKeys(crypto, keys))).toMatchObject([{ signers: [] }]);
 });
 
 test('who waits for a thread that is closed hears so', async () => {
-  const threads = new ScoreThreads(keys, 1);
+  const threads = new ScoreThreads(keys, 1, 0);
   const waiting = threads.verify(encodeBundle([line(node, 1)]));
   const failed = expect(waiting).rejects.toThrow('ended');
   await threads.close();

@@ -10,6 +10,7 @@ import {
 } from '../envelope.ts';
 import { signingKeyId } from '../ids.ts';
 import { envelopeHash } from '../receipt.ts';
+import { decodeLines } from './verdict-row.ts';
 
 /** A score as it was signed, before anybody says whose signature counts. */
 export interface Evidence {
@@ -68,8 +69,17 @@ export function signingKeys(crypto: CryptoProvider, keys: Iterable<string>): Sig
   return Map.groupBy(all, ({ id }) => id);
 }
 
-/** Reads a line of evidence, and verifies its signatures by these keys. Undefined: no score envelope. */
-export function signedScore(
+/** Reads a file of evidence, and verifies its signatures by these keys; lines that are no score are left out. */
+export function signedScores(
+  crypto: CryptoProvider,
+  evidence: Uint8Array,
+  keys: SigningKeys,
+): SignedScore[] {
+  const lines = decodeLines(evidence) ?? [];
+  return lines.map((line) => signedScore(crypto, line, keys)).filter((one) => one !== undefined);
+}
+
+function signedScore(
   crypto: CryptoProvider,
   line: Uint8Array,
   keys: SigningKeys,

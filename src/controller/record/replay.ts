@@ -140,7 +140,11 @@ export class Replay {
     this.tally.epochs++;
     if (leaf.policy !== this.policy?.hash)
       return void fault('was judged by a policy that the log has not');
-    if (bundle === undefined) return this.withoutRows();
+    if (bundle === undefined) {
+      if (leaf.removed.count > 0)
+        fault('cut somebody, and its rows, which are kept for ever, are missing');
+      return this.withoutRows();
+    }
     const rows = this.rowsOf(leaf, bundle);
     if (typeof rows === 'string') return void fault(rows);
     if (rows === undefined) return this.withheld();

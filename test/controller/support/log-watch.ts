@@ -1,7 +1,6 @@
 import { readLog } from '../../../src/cli/read-log.ts';
 import { toBase64 } from '../../../src/contract/encoding.ts';
-import { signedScore, signingKeys } from '../../../src/contract/record/evidence.ts';
-import { decodeLines } from '../../../src/contract/record/verdict-row.ts';
+import { signedScores, signingKeys } from '../../../src/contract/record/evidence.ts';
 import { keysOfLog } from '../../../src/controller/record/log-keys.ts';
 import { Replay } from '../../../src/controller/record/replay.ts';
 import { nodeProvider as crypto } from '../../../src/crypto/node.ts';
@@ -38,9 +37,7 @@ export class LogWatch {
       if (index < size) continue;
       await this.replay.leaf(index, leaf, async (epoch) => {
         const [rows, evidence] = [await read(`verdicts/${epoch}`), await read(`evidence/${epoch}`)];
-        const scores = ((evidence && decodeLines(evidence)) ?? [])
-          .map((line) => signedScore(crypto, line, keys))
-          .filter((one) => one !== undefined);
+        const scores = evidence ? signedScores(crypto, evidence, keys) : [];
         return { rows, scores };
       });
     }
