@@ -25,3 +25,7 @@ built compose-check github.com/compose-spec/compose-go/v2 compose-check
 built helm helm.sh/helm/v3 helm helm.sh/helm/v3/cmd/helm
 # Some six minutes, if nothing of it was built before.
 built kube-apiserver k8s.io/kubernetes kubernetes
+# As long again.
+built tofu github.com/opentofu/opentofu opentofu github.com/opentofu/opentofu/cmd/tofu
+# What the provider for Terraform is made of, so that its test builds little more than the provider.
+(cd ../../deploy/terraform/provider && go build -trimpath -o /dev/null .)

@@ -7,6 +7,8 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
     'it leaves a package in the checkout; test/deploy builds and installs one',
   'helm install mesh deploy/helm/aligned-meshnet --namespace meshes --create-namespace \\':
     'it needs machines; test/e2e/kubernetes has a real API server take what it makes',
+  'go build -C deploy/terraform/provider -o ~/.local/lib/meshnet-terraform/terraform-provider-meshnet':
+    'it leaves a program there; test/e2e/terraform builds one and applies the example with it',
   'npm install promptfoo@0.123.1': 'it fetches 270 MB; test/e2e/harnesses runs it',
   'python3 -m venv inspect': 'it fetches 330 MB; test/e2e/harnesses runs it',
   'python3 -m venv lm-eval':

@@ -32,6 +32,7 @@ export const CHECKS: Record<string, () => boolean> = {
   helm: () => existsSync(DEPLOY_CHECKERS.helm),
   'kubernetes-validate': () => existsSync(DEPLOY_CHECKERS['kubernetes-validate']),
   'kube-apiserver': () => existsSync(DEPLOY_CHECKERS['kube-apiserver']),
+  tofu: () => existsSync(DEPLOY_CHECKERS.tofu),
   'debian-base': () => existsSync(DEPLOY_CHECKERS['debian-base']),
   promptfoo: () => existsSync(join(HARNESSES, 'promptfoo/.complete')),
   inspect: () => existsSync(join(HARNESSES, 'inspect/.complete')),
@@ -63,6 +64,8 @@ export const DEPLOY_CHECKERS = {
   helm: join(checkers, 'helm'),
   'kubernetes-validate': join(checkers, 'python/bin/kubernetes-validate'),
   'kube-apiserver': join(checkers, 'kube-apiserver'),
+  /** OpenTofu, which speaks the language and the protocol of Terraform. */
+  tofu: join(checkers, 'tofu'),
   /** Root file system of the image that test/deploy/build-image.sh built. */
   image: join(checkers, 'image/root'),
   /** A Debian without a kernel, which it built that on. */
