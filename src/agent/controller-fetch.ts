@@ -12,23 +12,34 @@ import type { Fetch } from './http-calls.ts';
 /** Longest time (ms) that a connection takes to come about, TLS included. */
 const CONNECT_TIMEOUT = 10_000;
 
+export interface ClientIdentity {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /**
  * `fetch`, for a controller. Over TLS its certificate must be one that this machine trusts for that
  * name, or one that the mesh's own key has signed: whoever knows the mesh id needs no authority, no name
  * and no clock to know whom it talks to. Nothing is sent before that is settled.
+ *
+ * @param identity a certificate that is shown to it, PEM, and its private key
  */
-export function controllerFetch(crypto: CryptoProvider): Fetch {
+export function controllerFetch(crypto: CryptoProvider, identity?: ClientIdentity): Fetch {
   const agents = new Map<string, Agent>();
   return (url, init, meshId) => {
     if (meshId === undefined || !url.startsWith('https:')) return fetch(url, init);
     const name = Buffer.from(meshId).toString('base64url');
-    const agent = agents.get(name) ?? meshAgent(crypto, meshId);
+    const agent = agents.get(name) ?? meshAgent(crypto, meshId, identity);
     agents.set(name, agent);
     return overTls(url, init, agent);
   };
 }
 
-function meshAgent(crypto: CryptoProvider, meshId: Uint8Array): Agent {
+function meshAgent(
+  crypto: CryptoProvider,
+  meshId: Uint8Array,
+  identity: ClientIdentity | undefined,
+): Agent {
   const agent = new Agent({ keepAlive: true, maxCachedSessions: 0 });
   agent.createConnection = (options, settle) => {
     const { host = '', port } = options as { host?: string; port?: number };
@@ -36,6 +47,7 @@ function meshAgent(crypto: CryptoProvider, meshId: Uint8Array): Agent {
       host,
       port: Number(port),
       ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...identity,
       rejectUnauthorized: false, // looked at below
     });
     const refuse = (reason: string) => socket.destroy(new Error(reason));

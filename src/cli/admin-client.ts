@@ -96,11 +96,16 @@ async function overNetwork(
   name: string,
   { method, path, body, signal }: AdminCall,
 ): Promise<Response> {
-  const { url, token, meshId } = readContext(name);
-  const headers = { authorization: `Bearer ${token}`, ...contentType(body) };
+  const { url, token, meshId, identity } = readContext(name);
+  const bearer = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const headers = { ...bearer, ...contentType(body) };
   const init = { method, headers, signal, ...(body && { body: JSON.stringify(body) }) };
   try {
-    return await controllerFetch(defaultProvider())(new URL(path, url).href, init, meshId);
+    return await controllerFetch(defaultProvider(), identity)(
+      new URL(path, url).href,
+      init,
+      meshId,
+    );
   } catch (error) {
     const message = `${url} (context ${name}): ${troubleOf(error)}`;
     throw new CommandError(EXIT.unreachable, 'unreachable', message);

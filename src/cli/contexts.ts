@@ -1,19 +1,33 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { ClientIdentity } from '../agent/controller-fetch.ts';
 import { parseAccessToken } from '../contract/access.ts';
+import { fromBase64 } from '../contract/encoding.ts';
 import { KeyFileError } from '../contract/key-file.ts';
 import { isLoopbackHost } from '../contract/loopback-host.ts';
 import { ensurePrivateDirectory } from '../ground/directory.ts';
 import { privacyFault, replaceFileSync } from '../ground/files.ts';
+import { type ClientFiles, readClientFiles } from './client-files.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { didYouMean } from './suggest.ts';
 
-/** A mesh that is administered over the network. */
+/** A mesh that is administered over the network, with an access token, a client certificate, or both. */
 export interface Context {
   readonly url: string;
   /** An access token; it names the mesh, and so whose certificate is believed. */
-  readonly token: string;
+  readonly token?: string | undefined;
+  /** Without a token: the mesh id, base64. */
+  readonly mesh?: string | undefined;
+  readonly client?: ClientFiles | undefined;
+}
+
+/** A context that can be used. */
+export interface UsableContext extends Context {
+  /** 32 bytes. */
+  readonly meshId: Uint8Array;
+  /** What the files of `client` hold. */
+  readonly identity?: ClientIdentity | undefined;
 }
 
 type Contexts = Readonly<Record<string, Context>>;
@@ -24,8 +38,8 @@ export function contextsFile(): string {
   return process.env.MESHNET_CONTEXTS || join(configs, 'meshnet', 'contexts.json');
 }
 
-/** `meshId`: 32 bytes. Rejects with a `CommandError` if there is no such context, or it cannot be used. */
-export function readContext(name: string): Context & { readonly meshId: Uint8Array } {
+/** Throws a `CommandError` or `KeyFileError` if there is no such context, or it cannot be used. */
+export function readContext(name: string): UsableContext {
   const all = readContexts();
   const context = Object.hasOwn(all, name) ? all[name] : undefined;
   if (context === undefined) {
@@ -33,7 +47,12 @@ export function readContext(name: string): Context & { readonly meshId: Uint8Arr
     const hint = meant === undefined ? ' meshnet context add makes one' : ` Did you mean ${meant}?`;
     throw usage(`there is no context ${name}.${hint}`);
   }
-  return { ...context, meshId: checked(context.url, context.token) };
+  const { client } = context;
+  return {
+    ...context,
+    meshId: meshOf(context),
+    ...(client === undefined ? {} : { identity: readClientFiles(client) }),
+  };
 }
 
 /** All of them, by name. Throws a `KeyFileError` if the file is not private or not ours. */
@@ -60,8 +79,11 @@ export function readContexts(): Contexts {
 function contextsIn(text: string, path: string): Contexts {
   try {
     const { contexts } = JSON.parse(text) as { contexts: Record<string, Partial<Context>> };
-    const isContext = ({ url, token }: Partial<Context>) =>
-      typeof url === 'string' && typeof token === 'string';
+    const isText = (one: unknown) => typeof one === 'string';
+    const isContext = ({ url, token, mesh, client }: Partial<Context>) =>
+      isText(url) &&
+      isText(token ?? mesh) &&
+      (client === undefined ? isText(token) : isText(client.cert) && isText(client.key));
     if (Object.values(contexts).every(isContext)) return contexts as Contexts;
   } catch {
     // not JSON, or not of this shape: said below
@@ -71,7 +93,8 @@ function contextsIn(text: string, path: string): Contexts {
 
 /** Adds a context, or replaces the one of that name. */
 export function writeContext(name: string, context: Context): void {
-  checked(context.url, context.token);
+  meshOf(context);
+  if (context.client !== undefined) readClientFiles(context.client);
   write({ ...readContexts(), [name]: context });
 }
 
@@ -88,17 +111,32 @@ function write(contexts: Contexts): void {
   replaceFileSync(path, `${JSON.stringify({ contexts }, null, 2)}\n`);
 }
 
-/** The mesh that a token is for, if it may be sent to that URL. */
-function checked(url: string, token: string): Uint8Array {
+/** The mesh of a context, if what is in it may be shown at its URL. */
+export function meshOf({ url, token, mesh, client }: Context): Uint8Array {
+  const named = token === undefined ? meshNamed(mesh) : meshOfToken(token);
+  const { protocol, host } = new URL(url);
+  if (protocol === 'https:') return named;
+  if (client !== undefined) {
+    throw usage(`${url}: client certificates are shown over TLS only: expected an https:// URL`);
+  }
+  if (!isLoopbackHost(host)) {
+    throw usage(`${url}: access tokens are sent over TLS only: expected an https:// URL`);
+  }
+  return named;
+}
+
+function meshOfToken(token: string): Uint8Array {
   const parsed = parseAccessToken(token);
   if (parsed === undefined) {
     throw usage('this is not an access token, which `meshnet access create` makes');
   }
-  const { protocol, host } = new URL(url);
-  if (protocol !== 'https:' && !isLoopbackHost(host)) {
-    throw usage(`${url}: access tokens are sent over TLS only: expected an https:// URL`);
-  }
   return parsed.fingerprint;
+}
+
+function meshNamed(mesh = ''): Uint8Array {
+  const id = fromBase64(mesh);
+  if (id?.length === 32) return id;
+  throw usage('without an access token, --mesh must be the mesh id: 32 bytes, base64');
 }
 
 function usage(message: string): CommandError {

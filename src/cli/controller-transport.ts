@@ -6,6 +6,7 @@ import type { ServerCertificate } from '../controller/own-certificate.ts';
 import { AcmeCertificates } from './acme/acme-certificates.ts';
 import { ChallengeAnswers } from './acme/challenge-answers.ts';
 import { newAccountKey, orderCertificate } from './acme/order.ts';
+import { ClientRoles } from './client-certificates.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { TlsFileError, TlsFiles } from './tls-files.ts';
 
@@ -16,6 +17,8 @@ export interface TransportOptions {
   readonly listen: { readonly host: string };
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly clientCa?: string;
+  readonly clientRoles?: string;
   readonly insecureHttp?: boolean;
   readonly behindProxy?: string;
   readonly acme?: readonly string[];
@@ -39,6 +42,8 @@ export interface CertificateSource {
 export interface Transport extends Pick<ControllerOptions, 'tls' | 'proxy'> {
   /** What follows the certificate that it starts with, if any does. */
   readonly source?: CertificateSource;
+  /** Who may administer by a client certificate. */
+  readonly clients?: ClientRoles;
 }
 
 /**
@@ -46,6 +51,25 @@ export interface Transport extends Pick<ControllerOptions, 'tls' | 'proxy'> {
  * asked for, stays on this machine, or comes from a proxy that is named.
  */
 export function transportOf(options: TransportOptions): Transport {
+  const clients = clientsOf(options);
+  const transport = serverOf(options);
+  return clients === undefined ? transport : { tls: 'own', ...transport, clients };
+}
+
+/** Needs TLS: where nothing else is asked for there is, then, on this machine, too. */
+function clientsOf(options: TransportOptions): ClientRoles | undefined {
+  const { clientCa, clientRoles, insecureHttp = false, behindProxy } = options;
+  if (clientCa === undefined && clientRoles === undefined) return undefined;
+  if (clientCa === undefined || clientRoles === undefined) {
+    throw usage('--client-ca and --client-roles belong together: give both');
+  }
+  if (insecureHttp || behindProxy !== undefined) {
+    throw usage('--client-ca needs TLS: not with --insecure-http, nor with --behind-proxy');
+  }
+  return new ClientRoles(clientCa, clientRoles);
+}
+
+function serverOf(options: TransportOptions): Transport {
   const { listen, tlsCert, tlsKey, insecureHttp = false, behindProxy, acme } = options;
   const hasFiles = tlsCert !== undefined || tlsKey !== undefined;
   if (hasFiles && (tlsCert === undefined || tlsKey === undefined)) {

@@ -1,8 +1,9 @@
+import { resolve } from 'node:path';
 import type { AccessSelf } from '../contract/access.ts';
 import { toBase64 } from '../contract/encoding.ts';
 import { adminAnswer } from './admin-client.ts';
 import { print } from './answer.ts';
-import { readContext, readContexts, removeContext, writeContext } from './contexts.ts';
+import { meshOf, readContexts, removeContext, writeContext } from './contexts.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { table } from './table.ts';
 import { readTokenFile } from './token-file.ts';
@@ -11,22 +12,37 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
+interface AddOptions {
+  readonly controller: string;
+  readonly tokenFile?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
+  readonly mesh?: string;
+}
+
 const TIMEOUT_MS = 10_000;
 
 /** `meshnet context add NAME`. What cannot be reached is added all the same, and said. */
-export async function addContext(
-  name: string,
-  options: JsonOption & { readonly controller: string; readonly tokenFile?: string },
-): Promise<void> {
-  const { controller: url } = options;
-  const token = readTokenFile(options.tokenFile) ?? process.env.MESHNET_ACCESS_TOKEN?.trim();
-  if (token === undefined || token === '') {
-    const message = 'no access token: give --token-file FILE or MESHNET_ACCESS_TOKEN';
-    throw new CommandError(EXIT.usage, 'usage', message);
+export async function addContext(name: string, options: JsonOption & AddOptions): Promise<void> {
+  const { controller: url, mesh, clientCert, clientKey } = options;
+  if ((clientCert === undefined) !== (clientKey === undefined)) {
+    throw usage('--client-cert and --client-key belong together: give both');
   }
-  writeContext(name, { url, token });
+  const client =
+    clientCert === undefined || clientKey === undefined
+      ? undefined
+      : { cert: resolve(clientCert), key: resolve(clientKey) };
+  const token = readTokenFile(options.tokenFile) ?? process.env.MESHNET_ACCESS_TOKEN?.trim();
+  const hasToken = token !== undefined && token !== '';
+  if (!hasToken && client === undefined) {
+    throw usage(
+      'no access token: give --token-file FILE or MESHNET_ACCESS_TOKEN; or --client-cert and --client-key',
+    );
+  }
+  writeContext(name, { url, ...(hasToken ? { token } : { mesh }), client });
   const { role, why } = await roleIn(name);
-  const found = role === null ? `, but ${why}` : `: its token has the role ${role}`;
+  const what = hasToken ? 'token' : 'certificate';
+  const found = role === null ? `, but ${why}` : `: its ${what} has the role ${role}`;
   print(options, { name, url, role }, `context ${name} is ${url}${found}`);
 }
 
@@ -45,19 +61,28 @@ async function roleIn(context: string): Promise<{ role: string | null; why?: str
 
 /** `meshnet context list`. Shows no token. */
 export function listContexts(options: JsonOption): void {
-  const contexts = Object.entries(readContexts()).map(([name, { url }]) => ({
+  const contexts = Object.entries(readContexts()).map(([name, context]) => ({
     name,
-    url,
-    mesh_id: toBase64(readContext(name).meshId),
+    url: context.url,
+    mesh_id: toBase64(meshOf(context)),
   }));
   const rows = contexts.map(({ name, url, mesh_id }) => [name, url, mesh_id]);
   print(options, { contexts }, table([['NAME', 'CONTROLLER', 'MESH'], ...rows]));
 }
 
-/** `meshnet context remove NAME`. The token stays valid until it is revoked. */
+/** `meshnet context remove NAME`. Token and certificate stay valid until they are revoked. */
 export function forgetContext(name: string, options: JsonOption): void {
+  const what = readContexts()[name]?.token === undefined ? 'certificate' : 'token';
   if (!removeContext(name)) {
-    throw new CommandError(EXIT.usage, 'usage', `there is no context ${name}`);
+    throw usage(`there is no context ${name}`);
   }
-  print(options, { name }, `context ${name} is forgotten; its token is valid until it is revoked`);
+  print(
+    options,
+    { name },
+    `context ${name} is forgotten; its ${what} is valid until it is revoked`,
+  );
+}
+
+function usage(message: string): CommandError {
+  return new CommandError(EXIT.usage, 'usage', message);
 }

@@ -71,6 +71,7 @@ export async function runController(options: ControllerCommand): Promise<void> {
     },
   );
   await dashboard?.show(controller.services);
+  void transport.clients?.follow(warn, systemClock, signal);
   const useCertificate = (one: ServerCertificate) => {
     controller.useCertificate(one);
     dashboard?.useCertificate(one);

@@ -6,7 +6,7 @@ import { TOKEN_ID_PATTERN } from './join-token.ts';
 import type { Schema } from './schema.ts';
 
 /**
- * What the holder of an access token may do, each role all that those before it may. `view`: read what
+ * What the holder of an access token or of a client certificate may do, each role all that those before it may. `view`: read what
  * is no secret. `operate`: end epochs, make and withdraw join tokens, remove nodes. `admin`: say by which
  * policy the mesh is judged, and who has access.
  */
@@ -25,6 +25,23 @@ export const accessNameField = {
   pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
   description: 'a name: 1 to 63 of a-z, 0-9 and hyphen',
 } as const satisfies Schema;
+
+/** What the name of a client certificate has before it where it could be taken for that of an access token. */
+export const CERTIFICATE = 'certificate:';
+
+/** Who asked, in the record: an access token, or a client certificate. */
+export const actorField = {
+  type: 'string',
+  pattern: '^(?:certificate:)?[a-z0-9][a-z0-9-]{0,62}$',
+  description: 'the name of an access token, or certificate: and the name of a client certificate',
+} as const satisfies Schema;
+
+const ACCESS_NAME = new RegExp(accessNameField.pattern);
+
+/** Whether people and records can name somebody so. */
+export function isAccessName(text: unknown): text is string {
+  return typeof text === 'string' && ACCESS_NAME.test(text);
+}
 
 const roleField = { type: 'string', enum: ROLES } as const satisfies Schema;
 
@@ -74,7 +91,7 @@ export type AccessList = FromSchema<typeof accessListSchema>;
 
 /** Who the caller is taken for; without a name: whoever may open the admin socket. */
 export const accessSelfSchema = exactly({
-  name: { ...accessNameField, type: ['string', 'null'] },
+  name: { ...actorField, type: ['string', 'null'] },
   role: roleField,
 });
 

@@ -1,10 +1,11 @@
-import { X509Certificate } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Role } from '../contract/access.ts';
 import { toBase64 } from '../contract/encoding.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { replaceFile } from '../ground/files.ts';
@@ -45,6 +46,8 @@ export interface ControllerOptions {
   readonly settings?: GivenSettings;
   /** `own`: a certificate that the mesh's key signs. Without it the network side speaks plain HTTP. */
   readonly tls?: ServerCertificate | 'own';
+  /** Who may administer by a client certificate. Only where it speaks TLS. */
+  readonly clients?: ClientCertificates;
   /** Address of the reverse proxy that all calls come by, and that tells who made them. */
   readonly proxy?: string;
   readonly crypto: CryptoProvider;
@@ -60,6 +63,14 @@ export interface ControllerOptions {
   readonly eventReceivers?: readonly EventReceiver[];
   /** Who cosigns the log. */
   readonly witnesses?: readonly Witness[];
+}
+
+/** Whose client certificates are verified, and what they are good for. */
+export interface ClientCertificates {
+  /** PEM of the authorities. */
+  readonly authority: string;
+  /** The role of a certificate by its name, at present; undefined: none. */
+  readonly roleOf: (name: string) => Role | undefined;
 }
 
 export interface Controller {
@@ -122,6 +133,7 @@ async function serve(
     overload,
     witnesses: (options.witnesses ?? []).map((one) => one.key.name),
     onEvent,
+    certificateRole: (name) => options.clients?.roleOf(name),
     keepPolicy: (document) =>
       replaceFile(keptPolicyIn(place), `${JSON.stringify(document, null, 2)}\n`, {
         mode: 0o600,
@@ -166,9 +178,10 @@ async function serve(
     const { length: addresses } = hostAddresses(settings.tunnelPrefix);
     const descriptors = openFilesLimit();
     const room = connectionRoom(addresses, descriptors);
+    const clients = options.clients && verifyingClients(options.clients.authority);
     const network = await networkServer(services, {
       maxConnections: room.connections,
-      ...(tls === undefined ? {} : { tls }),
+      ...(tls === undefined ? {} : { tls: { ...tls, ...clients } }),
       ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
     });
     servers.push(network);
@@ -192,7 +205,7 @@ async function serve(
       await stop();
     };
     const useCertificate = (certificate: ServerCertificate) => {
-      (network.server as unknown as TlsServer).setSecureContext(certificate);
+      (network.server as unknown as TlsServer).setSecureContext({ ...certificate, ...clients });
       emit(certificateUsed(certificate));
     };
     const port = Number(new URL(url).port);
@@ -201,6 +214,15 @@ async function serve(
     await stop();
     throw error;
   }
+}
+
+/**
+ * Options of TLS: whoever shows a certificate has it verified, others come as before. Without session
+ * tickets: a session that is resumed would be believed by what was verified when it began.
+ */
+function verifyingClients(authority: string) {
+  const secureOptions = constants.SSL_OP_NO_TICKET;
+  return { ca: authority, requestCert: true, rejectUnauthorized: false, secureOptions };
 }
 
 function certificateUsed({ cert }: ServerCertificate): ControllerEvent {

@@ -1,3 +1,4 @@
+import type { Role } from '../contract/access.ts';
 import { controllerFingerprint } from '../contract/ids.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
 import { AddressBudget } from './address-budget.ts';
@@ -42,8 +43,12 @@ interface Given {
   readonly signingSeed: Uint8Array;
 }
 
+/** The role of a client certificate by its name, at present; undefined: none. */
+type CertificateRole = (name: string) => Role | undefined;
+
 /** What operations work with. */
 export interface Services extends Given {
+  readonly certificateRole: CertificateRole;
   readonly meshId: Uint8Array;
   readonly directory: NodeDirectory;
   readonly governor: Governor;
@@ -78,6 +83,8 @@ export interface Services extends Given {
 }
 
 export interface ServicesOptions extends Given {
+  /** Without it, none has one. */
+  readonly certificateRole?: CertificateRole;
   /** Names of those who are asked to cosign the log. */
   readonly witnesses?: readonly string[];
   /** How long the controller could attend to nobody, ms since it was asked last. */
@@ -90,7 +97,7 @@ export interface ServicesOptions extends Given {
 
 /** Everything of a controller but its governor's start, its network and its disk. */
 export function createServices(options: ServicesOptions): Services {
-  const { overload, monotonic, onEvent, witnesses = [], ...given } = options;
+  const { overload, monotonic, onEvent, witnesses = [], certificateRole, ...given } = options;
   const { settings, clock, crypto, signingSeed } = given;
   const meshId = controllerFingerprint(crypto, crypto.ed25519Public(signingSeed));
   const spine = new EventSpine(() => clock.now());
@@ -121,6 +128,7 @@ export function createServices(options: ServicesOptions): Services {
   spine.subscribeImmediately(recent);
   return {
     ...common,
+    certificateRole: certificateRole ?? (() => undefined),
     governor,
     auth: new RequestAuth(crypto, clock, receipts),
     receipts,

@@ -2,6 +2,8 @@
 export const NOT_RUN: Readonly<Record<string, string>> = {
   'npm ci': 'it replaces the packages that the test runs on; .ci/run begins with it',
   'npm test': 'it runs this test',
+  "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=mesh clients' -keyout ca.key -out ca.crt":
+    'its controller would be another; test/cli/client-certificates runs it',
   'docker compose up --build': 'it needs a Docker daemon; test/deploy checks what it reads',
   'deploy/deb/build.sh .':
     'it leaves a package in the checkout; test/deploy builds and installs one',

@@ -13,6 +13,12 @@ export function declareContexts(program: Command): void {
     .description('remember a mesh for --context; MESHNET_ACCESS_TOKEN is its token')
     .requiredOption('--controller <url>', 'the controller', httpUrl)
     .option('--token-file <file>', 'a file with the token instead')
+    .option('--client-cert <file>', 'a client certificate (PEM) to show, with or without a token')
+    .option('--client-key <file>', 'and its private key, mode 0600')
+    .option(
+      '--mesh <id>',
+      'without a token: the mesh id, as status --json and context list have it',
+    )
     .addOption(json())
     .action(async (name, options) => {
       const { addContext } = await import('../meshnet-context.ts');

@@ -1,5 +1,5 @@
 import { canonicalBytes, type Json } from '../../record/canonical-json.ts';
-import { accessNameField } from '../access.ts';
+import { actorField, CERTIFICATE } from '../access.ts';
 import { equalBytes, parseJson } from '../encoding.ts';
 import {
   bytes32Field,
@@ -48,6 +48,12 @@ function leaf<const Event extends string, const P extends Fields>(
   return { schema, sentence };
 }
 
+function whoWas(by: string | null): string {
+  if (by === null) return 'The admin socket was';
+  if (!by.startsWith(CERTIFICATE)) return `With the access token ${by} it was`;
+  return `With the client certificate ${by.slice(CERTIFICATE.length)} it was`;
+}
+
 /** Each kind of leaf: its fields and how it reads. A new one is an entry here, and whoever appends it. */
 const LEAVES = {
   /** The controller started, under this policy. */
@@ -79,20 +85,19 @@ const LEAVES = {
     ({ node }) => `The sequences about ${node} start anew`,
   ),
   /**
-   * Somebody asked for a change, which what follows shows. `by`: name of the access token, null: the
-   * admin socket. `about`: a node, or the name or id of a token.
+   * Somebody asked for a change, which what follows shows. `by`: name of the access token, or of the client
+   * certificate behind `certificate:`; null: the admin socket. `about`: a node, or the name or id of a token.
    */
   asked: leaf(
     'asked',
     {
-      by: { ...accessNameField, type: ['string', 'null'] },
+      by: { ...actorField, type: ['string', 'null'] },
       what: { type: 'string', enum: ASKED },
       about: { type: ['string', 'null'], maxLength: 63 },
     },
     ({ by, what, about }) => {
-      const who = by === null ? 'The admin socket was' : `With the access token ${by} it was`;
       const change = what.replaceAll('_', ' ');
-      return `${who} asked to ${change}${about === null ? '' : ` ${about}`}`;
+      return `${whoWas(by)} asked to ${change}${about === null ? '' : ` ${about}`}`;
     },
   ),
   /** Taken out for good, as asked, by itself or for its silence; the epoch without it is the next leaf. */

@@ -1,7 +1,14 @@
+import { TLSSocket } from 'node:tls';
 import type { FastifyRequest } from 'fastify';
+import { accessNameField, isAccessName } from '../../contract/access.ts';
 import { splitTarget } from '../../contract/http-signature.ts';
 import { isLoopbackHost } from '../../contract/loopback-host.ts';
-import type { Arrival, NetworkCaller, NetworkRequest } from '../operations/caller.ts';
+import type {
+  Arrival,
+  ClientCertificate,
+  NetworkCaller,
+  NetworkRequest,
+} from '../operations/caller.ts';
 
 const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'];
 
@@ -25,7 +32,20 @@ export function networkRequest(request: FastifyRequest): NetworkRequest {
 export function networkCaller(request: FastifyRequest): NetworkCaller {
   const isLocal = isFromHere(request);
   const isPrivate = isLocal || request.protocol === 'https';
-  return { kind: 'network', isLocal, isPrivate, request: networkRequest(request) };
+  const certificate = certificateOf(request);
+  return { kind: 'network', isLocal, isPrivate, certificate, request: networkRequest(request) };
+}
+
+/** TLS has verified it by the authority of clients, or it has a fault. */
+function certificateOf({ socket }: FastifyRequest): ClientCertificate | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const shown = socket.getPeerX509Certificate();
+  if (shown === undefined) return undefined;
+  if (!socket.authorized) return { fault: String(socket.authorizationError) };
+  const { CN: name } = shown.toLegacyObject().subject;
+  if (!isAccessName(name))
+    return { fault: `its common name is not ${accessNameField.description}` };
+  return { name, until: shown.validToDate.getTime() };
 }
 
 /** A caller on this machine that asks for itself: no proxy, no page of some other site. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
@@ -23,7 +24,7 @@ const MAX_CONNECTIONS = 4096;
 
 export interface ServerOptions extends ProblemAnswersOptions {
   /** PEM. Without it the server speaks plain HTTP. */
-  readonly tls?: ServerCertificate;
+  readonly tls?: ServerCertificate & TlsOptions;
   /** Most connections at once. */
   readonly maxConnections?: number;
   /** All connections come from this address, and X-Forwarded-For tells who called there. */

@@ -31,12 +31,19 @@ export interface HolderCaller {
   readonly tokenId: string;
 }
 
+/** What a caller showed over TLS: whose it is and until when (wall clock, ms), or what is wrong with it. */
+export type ClientCertificate =
+  | { readonly name: string; readonly until: number }
+  | { readonly fault: string };
+
 export interface NetworkCaller {
   readonly kind: 'network';
   /** On this machine, asking for itself. */
   readonly isLocal: boolean;
   /** Nobody on the way could read what it sent: it came over TLS, or from this machine. */
   readonly isPrivate: boolean;
+  /** Where the controller asks for one. */
+  readonly certificate?: ClientCertificate | undefined;
   readonly request: NetworkRequest;
 }
 

@@ -54,7 +54,7 @@ export async function followEvents(
     ...(routine ? {} : { except: ROUTINE }),
     handle: async (event) => {
       await past;
-      if (isOver(actor.value, event)) return sink.end();
+      if (isOver(services, actor.value, event)) return sink.end();
       const count = delivery.dropped - told;
       told += count;
       const missed = count === 0 ? '' : `${JSON.stringify({ event: 'missed', count })}\n`;
@@ -64,8 +64,13 @@ export async function followEvents(
   return accepted(end);
 }
 
-function isOver({ by, until }: Actor, event: StampedEvent): boolean {
+function isOver(
+  { certificateRole }: Services,
+  { by, until, certificate }: Actor,
+  event: StampedEvent,
+): boolean {
   if (until !== null && event.at >= until) return true;
+  if (certificate !== undefined) return certificateRole(certificate) === undefined;
   return by !== null && event.event === 'asked' && event.what === 'revoke' && event.about === by;
 }
 

@@ -3,7 +3,7 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import { membersOf } from '../epoch.ts';
 import type { Services } from '../services.ts';
 import type { NodeRecord } from '../store/store.ts';
-import { atLeast, showsAccessToken } from './authorise.ts';
+import { atLeast, showsWhoItIs } from './authorise.ts';
 import type { Caller } from './caller.ts';
 import { signerOf } from './signer.ts';
 
@@ -24,7 +24,7 @@ export async function readerOf(
   if (caller.kind !== 'network') return accepted(null);
   const { settings, governor } = services;
   if (settings.epochOnLoopback && caller.isLocal) return accepted(null);
-  if (showsAccessToken(caller)) return viewersOnly(services, caller);
+  if (showsWhoItIs(caller)) return viewersOnly(services, caller);
   const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
   if (!signer.ok) return signer;
   const { node } = signer.value;
@@ -46,6 +46,6 @@ export async function enrolledOnly(
   if (caller.kind === 'holder') return viewersOnly(services, caller);
   const isHere = caller.kind === 'network' && services.settings.epochOnLoopback && caller.isLocal;
   if (caller.kind !== 'network' || isHere) return accepted(null);
-  if (showsAccessToken(caller)) return atLeast(services, caller, 'view');
+  if (showsWhoItIs(caller)) return atLeast(services, caller, 'view');
   return signerOf(services, caller.request, tag);
 }

@@ -67,7 +67,7 @@ export class ControllerProcess {
       rest = lines.pop()!;
       this.log.push(...lines);
       for (const line of lines) {
-        const port = /listening at http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        const port = /listening at https?:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
         if (port !== undefined) this.port = Number(port);
       }
     });
