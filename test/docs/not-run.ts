@@ -15,7 +15,8 @@ export const NOT_RUN: Readonly<Record<string, string>> = {
   'python3 -m venv inspect': 'it fetches 330 MB; test/e2e/harnesses runs it',
   'python3 -m venv lm-eval':
     'with torch it fetches gigabytes; test/e2e/harnesses runs lm-eval without it',
-  'python3 -m venv garak': 'it fetches gigabytes; what it wrote is read by the page',
+  'python3 -m venv garak':
+    'with torch it fetches gigabytes; test/e2e/harnesses runs garak without it',
   'apt-get install prometheus': 'it changes the system; examples/validators runs it',
   'npm run bench': 'it measures for half an hour and writes results into the checkout',
 };

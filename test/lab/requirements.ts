@@ -37,6 +37,7 @@ export const CHECKS: Record<string, () => boolean> = {
   promptfoo: () => existsSync(join(HARNESSES, 'promptfoo/.complete')),
   inspect: () => existsSync(join(HARNESSES, 'inspect/.complete')),
   'lm-eval': () => existsSync(join(HARNESSES, 'lm-eval/.complete')),
+  garak: () => existsSync(join(HARNESSES, 'garak/.complete')),
   federated: () => existsSync(join(HARNESSES, 'federated/.complete')),
   /** Built from its Go module by the suites that use it, so a Go toolchain is enough. */
   'wireguard-go': () =>
@@ -76,6 +77,7 @@ export const DEPLOY_CHECKERS = {
 const HARNESSES = join(import.meta.dirname, '../../node_modules/.cache/aligned-meshnet');
 export const PROMPTFOO = join(HARNESSES, 'promptfoo/node_modules/promptfoo/dist/src/entrypoint.js');
 export const INSPECT_PYTHON = join(HARNESSES, 'inspect/bin/python');
+export const GARAK_PYTHON = join(HARNESSES, 'garak/bin/python');
 export const LM_EVAL = join(HARNESSES, 'lm-eval/bin/lm_eval');
 
 const cache = new Map<string, boolean>();

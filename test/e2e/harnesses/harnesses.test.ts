@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { scoreSources } from '../../../src/cli/score-sources.ts';
 import { requires } from '../../lab/requirements.ts';
 import { NodeRig } from '../node-rig.ts';
-import { inspect, lmEval, type Program, prometheus, promptfoo } from './programs.ts';
+import { garak, inspect, lmEval, type Program, prometheus, promptfoo } from './programs.ts';
 
 let rig: NodeRig;
 beforeEach(async () => {
@@ -20,6 +20,7 @@ const PROGRAMS: [string, (folder: string) => Program | Promise<Program>, { faile
   ['promptfoo', promptfoo, { failed: 100 }],
   ['inspect', inspect, { failed: 0 }],
   ['lm-eval', lmEval, { failed: 0 }],
+  ['garak', garak, { failed: 0 }],
   ['prometheus', prometheus, { failed: 0 }],
 ];
 

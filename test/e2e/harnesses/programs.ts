@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { freeTcpPort } from '../../../src/demo/userspace-place.ts';
-import { INSPECT_PYTHON, LM_EVAL, PROMPTFOO } from '../../lab/requirements.ts';
+import { GARAK_PYTHON, INSPECT_PYTHON, LM_EVAL, PROMPTFOO } from '../../lab/requirements.ts';
 
 /** A harness that is really run, without any network but loopback. */
 export interface Program {
@@ -92,6 +92,19 @@ export function lmEval(folder: string): Program {
         [...parameters, '--include_path', folder, '--output_path', results],
         folder,
       );
+    },
+    close: async () => {},
+  };
+}
+
+/** garak with a jailbreak and a model of our own, which withstands it so often. */
+export function garak(folder: string): Program {
+  const report = join(folder, 'run');
+  return {
+    origin: `garak:${report}.report.jsonl`,
+    measure(share) {
+      const model = join(import.meta.dirname, 'refusing.py');
+      return ended(GARAK_PYTHON, [model, String(share * 10), report], folder);
     },
     close: async () => {},
   };
