@@ -7,9 +7,10 @@ import {
   type RosterEntry,
 } from '../contract/config.ts';
 import { equalBytes, fromBase64, toBase64 } from '../contract/encoding.ts';
-import type { KeyRecord } from '../contract/key-record.ts';
+import { type KeyRecord, keyTexts } from '../contract/key-record.ts';
 import { openPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import type { PresharedKey } from '../tunnel/create-tunnel.ts';
 import { type NamedHeader, namedHeader, type OwnKeys } from './config-header.ts';
 import type { ConfigAnswer } from './controller-client.ts';
 import type { NodeKeys } from './node-keys.ts';
@@ -47,8 +48,8 @@ export interface AcceptedPeer {
   readonly endpoint: string | null;
   readonly candidates?: readonly string[];
   readonly sinceEpoch: number;
-  /** 32 bytes, secret. */
-  readonly psk: Uint8Array;
+  /** Secret. */
+  readonly psk: PresharedKey;
 }
 
 /** Why an answer is not acted upon; each is a counter. */
@@ -244,22 +245,30 @@ function sealContradictionIn(document: ConfigDocument): string | undefined {
 }
 
 function inPrefix(address: string, prefix: string): boolean {
-  const [network, length] = prefix.split('/') as [string, string];
-  const shift = 32 - Number(length);
+  const slash = prefix.indexOf('/');
+  const shift = 32 - Number(prefix.slice(slash + 1));
   if (shift === 32) return true;
-  return ipv4Number(address) >>> shift === ipv4Number(network) >>> shift;
+  return ipv4Number(address) >>> shift === ipv4Number(prefix.slice(0, slash)) >>> shift;
 }
 
+/** Of an address that was checked. */
 function ipv4Number(address: string): number {
-  return address.split('.').reduce((value, octet) => ((value << 8) | Number(octet)) >>> 0, 0);
+  let [value, octet] = [0, 0];
+  for (let at = 0; at < address.length; at++) {
+    const digit = address.charCodeAt(at) - 48;
+    if (digit >= 0) octet = 10 * octet + digit;
+    else [value, octet] = [(value << 8) | octet, 0]; // a dot
+  }
+  return ((value << 8) | octet) >>> 0;
 }
 
 export function distinctKeys(
   own: Pick<OwnIdentity, 'wireguardPublic'>,
-  records: readonly Pick<KeyRecord, 'wireguard'>[],
+  records: readonly KeyRecord[],
 ): boolean {
-  const keys = [own.wireguardPublic, ...records.map((record) => record.wireguard)];
-  return new Set(keys.map(toBase64)).size === keys.length;
+  const keys = new Set([toBase64(own.wireguardPublic)]);
+  for (const record of records) keys.add(keyTexts(record).wireguard);
+  return keys.size === records.length + 1;
 }
 
 async function openedPsks(

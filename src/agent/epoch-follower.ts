@@ -45,8 +45,8 @@ interface KnownMember {
 interface PresentEpoch {
   readonly header: Header;
   readonly members: MembershipTree;
-  /** Of all members but the node itself. */
-  readonly psks: ReadonlyMap<string, Uint8Array>;
+  /** Of all members but the node itself: worked out when a handshake with that one needs it. */
+  readonly psks: ReadonlyMap<string, () => Uint8Array>;
 }
 
 /** Works out of leases, headers and sealed keys who is a peer, and with which key. */
@@ -126,12 +126,13 @@ export class EpochFollower {
       epoch: header.document.epoch,
       membersRoot: header.membersRoot,
     };
-    const psks = new Map<string, Uint8Array>();
+    const psks = new Map<string, () => Uint8Array>();
     for (const [place, leaf] of members.leaves.entries()) {
       const { shared } = leaf === self ? {} : this.knownOf(leaf);
       if (shared === undefined) continue;
-      const psk = pairPsk(crypto, context, bases(place), shared, self.entry, leaf.entry);
-      psks.set(leaf.entry.nodeId, psk);
+      psks.set(leaf.entry.nodeId, () =>
+        pairPsk(crypto, context, bases(place), shared, self.entry, leaf.entry),
+      );
     }
     this.present = { header, members, psks };
     return this.present;

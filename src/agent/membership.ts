@@ -6,7 +6,13 @@ import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
 import type { Mark, NodeState } from './node-state.ts';
 import { updatePins } from './pins.ts';
-import { type DesiredPeer, type DesiredPeers, reconcile, removalsOf } from './reconcile.ts';
+import {
+  type DesiredPeer,
+  type DesiredPeers,
+  reconcile,
+  removalOf,
+  removalsOf,
+} from './reconcile.ts';
 
 /**
  * `starting`   no config yet: the device has no peers
@@ -153,21 +159,15 @@ export class Membership {
     // In this process the mark counts from here on: no older config lets anybody in again.
     if (order > 0) this.highest = mark;
     const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;
-    const without = (peers: DesiredPeers): DesiredPeers => {
-      const left = new Map(peers);
-      for (const nodeId of gone) left.delete(nodeId);
-      return left;
-    };
-    const change = reconcile(this.applied, without(this.peers));
+    const change = removalOf(this.applied, gone);
     const removed = change ? this.refusable(change) : Promise.resolve(true);
     const turn = this.inTurn(async () => {
       const wasRemoved = await removed;
       if (this.isDecidedAfter(mark)) return this.putBack(gone);
       // What was under way when the push came may have had these peers in it; and a refusal is met
       // by removing everybody.
-      const left = without(this.peers);
-      const again = reconcile(this.applied, left);
-      const applied = again ? await this.change(again, left) : wasRemoved;
+      const again = removalOf(this.applied, gone);
+      const applied = again ? await this.change(again, without(this.peers, gone)) : wasRemoved;
       if (change && applied) {
         const took_ms = Math.round((clock.monotonic() - receivedAt) * 1000) / 1000;
         emit({ event: 'removed', ...mark, nodes: nodes.filter((id) => id !== ownId), took_ms });
@@ -185,9 +185,7 @@ export class Membership {
 
   /** A config that came into force meanwhile has peers that an earlier word took off the device. */
   private async putBack(nodes: readonly string[]): Promise<void> {
-    const without = new Map(this.peers);
-    for (const nodeId of nodes) without.delete(nodeId);
-    const change = this.applied && reconcile(without, this.applied);
+    const change = this.applied && reconcile(without(this.peers, nodes), this.applied);
     if (change) await this.change(change, this.peers);
   }
 
@@ -318,6 +316,12 @@ export class Membership {
       removed: [...before.keys()].filter((nodeId) => !this.peers.has(nodeId)),
     });
   }
+}
+
+function without(peers: DesiredPeers, nodes: Iterable<string>): DesiredPeers {
+  const left = new Map(peers);
+  for (const nodeId of nodes) left.delete(nodeId);
+  return left;
 }
 
 function desiredPeers(config: AcceptedConfig): DesiredPeers {

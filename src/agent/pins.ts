@@ -1,6 +1,5 @@
 import type { ConfigDocument } from '../contract/config.ts';
-import { toBase64 } from '../contract/encoding.ts';
-import type { KeyRecord } from '../contract/key-record.ts';
+import { type KeyRecord, keyTexts } from '../contract/key-record.ts';
 import type { Pin } from './node-state.ts';
 
 /**
@@ -43,41 +42,31 @@ export function updatePins(
   epochS: number,
   passedS: number,
 ): Pins {
-  const next = new Map(Object.entries(pins));
+  const next = new Map<string, Pin>();
   const present = new Set(config.roster.map((entry) => entry.node_id));
-  let changed = false;
-  for (const [nodeId, pin] of next) {
+  for (const nodeId in pins) {
+    const pin = pins[nodeId]!;
     if (isLetGo(pin, epochS)) continue; // until the name is back as a member, with whatever key
     // It is away from the first config without it on; a moment of presence starts the wait anew.
     const missing = present.has(nodeId) ? null : (pin.missing_s ?? -passedS) + passedS;
     if (missing === pin.missing_s) continue;
     next.set(nodeId, { ...pin, missing_s: missing });
-    changed = true;
   }
   for (const record of records) {
-    const pin = next.get(record.nodeId);
+    const { nodeId } = record;
+    const pin = next.get(nodeId) ?? (Object.hasOwn(pins, nodeId) ? pins[nodeId] : undefined);
     if (pin !== undefined && pin.missing_s === null && matches(pin, record)) continue;
-    next.set(record.nodeId, pinOf(record)); // records of refused peers are not among them
-    changed = true;
+    next.set(nodeId, { ...keyTexts(record), missing_s: null }); // those of refused peers are not among them
   }
-  return changed ? Object.fromEntries(next) : pins;
+  return next.size > 0 ? { ...pins, ...Object.fromEntries(next) } : pins;
 }
 
 function isLetGo(pin: Pin, epochS: number): boolean {
   return (pin.missing_s ?? 0) >= ABSENT_EPOCHS * epochS;
 }
 
-function pinOf(record: KeyRecord): Pin {
-  return {
-    wireguard: toBase64(record.wireguard),
-    signing: toBase64(record.signing),
-    sealing: toBase64(record.sealing),
-    missing_s: null,
-  };
-}
-
 function matches(pin: Pin, record: KeyRecord): boolean {
-  const found = pinOf(record);
+  const found = keyTexts(record);
   return (
     found.wireguard === pin.wireguard &&
     found.signing === pin.signing &&

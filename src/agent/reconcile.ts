@@ -1,5 +1,5 @@
 import { equalBytes } from '../contract/encoding.ts';
-import type { DeviceChange, PeerChange } from '../tunnel/create-tunnel.ts';
+import type { DeviceChange, PeerChange, PresharedKey } from '../tunnel/create-tunnel.ts';
 import { ANYWHERE, acceptableEndpoint } from '../wire/acceptable-endpoint.ts';
 import { parseAddress, parseEndpoint } from '../wire/address-text.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
@@ -9,8 +9,8 @@ export interface DesiredPeer {
   readonly nodeId: string;
   /** X25519, 32 bytes. */
   readonly publicKey: Uint8Array;
-  /** 32 bytes, secret. */
-  readonly psk: Uint8Array;
+  /** Secret. */
+  readonly psk: PresharedKey;
   readonly generation: number;
   readonly sinceEpoch: number;
   readonly tunnelAddress: string;
@@ -25,7 +25,8 @@ export type DesiredPeers = ReadonlyMap<string, DesiredPeer>;
 /**
  * The one change that takes the device from `before` to `after`, or undefined if there is none.
  * Pure. A peer's key, PSK and allowed-ips go in one operation, so no moment exists in which it has
- * the one without the other.
+ * the one without the other. What stays is not said again: an epoch gives every peer a new key, and few
+ * another address.
  */
 export function reconcile(
   before: DesiredPeers | undefined,
@@ -45,6 +46,20 @@ export function reconcile(
   return peers.length === 0 ? undefined : { peers };
 }
 
+/** The change that takes `nodes` off a device with the peers `before`, or undefined if it has none of them. */
+export function removalOf(
+  before: DesiredPeers | undefined,
+  nodes: Iterable<string>,
+): DeviceChange | undefined {
+  if (before === undefined) return { replacePeers: true, peers: [] };
+  const peers: PeerChange[] = [];
+  for (const nodeId of nodes) {
+    const peer = before.get(nodeId);
+    if (peer) peers.push({ publicKey: peer.publicKey, remove: true });
+  }
+  return peers.length === 0 ? undefined : { peers };
+}
+
 /** Only the removals of a change: what must hold even if the rest is refused. */
 export function removalsOf(change: DeviceChange): DeviceChange {
   const peers = (change.peers ?? []).filter((peer) => peer.remove === true);
@@ -54,14 +69,11 @@ export function removalsOf(change: DeviceChange): DeviceChange {
 function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange | undefined {
   const known = old && equalBytes(old.publicKey, peer.publicKey) ? old : undefined;
   if (known && samePeer(known, peer)) return undefined;
-  const change: PeerChange = {
-    publicKey: peer.publicKey,
-    presharedKey: peer.psk,
-    generation: peer.generation,
-    expireBefore: peer.sinceEpoch,
-    replaceAllowedIps: true,
-    allowedIps: [{ prefix: { address: parseAddress(peer.tunnelAddress)!, length: 32 } }],
-  };
+  const { publicKey, psk: presharedKey, generation, sinceEpoch: expireBefore } = peer;
+  const keyed = { publicKey, presharedKey, generation, expireBefore };
+  const isThere = known?.tunnelAddress === peer.tunnelAddress;
+  const change: PeerChange = isThere ? keyed : { ...keyed, ...routesTo(peer.tunnelAddress) };
+  if (known && samePlaces(known, peer)) return change;
   const places = peer.candidates === undefined ? [] : [peer.endpoint, ...peer.candidates];
   const candidates = places.flatMap((text) => (text === null ? [] : (usable(text) ?? [])));
   const told = known || candidates.length > 0 ? { ...change, candidates } : change;
@@ -69,6 +81,11 @@ function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange
   if (peer.endpoint === null || peer.endpoint === known?.endpoint) return told;
   const endpoint = usable(peer.endpoint);
   return endpoint === undefined ? told : { ...told, endpoint };
+}
+
+function routesTo(tunnelAddress: string): Partial<PeerChange> {
+  const prefix = { address: parseAddress(tunnelAddress)!, length: 32 };
+  return { replaceAllowedIps: true, allowedIps: [{ prefix }] };
 }
 
 /** What one member claims must not spoil the config of the others: what is no endpoint is not tried. */
@@ -82,8 +99,17 @@ function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {
     a.generation === b.generation &&
     a.sinceEpoch === b.sinceEpoch &&
     a.tunnelAddress === b.tunnelAddress &&
-    a.endpoint === b.endpoint &&
-    a.candidates?.join() === b.candidates?.join() &&
-    equalBytes(a.psk, b.psk)
+    samePlaces(a, b) &&
+    samePsk(a.psk, b.psk)
   );
+}
+
+function samePlaces(a: DesiredPeer, b: DesiredPeer): boolean {
+  return a.endpoint === b.endpoint && a.candidates?.join() === b.candidates?.join();
+}
+
+/** What works a key out is the same for as long as the key is. */
+function samePsk(a: PresharedKey, b: PresharedKey): boolean {
+  if (typeof a === 'function' || typeof b === 'function') return a === b;
+  return equalBytes(a, b);
 }

@@ -1,5 +1,11 @@
 import { toBase64 } from '../contract/encoding.ts';
-import type { DeviceChange, DeviceStatus, PeerChange, Tunnel } from '../tunnel/create-tunnel.ts';
+import {
+  type DeviceChange,
+  type DeviceStatus,
+  type PeerChange,
+  presharedKeyBytes,
+  type Tunnel,
+} from '../tunnel/create-tunnel.ts';
 import { uapiGet, uapiSet } from '../tunnel/uapi/client.ts';
 import type { UapiStatus } from '../tunnel/uapi/settings.ts';
 import type { AgentClock } from './clock.ts';
@@ -43,11 +49,12 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
   }
 
   async configure(change: DeviceChange): Promise<void> {
-    const changes = (change.peers ?? []).flatMap((peer) => this.foreignChange(peer, change));
+    const peers = (change.peers ?? []).map(withKey);
+    const changes = peers.flatMap((peer) => this.foreignChange(peer, change));
     await uapiSet(this.options.socket, { ...change, peers: changes });
     if (change.replacePeers) this.peers.clear();
     const now = this.options.clock.monotonic();
-    for (const peer of change.peers ?? []) this.remember(peer, now);
+    for (const peer of peers) this.remember(peer, now);
     await this.refresh();
   }
 
@@ -77,7 +84,7 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
   }
 
   /** One peer's change in the words a foreign device knows. */
-  private foreignChange(peer: PeerChange, change: DeviceChange): PeerChange[] {
+  private foreignChange(peer: KeyedChange, change: DeviceChange): PeerChange[] {
     if (peer.remove) return [peer];
     if (!peer.presharedKey || peer.presharedKey.every((byte) => byte === 0)) {
       throw new Error('a governed peer needs a pre-shared key'); // as requirePsk does on ours
@@ -85,7 +92,7 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
     const known = this.peers.get(toBase64(peer.publicKey));
     if (!known || change.replacePeers) return [peer];
     const wasOut = (peer.expireBefore ?? 0) > (known.last.generation ?? 0);
-    if (!wasOut) return [peer];
+    if (!wasOut) return [{ ...routesOf(known.last), ...peer }];
     return [{ publicKey: peer.publicKey, remove: true }, this.whole(known, peer)];
   }
 
@@ -189,6 +196,24 @@ interface KnownPeer {
   readonly keyedAt: number;
   readonly keyedAtWall: number;
   attempts: number;
+}
+
+type KeyedChange = PeerChange & { readonly presharedKey?: Uint8Array };
+
+/** Said with every key: whoever else has the device in hand may have changed them. */
+function routesOf({ allowedIps, replaceAllowedIps }: PeerChange): Partial<PeerChange> {
+  return {
+    ...(allowedIps && { allowedIps }),
+    ...(replaceAllowedIps !== undefined && { replaceAllowedIps }),
+  };
+}
+
+/** A foreign device does not ask for the key when it needs it. */
+function withKey(peer: PeerChange): KeyedChange {
+  const { presharedKey, ...rest } = peer;
+  return presharedKey === undefined
+    ? rest
+    : { ...rest, presharedKey: presharedKeyBytes(presharedKey) };
 }
 
 const NOT_KEYED = { keyedAt: 0, keyedAtWall: 0, attempts: 0 };

@@ -25,6 +25,26 @@ export interface KeyRecord {
   readonly sealing: Uint8Array;
 }
 
+/** The keys of a record as text. */
+type KeyTexts = Readonly<Record<'wireguard' | 'signing' | 'sealing', string>>;
+
+/** A record stays what it is: a member's is looked at in every epoch. */
+const texts = new WeakMap<KeyRecord, KeyTexts>();
+
+export function keyTexts(record: KeyRecord): KeyTexts {
+  let known = texts.get(record);
+  if (known === undefined) {
+    const { wireguard, signing, sealing } = record;
+    known = {
+      wireguard: toBase64(wireguard),
+      signing: toBase64(signing),
+      sealing: toBase64(sealing),
+    };
+    texts.set(record, known);
+  }
+  return known;
+}
+
 const encoder = new TextEncoder();
 
 export const keyRecordSchema = exactly({
@@ -49,9 +69,7 @@ export function keyRecordPayload(record: KeyRecord): Uint8Array {
   const document: FromSchema<typeof keyRecordSchema> = {
     mesh_id: toBase64(record.meshId),
     node_id: record.nodeId,
-    wireguard: toBase64(record.wireguard),
-    signing: toBase64(record.signing),
-    sealing: toBase64(record.sealing),
+    ...keyTexts(record),
   };
   return encoder.encode(JSON.stringify(document));
 }

@@ -60,7 +60,9 @@ function checkPeer(field: string, peer: PeerChange): void {
   if (isMaskedX25519(peer.publicKey)) {
     invalid(`${field}.publicKey`, 'a key with bit 255 clear, as X25519 takes it');
   }
-  if (peer.presharedKey !== undefined) checkKey(`${field}.presharedKey`, peer.presharedKey);
+  if (peer.presharedKey !== undefined && typeof peer.presharedKey !== 'function') {
+    checkKey(`${field}.presharedKey`, peer.presharedKey);
+  }
   if (peer.endpoint !== undefined) checkEndpoint(`${field}.endpoint`, peer.endpoint);
   peer.candidates?.forEach((candidate, i) => {
     checkEndpoint(`${field}.candidates[${i}]`, candidate);
@@ -87,7 +89,9 @@ function checkPeer(field: string, peer: PeerChange): void {
 export function checkChange(
   change: DeviceChange,
   limits: { requirePsk: boolean; freePeers: number; maxPeers: number },
-  peerOf: (publicKey: Uint8Array) => { generation: number; hasPresharedKey: boolean } | undefined,
+  peerOf: (
+    publicKey: Uint8Array,
+  ) => { generation: number; presharedKey: { isSet: boolean } } | undefined,
 ): void {
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
   if (change.listenPort !== undefined) checkInteger('listenPort', change.listenPort, MAX_U16);
@@ -108,8 +112,8 @@ export function checkChange(
     }
     const hasPsk =
       peer.presharedKey === undefined
-        ? (present?.hasPresharedKey ?? false)
-        : !isZero(peer.presharedKey);
+        ? (present?.presharedKey.isSet ?? false)
+        : typeof peer.presharedKey === 'function' || !isZero(peer.presharedKey);
     if (limits.requirePsk && !hasPsk) {
       throw new TunnelError(
         'psk_required',

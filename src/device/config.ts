@@ -1,5 +1,6 @@
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
+import type { PresharedKey } from './preshared-key.ts';
 
 /** A change to one peer. Absent fields stay as they are. Applied as one operation. */
 export interface PeerChange {
@@ -9,7 +10,7 @@ export interface PeerChange {
   /** Changes the peer only if it exists already. */
   readonly updateOnly?: boolean;
   /** 32 bytes; all zero clears it (as in WireGuard's own configuration protocol). */
-  readonly presharedKey?: Uint8Array;
+  readonly presharedKey?: PresharedKey;
   /** Generation (epoch) of `presharedKey`; keypairs made with it carry this number. Default: as before, 0 for a new peer. */
   readonly generation?: number;
   /** Keypairs of an older generation are zeroed at once (the peer was out in between). */
@@ -51,7 +52,7 @@ export interface DeviceChange {
 
 export interface PeerStatus {
   readonly publicKey: Uint8Array;
-  /** Undefined if none is set. Secret. */
+  /** Undefined if none is set, or none was worked out yet. Secret. */
   readonly presharedKey: Uint8Array | undefined;
   readonly endpoint: Endpoint | undefined;
   readonly persistentKeepalive: number;

@@ -67,7 +67,7 @@ export class Configuration {
       plane.activity(peer.slot, activity);
       return {
         publicKey: copyBytes(peer.publicKey),
-        presharedKey: peer.hasPresharedKey ? copyBytes(peer.presharedKey) : undefined,
+        presharedKey: peer.presharedKey.known && copyBytes(peer.presharedKey.known),
         endpoint: plane.getEndpoint(peer.slot),
         persistentKeepalive: peer.timers.persistentKeepalive,
         allowedIps: [...peer.allowedIps.values()],

@@ -98,7 +98,7 @@ export class Handshakes {
     if (peer.initiations.length > 0) this.forgetSource(peer);
     const endpoint = plane.getEndpoint(peer.slot);
     if (this.identity === undefined || peer.staticStatic === undefined) return false;
-    if (endpoint === undefined || (requirePsk && !peer.hasPresharedKey)) return false;
+    if (endpoint === undefined || (requirePsk && !peer.presharedKey.isSet)) return false;
     const places = this.placesOf(peer, endpoint, now);
     if (places.length === 0) {
       this.options.reject('endpointUnacceptable');
@@ -167,7 +167,12 @@ export class Handshakes {
     const { keyLog } = this.options;
     if (keyLog === undefined || this.identity === undefined) return;
     const { privateKey } = this.identity;
-    keyLog({ privateKey, peerPublicKey: publicKey, ephemeral, presharedKey });
+    keyLog({
+      privateKey,
+      peerPublicKey: publicKey,
+      ephemeral,
+      presharedKey: presharedKey.use(),
+    });
   }
 
   /** Gives up the initiations that wait for a response. */
@@ -239,7 +244,7 @@ export class Handshakes {
     if (timestamp === undefined) return 'timestampUndecryptable';
     if (!isAfterTai64n(timestamp, peer.memory.receivedTimestamp)) return 'timestampReplayed';
     if (now - peer.initiationReceivedAt < INITIATION_SPACING) return 'initiationFlood';
-    if (requirePsk && !peer.hasPresharedKey) return 'presharedKeyMissing';
+    if (requirePsk && !peer.presharedKey.isSet) return 'presharedKeyMissing';
     if (!sessions.hasRoom) return 'keypairTableFull';
 
     peer.memory.receivedTimestamp.set(timestamp);
@@ -284,7 +289,7 @@ export class Handshakes {
     const ephemeral = crypto.x25519PrivateKey(ephemeralPrivate);
     this.logKeys(peer, ephemeralPrivate);
     zeroize(ephemeralPrivate);
-    const second = noise.writeMessage(ephemeral, NOTHING, peer.presharedKey);
+    const second = noise.writeMessage(ephemeral, NOTHING, peer.presharedKey.use());
     ephemeral.zeroize();
     if (second === undefined) return;
     const localIndex = indexes.add({ peer });
@@ -319,7 +324,7 @@ export class Handshakes {
     const second = initiation.noise.readMessage(
       response.ephemeral,
       response.encryptedNothing,
-      peer.presharedKey,
+      peer.presharedKey.use(),
     );
     if (second === undefined) return 'responseUnauthenticated';
 

@@ -1,4 +1,4 @@
-import { copyBytes, isZero, zeroize } from '../crypto/bytes.ts';
+import { copyBytes, zeroize } from '../crypto/bytes.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { CookieGenerator } from '../noise/cookie.ts';
 import type { Initiator } from '../noise/initiator.ts';
@@ -8,6 +8,7 @@ import type { Prefix } from '../wire/prefix.ts';
 import { TAI64N_LENGTH } from '../wire/tai64n.ts';
 import { Candidates } from './candidates.ts';
 import type { PeerActivity } from './data-plane.ts';
+import { KeptPresharedKey } from './preshared-key.ts';
 import type { Rotation } from './rotation.ts';
 
 /** An initiation that waits for its response. */
@@ -43,8 +44,7 @@ export class Peer {
 
   /** DH of both static keys; undefined without an identity or for a small-order key. */
   staticStatic: Uint8Array | undefined;
-  /** All zero: none. */
-  readonly presharedKey = new Uint8Array(32);
+  readonly presharedKey = new KeptPresharedKey();
   /** Generation of `presharedKey`. */
   generation = 0;
 
@@ -110,13 +110,10 @@ export class Peer {
     this.memory = options.memory;
   }
 
-  get hasPresharedKey(): boolean {
-    return !isZero(this.presharedKey);
-  }
-
   /** Zeroes every secret that control holds of this peer. */
   zeroize(): void {
-    zeroize(this.presharedKey, this.staticStatic);
+    this.presharedKey.zeroize();
+    zeroize(this.staticStatic);
     for (const { noise } of this.initiations) noise.zeroize();
     this.initiations = [];
     this.cookies.zeroize();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type DesiredPeer, reconcile, removalsOf } from '../../src/agent/reconcile.ts';
+import { type DesiredPeer, reconcile, removalOf, removalsOf } from '../../src/agent/reconcile.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { FakeTunnel } from './support/fake-tunnel.ts';
 
@@ -46,7 +46,7 @@ test('a node with another key is removed under the old one and added under the n
   ]);
 });
 
-test('key, PSK, generation and address of a peer always come together', () => {
+test('key, PSK and generation of a peer always come together, with its address where that is another', () => {
   for (const change of [
     { psk: bytes(2) },
     { generation: 2 },
@@ -61,11 +61,35 @@ test('key, PSK, generation and address of a peer always come together', () => {
       presharedKey: change.psk ?? bytes(1),
       generation: change.generation ?? 1,
       expireBefore: change.sinceEpoch ?? 1,
-      replaceAllowedIps: true,
     });
-    expect(only!.allowedIps).toHaveLength(1);
+    const moved = change.tunnelAddress !== undefined;
+    expect(only!.replaceAllowedIps).toBe(moved ? true : undefined);
+    expect(only!.allowedIps?.length).toBe(moved ? 1 : undefined);
     expect('endpoint' in only!).toBe(typeof change.endpoint === 'string');
   }
+});
+
+test('a new peer comes with its address', () => {
+  const [only] = reconcile(peers(), peers(peer('a')))!.peers!;
+  expect(only).toMatchObject({ presharedKey: bytes(1), replaceAllowedIps: true });
+  expect(only!.allowedIps).toHaveLength(1);
+});
+
+test('a key that is worked out later is the same for as long as what works it out is', () => {
+  const psk = () => bytes(5);
+  expect(reconcile(peers(peer('a', { psk })), peers(peer('a', { psk })))).toBeUndefined();
+  const another = () => bytes(5);
+  const change = reconcile(peers(peer('a', { psk })), peers(peer('a', { psk: another })));
+  expect(change!.peers![0]!.presharedKey).toBe(another);
+});
+
+test('who is to go is taken off, and nobody else; a device that is not known is emptied', () => {
+  const before = peers(peer('a'), peer('b'), peer('c'));
+  expect(removalOf(before, ['b', 'nobody'])).toEqual({
+    peers: [{ publicKey: bytes(98), remove: true }],
+  });
+  expect(removalOf(before, ['nobody'])).toBeUndefined();
+  expect(removalOf(undefined, ['b'])).toEqual({ replacePeers: true, peers: [] });
 });
 
 test('an endpoint that is none spoils nothing but the way to whoever claims it', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
+import { presharedKeyBytes } from '../../src/device/preshared-key.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 import { memoryState } from '../lab/memory-state.ts';
 import { FakeController } from './support/fake-controller.ts';
@@ -92,7 +93,8 @@ async function play(steps: readonly Step[]): Promise<void> {
     for (const id of peers) {
       const peer = tunnel.peers.get(toBase64(controller.nodes.get(id)!.record.wireguard))!;
       expect(peer.generation).toBe(config.document.epoch);
-      expect(peer.presharedKey?.some((byte) => byte !== 0)).toBe(true);
+      const key = presharedKeyBytes(peer.presharedKey!);
+      expect(key.some((byte) => byte !== 0)).toBe(true);
     }
   };
   const pass = async (ms: number) => {

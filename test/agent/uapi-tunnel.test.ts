@@ -67,6 +67,17 @@ test('a peer reaches the foreign device whole, and its status comes back', async
   expect(device.peers.size).toBe(0);
 });
 
+test('a key to be worked out is worked out for it, and routes are said again with every key', async () => {
+  await tunnel.open(bytes(7), 4500);
+  await tunnel.configure({ peers: [peer(2, { presharedKey: () => bytes(42) })] });
+  expect(device.changes.at(-1)!.peers).toMatchObject([{ presharedKey: bytes(42) }]);
+  const presharedKey = () => bytes(43);
+  await tunnel.configure({ peers: [{ publicKey: bytes(2), presharedKey, generation: 2 }] });
+  expect(device.changes.at(-1)!.peers).toMatchObject([
+    { presharedKey: bytes(43), replaceAllowedIps: true, allowedIps: peer(2).allowedIps },
+  ]);
+});
+
 test('a governed peer without a PSK is refused before the device hears of it', async () => {
   await tunnel.open(bytes(7), 4500);
   const { presharedKey: _, ...without } = peer(2);

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { DeviceChange, PeerChange } from '../../src/device/config.ts';
+import type { KeptPresharedKey } from '../../src/device/preshared-key.ts';
 import { TunnelError } from '../../src/device/tunnel-error.ts';
 import { formatPrefix } from '../../src/wire/address-text.ts';
 import type { Prefix } from '../../src/wire/prefix.ts';
@@ -73,11 +74,13 @@ describe('peers', () => {
     connect(a, b, { presharedKey: PSK });
     ledger.send(a, b); // an initiation waits, a packet is staged
     const { device } = a.core as unknown as {
-      device: { peers: { all(): Iterable<{ presharedKey: Uint8Array; initiations: unknown[] }> } };
+      device: {
+        peers: { all(): Iterable<{ presharedKey: KeptPresharedKey; initiations: unknown[] }> };
+      };
     };
     const [peer] = device.peers.all();
     change(a, b, { remove: true });
-    expect(peer!.presharedKey).toEqual(NO_PSK);
+    expect(peer!.presharedKey.use()).toEqual(NO_PSK);
     expect(peer!.initiations).toEqual([]);
     expect(a.drops.stagedGivenUp).toBe(1);
   });

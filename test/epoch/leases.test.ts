@@ -6,6 +6,7 @@ import type { HeaderDocument } from '../../src/contract/epoch/header.ts';
 import type { KeysAnswer } from '../../src/contract/epoch/keys-answer.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { presharedKeyBytes } from '../../src/device/preshared-key.ts';
 import { payloadOf, TestMesh } from '../controller/support/test-mesh.ts';
 import type { TestNode } from '../controller/support/test-node.ts';
 import { controllerSeed, type Lie, MeshAgent, temporaryDirectory, until } from './mesh-agent.ts';
@@ -56,7 +57,7 @@ const header = (): HeaderDocument =>
 function pskOf(of: number, peer: number): string | undefined {
   const key = toBase64(nodes[peer]!.publicKeys.wireguard);
   const psk = agents[of]!.tunnel.peers.get(key)?.presharedKey;
-  return psk && Buffer.from(psk).toString('hex');
+  return psk && Buffer.from(presharedKeyBytes(psk)).toString('hex');
 }
 
 describe.each([

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ownIdentity } from '../../src/agent/accepted-config.ts';
+import { Counters } from '../../src/agent/counters.ts';
 import { EpochFollower } from '../../src/agent/epoch-follower.ts';
+import { Membership } from '../../src/agent/membership.ts';
+import { pinCheck } from '../../src/agent/pins.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { openHeader } from '../../src/contract/epoch/header.ts';
 import type { KeysAnswer } from '../../src/contract/epoch/keys-answer.ts';
@@ -16,11 +19,17 @@ import { completeSettings } from '../../src/controller/settings.ts';
 import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { keysSubscriber } from '../../src/controller/subscribers/keys.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { parseAddress } from '../../src/wire/address-text.ts';
+import { SimClock } from '../lab/agent-clock.ts';
+import { memoryState } from '../lab/memory-state.ts';
+import { innerPacket, type SimulatedNode, Simulation } from '../lab/simulation.ts';
 import { median } from '../lab/statistics.ts';
 import { fillStore, type PlayedNode, playedName } from './fill-store.ts';
 
 const crypto = defaultProvider();
 const EPOCHS = 5;
+/** Members that the one which is measured talks to. */
+const TALKING = 50;
 
 export interface EpochCost {
   readonly members: number;
@@ -70,11 +79,15 @@ export async function epochCost(members: number, changes: number): Promise<Epoch
       };
       services.streams.add(nodeId, { backlog: 0, write, end: () => {} });
     }
+    for (const [i, { nodeId }] of nodes.slice(1, 1 + TALKING).entries()) {
+      await store.setPlaces(nodeId, { endpoint: `198.51.100.${i + 1}:51820` }, 0);
+    }
     await services.governor.start();
     await services.governor.rotate();
     const push = keysSubscriber(services);
-    const member = new Member(services, nodes[0]!);
-    await member.take();
+    const member = new Member(services, nodes[0]!, members);
+    const talking = nodes.slice(1, 1 + TALKING).map(({ nodeId }) => nodeId);
+    await member.take([]);
     const [cpu, bytes, memberCpu]: number[][] = [[], [], []];
     for (let epoch = 0; epoch < EPOCHS; epoch++) {
       for (let i = 0; i < changes; i++) {
@@ -87,7 +100,7 @@ export async function epochCost(members: number, changes: number): Promise<Epoch
       const used = process.cpuUsage(committed);
       cpu!.push((used.user + used.system) / 1000);
       bytes!.push(written / members);
-      memberCpu!.push(await member.take());
+      memberCpu!.push(await member.take(talking));
       await delay(50);
     }
     return {
@@ -119,15 +132,19 @@ async function enrolled(
   return nodes;
 }
 
-/** One member's part: from what is pushed to its peers and keys. */
+/** One member's part: from what is pushed to a device with its peers and their keys. */
 class Member {
   private readonly services: Services;
   private readonly nodeId: string;
   private readonly follower: EpochFollower;
+  private readonly membership: Membership;
+  private readonly state = memoryState();
+  private readonly clock = new SimClock();
+  private readonly device: SimulatedNode;
   private readonly controllerKey: Uint8Array;
   private version: number | undefined;
 
-  constructor(services: Services, { nodeId, keys }: PlayedNode) {
+  constructor(services: Services, { nodeId, keys }: PlayedNode, members: number) {
     this.services = services;
     this.nodeId = nodeId;
     this.controllerKey = crypto.ed25519Public(services.signingSeed);
@@ -145,31 +162,58 @@ class Member {
       fetchPiece: async (name) => services.views.piece(name) ?? services.rosters.piece(name),
       readKeys: (value) => value as KeysAnswer,
     });
+    const simulation = new Simulation(1);
+    this.device = simulation.addNode({
+      requirePsk: true,
+      maxPeers: members,
+      rotation: { epoch: 60_000, grace: 20_000, quietPairsWait: true },
+    });
+    simulation.runFor(1000);
+    this.device.configure({ privateKey: keys.wireguard });
+    this.membership = new Membership({
+      tunnel: {
+        configure: async (change) => this.device.configure(change),
+        expireKeypairs: async () => {},
+      },
+      state: this.state,
+      clock: this.clock,
+      epochS: 60,
+      counters: new Counters(),
+      emit: () => {},
+    });
   }
 
-  /** Processor time that the present epoch takes it, ms. */
-  async take(): Promise<number> {
+  /** Processor time that the present epoch takes it, ms, with the keys of those that it talks to. */
+  async take(talking: readonly string[]): Promise<number> {
     const { governor, views, meshId, settings, rosters, directory } = this.services;
     const view = views.of(governor.servable!.epoch)!;
     const text = JSON.stringify([view.header.envelope, await this.answer()]);
+    for (const nodeId of talking) this.talkTo(nodeId);
     const before = process.cpuUsage();
     const [envelope, pushed] = JSON.parse(text) as [unknown, KeysAnswer];
     const header = openHeader(crypto, envelope, toBase64(meshId), [this.controllerKey]);
     if (!header.ok) throw new Error(header.problem.code);
-    const document = {
-      ...header.value.document,
-      allowed: true,
-      tunnel_address: directory.nodes.get(this.nodeId)!.tunnelAddress,
-      tunnel_prefix: settings.tunnelPrefix,
-      roster: toBase64(rosters.of(view, true).name),
-    } as unknown as LeaseDocument;
-    const lease = { document, askedAt: 0 };
+    const { document } = header.value;
+    await this.membership.removeAtOnce(document, document.changes.removed, this.nodeId);
+    const lease = {
+      document: {
+        ...document,
+        now: document.issued_at,
+        allowed: true,
+        tunnel_address: directory.nodes.get(this.nodeId)!.tunnelAddress,
+        tunnel_prefix: settings.tunnelPrefix,
+        roster: toBase64(rosters.of(view, true).name),
+      } as unknown as LeaseDocument,
+      askedAt: this.clock.boot(),
+    };
+    const pins = pinCheck(this.state.readPins(), 60);
     const judged =
       this.version === undefined
-        ? await this.follower.follow(lease, header.value, () => 'fits')
-        : await this.follower.pushed(lease, header.value, pushed, () => 'fits');
-    const used = process.cpuUsage(before);
+        ? await this.follower.follow(lease, header.value, pins)
+        : await this.follower.pushed(lease, header.value, pushed, pins);
     if (!judged || 'ignored' in judged) throw new Error(JSON.stringify(judged));
+    if (!(await this.membership.apply(judged.config))) throw new Error('the device refused it');
+    const used = process.cpuUsage(before);
     this.version = view.document.version;
     return (used.user + used.system) / 1000;
   }
@@ -181,5 +225,11 @@ class Member {
     const delta = this.version === undefined ? null : await deltas.since(view, this.version);
     const sealed = await seals.of(view, keys)!;
     return keysAnswer(view, sealed, view.places.get(this.nodeId)!, delta);
+  }
+
+  /** A packet for it: the pair is in use. */
+  private talkTo(nodeId: string): void {
+    const address = parseAddress(this.services.directory.nodes.get(nodeId)!.tunnelAddress)!;
+    this.device.sendPacket(innerPacket(this.device.prefix.address, address, new Uint8Array(64)));
   }
 }

@@ -4,6 +4,7 @@ import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import { startNode } from '../../src/agent/node.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { presharedKeyBytes } from '../../src/device/preshared-key.ts';
 import type { DeviceChange, PeerChange, Tunnel } from '../../src/tunnel/create-tunnel.ts';
 import { listen, partOptions, say } from './part.ts';
 
@@ -26,7 +27,7 @@ const stop = new AbortController();
 
 const copy = ({ publicKey, presharedKey }: PeerChange): PeerChange => ({
   publicKey: new Uint8Array(publicKey),
-  presharedKey: new Uint8Array(presharedKey!),
+  presharedKey: new Uint8Array(presharedKeyBytes(presharedKey!)),
 });
 
 function withoutRemovals(change: DeviceChange): DeviceChange {

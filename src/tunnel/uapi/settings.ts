@@ -1,4 +1,5 @@
 import type { DeviceChange, DeviceStatus, PeerChange, PeerStatus } from '../../device/config.ts';
+import { presharedKeyBytes } from '../../device/preshared-key.ts';
 import { formatEndpoint, parseEndpoint, type ScopeOf } from '../../wire/address-text.ts';
 import { parseKey, parseUnsigned, required } from './values.ts';
 
@@ -78,7 +79,7 @@ export const PEER_SETTINGS = new Map<string, Setting<PeerChange, PeerStatus>>([
       set(change, text, key) {
         change.presharedKey = parseKey(key, text);
       },
-      asked: ({ presharedKey }) => presharedKey?.toHex(),
+      asked: ({ presharedKey }) => presharedKey && presharedKeyBytes(presharedKey).toHex(),
       shown: ({ presharedKey }) => presharedKey?.toHex() ?? NO_KEY,
       see(status, text, key) {
         status.presharedKey = optionalKey(text, key);

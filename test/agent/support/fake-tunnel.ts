@@ -1,4 +1,5 @@
 import { toBase64 } from '../../../src/contract/encoding.ts';
+import { presharedKeyBytes } from '../../../src/device/preshared-key.ts';
 import type { DeviceChange, DeviceStatus, PeerChange } from '../../../src/tunnel/create-tunnel.ts';
 
 /** Remembers what it was told and behaves like a device's peer list. */
@@ -34,7 +35,7 @@ export class FakeTunnel {
       drops: {},
       peers: [...this.peers.values()].map((peer) => ({
         publicKey: peer.publicKey,
-        presharedKey: peer.presharedKey,
+        presharedKey: peer.presharedKey && presharedKeyBytes(peer.presharedKey),
         endpoint: peer.endpoint,
         persistentKeepalive: 0,
         allowedIps: (peer.allowedIps ?? []).map((change) => change.prefix),

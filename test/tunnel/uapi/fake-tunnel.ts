@@ -1,4 +1,5 @@
 import type { DeviceChange, DeviceStatus, PeerStatus } from '../../../src/device/config.ts';
+import { presharedKeyBytes } from '../../../src/device/preshared-key.ts';
 import type { Tunnel } from '../../../src/tunnel/tunnel.ts';
 import { formatPrefix } from '../../../src/wire/address-text.ts';
 import type { Prefix } from '../../../src/wire/prefix.ts';
@@ -44,7 +45,9 @@ export class FakeTunnel implements Pick<Tunnel, 'configure' | 'status'> {
         peer = newPeer(peerChange.publicKey);
         this.peers.set(id, peer);
       }
-      if (peerChange.presharedKey !== undefined) peer.presharedKey = peerChange.presharedKey;
+      if (peerChange.presharedKey !== undefined) {
+        peer.presharedKey = presharedKeyBytes(peerChange.presharedKey);
+      }
       if (peerChange.endpoint !== undefined) peer.endpoint = peerChange.endpoint;
       peer.persistentKeepalive = peerChange.persistentKeepalive ?? peer.persistentKeepalive;
       if (peerChange.replaceAllowedIps) this.dropRoutes(id);
