@@ -209,4 +209,11 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE nodes SET token_id = (SELECT id FROM tokens WHERE used_by = node_id);
   ALTER TABLE tokens DROP COLUMN used_by;
   `,
+  // 10: what is over is found by its time, and an address by itself, however many there are.
+  `
+  CREATE INDEX tokens_by_expiry ON tokens (expires_at);
+  CREATE INDEX tokens_with_secret ON tokens (expires_at) WHERE secret IS NOT NULL;
+  CREATE INDEX reserved_by_time ON reserved (until);
+  CREATE INDEX reserved_by_address ON reserved (tunnel_address);
+  `,
 ];

@@ -12,10 +12,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { PAYLOAD_TYPES } from '../../../src/contract/envelope.ts';
 import { SqliteStore } from '../../../src/controller/store/sqlite-store.ts';
 import { StoreError } from '../../../src/controller/store/store.ts';
 import { epochOf, storeConformance } from './conformance.ts';
+
+const { prepare: prepareAs } = DatabaseSync.prototype;
 
 let directory: string;
 let path: string;
@@ -54,6 +57,54 @@ test('the secret of an epoch that is over is nowhere on the disk', async () => {
     expect((await store.currentEpoch())!.secret).toEqual(secret);
   }
   await store.close();
+});
+
+test('to issue a token, to enrol with it and to forget what is over, no table is read from end to end', async () => {
+  const store = new SqliteStore(path);
+  await store.claim(new Uint8Array(32));
+  const asked = new Set<string>();
+  const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare').mockImplementation(function (
+    this: DatabaseSync,
+    sql: string,
+  ) {
+    asked.add(sql);
+    return prepareAs.call(this, sql);
+  });
+  try {
+    const key = (value: number) => new Uint8Array(32).fill(value);
+    const node = {
+      nodeId: 'node-a',
+      record: { payloadType: PAYLOAD_TYPES.keyRecord, payload: '', signatures: [] },
+      wireguard: key(1),
+      signing: key(2),
+      sealing: key(3),
+      endpoint: null,
+      enrolledAt: 1,
+    };
+    const token = { id: 'one', secret: key(4), nodeId: null, expiresAt: 9, usesLeft: 1 };
+    await store.addToken(token, 0);
+    await store.openTokens(0);
+    expect((await store.enrol(node, 'one', ['10.10.0.2'])).outcome).toBe('enrolled');
+    await store.commitEpoch(undefined, epochOf(1));
+  } finally {
+    prepare.mockRestore();
+  }
+  await store.close();
+  const database = new DatabaseSync(path);
+  const plans = [...asked]
+    .filter((sql) => /\b(tokens|nodes|reserved|node_keys)\b/.test(sql))
+    .map((sql) => {
+      const steps = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all();
+      return [sql, steps.map(({ detail }) => detail as string)] as const;
+    });
+  database.close();
+  expect(plans.length).toBeGreaterThan(6);
+  for (const [sql, steps] of plans) {
+    expect(
+      steps.filter((step) => /^SCAN (?!CONSTANT)/.test(step)),
+      sql,
+    ).toEqual([]);
+  }
 });
 
 test('a crash between commit and scrub leaves no old secret after the next start', async () => {

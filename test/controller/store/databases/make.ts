@@ -46,7 +46,7 @@ async function enrol(store: SqliteStore, nodeId: string, key: number): Promise<v
 }
 
 const path = process.argv[2];
-if (path === undefined) throw new Error('usage: node test/controller/databases/make.ts FILE');
+if (path === undefined) throw new Error('usage: node test/controller/store/databases/make.ts FILE');
 const store = new SqliteStore(path);
 await store.claim(bytes(7));
 await enrol(store, 'anna', 10);
