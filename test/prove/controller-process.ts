@@ -19,6 +19,8 @@ export interface ControllerPart {
 let committedAt = 0;
 /** When the last stream's bytes were with the system. */
 let pushedAt = 0;
+/** Processor time of writing to all streams, ms. */
+let pushCpuMs = 0;
 const { exec } = DatabaseSync.prototype;
 DatabaseSync.prototype.exec = function timed(this: DatabaseSync, sql: string): void {
   exec.call(this, sql);
@@ -37,21 +39,25 @@ const controller = await startController({
     const { epoch, version, removed } = event;
     const at = committedAt;
     // After the event has left: telling us is no part of what is measured.
-    setImmediate(() => say({ committed: epoch, version, at, pushedAt, removed }));
+    setImmediate(() => say({ committed: epoch, version, at, pushedAt, pushCpuMs, removed }));
   },
 });
 const { streams } = controller.services;
 const publish = streams.publish.bind(streams);
 streams.publish = (...parameters) => {
+  const before = process.cpuUsage();
   const envelope = publish(...parameters);
   pushedAt = monotonicMs();
+  pushCpuMs = cpuMs(before);
   return envelope;
 };
 say({ listening: controller.url });
 listen(
-  ({ id }) => {
-    const { user, system } = process.cpuUsage();
-    say({ id, cpuMs: (user + system) / 1000 });
-  },
+  ({ id }) => say({ id, cpuMs: cpuMs() }),
   () => void controller.close(),
 );
+
+function cpuMs(since?: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1000;
+}

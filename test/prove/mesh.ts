@@ -46,6 +46,8 @@ export interface Commit {
   readonly at: number;
   /** The same, when the last stream's bytes were with the system. */
   readonly pushedAt: number;
+  /** Processor time of writing to all streams, ms. */
+  readonly pushCpuMs: number;
   readonly removed: readonly string[];
 }
 
@@ -302,6 +304,7 @@ function commitOf(message: Message): Commit {
     epoch: message.committed as number,
     at: message.at as number,
     pushedAt: message.pushedAt as number,
+    pushCpuMs: message.pushCpuMs as number,
     removed: message.removed as string[],
   };
 }

@@ -13,7 +13,7 @@ import { residentMemory } from '../lab/process-usage.ts';
 import { type Distribution, distribution, median } from '../lab/statistics.ts';
 import { fillStore, playedName } from './fill-store.ts';
 import { ProofMesh } from './mesh.ts';
-import { program } from './part.ts';
+import { type Part, program } from './part.ts';
 import type { StreamsPart } from './streams-process.ts';
 
 /** Nodes that enrol by real calls; the others are in the store when the controller starts. */
@@ -31,6 +31,9 @@ export interface ScaleResult {
   readonly openedAfterS: number;
   /** ms from the commit of a removal until the last stream's bytes were with the system. */
   readonly pushed: Distribution;
+  /** Processor time of that, ms, and of reading it from all streams. */
+  readonly pushCpuMs: number;
+  readonly readCpuMs: number;
   /** ms until a program on the same processors had read it: from all streams, and from the last of each removal. */
   readonly removal: Distribution;
   readonly lastRemoval: Distribution;
@@ -61,13 +64,16 @@ export async function measureScale(members: number): Promise<ScaleResult> {
     const { opened } = await streams.said({ opened: members }, OPEN_TIMEOUT_MS);
     const openedAfterS = Number(((performance.now() - startedAt) / 1000).toFixed(1));
     await mesh.rotate();
-    const [pushed, all, last]: number[][] = [[], [], []];
+    const [pushed, pushCpu, readCpu, all, last]: number[][] = [[], [], [], [], []];
     for (let i = 0; i < REMOVALS; i++) {
       await delay(3000); // the keys of the epoch before have gone out
       const name = playedName(members - 1 - i);
-      const { at, pushedAt } = await mesh.remove(name);
+      const before = await streamsCpuMs(streams);
+      const { at, pushedAt, pushCpuMs } = await mesh.remove(name);
       pushed!.push(pushedAt - at);
+      pushCpu!.push(pushCpuMs);
       const heard = await told(streams, name, members - i);
+      readCpu!.push((await streamsCpuMs(streams)) - before);
       all!.push(...heard.map((time) => time - at));
       last!.push(Math.max(...heard) - at);
     }
@@ -77,6 +83,8 @@ export async function measureScale(members: number): Promise<ScaleResult> {
       streams: opened as number,
       openedAfterS,
       pushed: distribution(pushed!),
+      pushCpuMs: rounded(median(pushCpu!)),
+      readCpuMs: rounded(median(readCpu!)),
       removal: distribution(all!),
       lastRemoval: distribution(last!),
       ...(await reading(mesh)),
@@ -113,12 +121,12 @@ async function enrolling(mesh: ProofMesh, members: number): Promise<number> {
   return rounded(((await cpuMs(mesh)) - before) / ENROLLING);
 }
 
+async function streamsCpuMs(streams: Part): Promise<number> {
+  return (await streams.ask({ command: 'cpu' }, 60_000)).cpuMs as number;
+}
+
 /** When each of `count` streams told of the removal of `name`. */
-async function told(
-  streams: ReturnType<ProofMesh['startPart']>,
-  name: string,
-  count: number,
-): Promise<number[]> {
+async function told(streams: Part, name: string, count: number): Promise<number[]> {
   const deadline = performance.now() + 60_000;
   for (;;) {
     const { at } = await streams.ask({ removed: name }, 60_000);

@@ -134,7 +134,11 @@ function whereOf({ endpoint, candidates, seen_port }: EndpointQuery): EndpointCa
   };
 }
 
-/** Begins to answer with server-sent events. The answer ends with its connection, so it needs no chunks. */
+/**
+ * Begins to answer with server-sent events. The answer ends with its connection, so it needs no chunks, and
+ * once its head has left what follows is written to the connection itself. Node would hand over what is
+ * written to the answer at the end of this turn, and whoever commits an epoch has a disk to wait for before that.
+ */
 function eventStream(raw: ServerResponse): StreamSink {
   raw.useChunkedEncodingByDefault = false;
   raw.writeHead(200, {
@@ -149,12 +153,7 @@ function eventStream(raw: ServerResponse): StreamSink {
     get backlog() {
       return raw.writableLength;
     },
-    write: (text) => {
-      raw.write(text);
-      // Node would hand it to the system at the end of this turn, and whoever commits an epoch has a disk
-      // to wait for before that.
-      raw.socket?.uncork();
-    },
+    write: (text) => void raw.socket?.write(text),
     end: () => void raw.destroy(),
   };
 }
