@@ -6,6 +6,7 @@ import { parseTilePath } from '../record/tiles.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
 import { meshView, nodeDetail } from './mesh-view.ts';
+import { NodeProofs } from './node-proofs.ts';
 import { PolicyReplay } from './policy-replay.ts';
 import type { DashboardSource } from './source.ts';
 
@@ -20,6 +21,7 @@ export function controllerSource(
   version: string,
 ): DashboardSource {
   const { governor, store, streams, counters, documents, log: published } = services;
+  const proofs = new NodeProofs(services);
   const replay = new PolicyReplay(services);
   const startedAt = performance.now();
   return {
@@ -27,6 +29,7 @@ export function controllerSource(
     whoIs: (holder) => whoIsIt(services, holder),
     policy: () => policyInForce(services),
     replay: (document, signal) => replay.run(document, signal),
+    proof: (node, epoch, holder, signal) => proofs.make(node, epoch, holder, signal),
     setPolicy: (holder, change) => setPolicy(services, holder, change),
     mesh: async () => meshView(await documents.present(), governor.notReady),
     epochs: (limit) => log.latestEpochs(limit),

@@ -9,7 +9,7 @@ import { isLoopbackHost } from '../contract/loopback-host.ts';
 import { guardConnections } from '../controller/http/connection-guard.ts';
 import { listenOnSocket } from '../controller/http/servers.ts';
 import type { ServerCertificate } from '../controller/own-certificate.ts';
-import { ProblemError } from '../controller/problem-error.ts';
+import { orRefuse, ProblemError } from '../controller/problem-error.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { GZIP_HEADER, LiveFeed } from './live.ts';
 import { isFromOwnPage, isNamedIn } from './own-page.ts';
@@ -125,6 +125,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   await app.register(async (inner) => {
     inner.addHook('onRequest', (request) => visitors.mustRead(request));
     readRoutes(inner, source);
+    proofRoute(inner, source, visitors);
     policyRoutes(inner, source, visitors);
     liveRoute(inner, live, source, visitors, onError);
   });
@@ -201,6 +202,28 @@ function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
     if (bytes === undefined) return reply.code(404).send({ title: 'There is no such file' });
     return reply.type('application/octet-stream').send(Buffer.from(bytes));
   });
+}
+
+const EPOCH = {
+  type: 'object',
+  required: ['epoch'],
+  additionalProperties: false,
+  properties: { epoch: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER } },
+} as const;
+
+function proofRoute(app: FastifyInstance, source: () => DashboardSource, visitors: Visitors): void {
+  app.get<{ Params: { id: string }; Querystring: { epoch: number } }>(
+    '/api/nodes/:id/proof',
+    { schema: { querystring: EPOCH } },
+    async (request, reply) => {
+      const { params, query } = request;
+      const holder = visitors.holder(request);
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const proof = orRefuse(await source().proof(params.id, query.epoch, holder, gone.signal));
+      return reply.type('application/json').send(`${JSON.stringify(proof)}\n`);
+    },
+  );
 }
 
 async function compress(

@@ -1,6 +1,7 @@
 import type { AccessSelf } from '../contract/access.ts';
 import type { PolicyAnswer, PolicyChange, PolicyOutlook } from '../contract/policy.ts';
 import type { Checked } from '../contract/problems.ts';
+import type { ProofDocument } from '../contract/record/proof.ts';
 import type { HolderCaller } from '../controller/operations/caller.ts';
 import type {
   ChangeView,
@@ -16,6 +17,13 @@ export interface DashboardSource {
   policy(): PolicyAnswer;
   /** Another policy, tried on what is remembered; until `signal` aborts. */
   replay(document: object, signal: AbortSignal): Promise<Checked<ReplayView>>;
+  /** The proof of what `epoch` decided about a node. `holder`: who signed in, if somebody did. */
+  proof(
+    node: string,
+    epoch: number,
+    holder: HolderCaller | undefined,
+    signal: AbortSignal,
+  ): Promise<Checked<ProofDocument>>;
   setPolicy(caller: HolderCaller, change: PolicyChange): Promise<Checked<PolicyOutlook>>;
   /** `from`: the address that pays for a token that is none. */
   signIn(token: string, from: string): Promise<Checked<HolderCaller>>;

@@ -51,7 +51,8 @@ export class Visitors {
     return () => clearInterval(timer);
   }
 
-  private holder(request: FastifyRequest): HolderCaller | undefined {
+  /** The holder that signed in, if somebody did. */
+  holder(request: FastifyRequest): HolderCaller | undefined {
     const tokenId = this.sessions.tokenOf(shownIn(request));
     return tokenId === undefined ? undefined : { kind: 'holder', tokenId };
   }

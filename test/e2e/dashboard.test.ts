@@ -1,7 +1,10 @@
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { MeshView } from '../../src/dashboard/documents.ts';
+import { meshnet } from '../cli/support/run-meshnet.ts';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
 import { freePort } from '../lab/free-ports.ts';
@@ -112,6 +115,30 @@ requires('chromium')('the dashboard in a browser', () => {
     `);
     await page.getByRole('alert').filter({ hasText: 'It was rewritten.' }).waitFor();
     await page.screenshot(PICTURES === undefined ? {} : { path: join(PICTURES, 'fork.png') });
+    expect(complaints).toEqual([]);
+  });
+
+  test('saves the proof of a verdict, which meshnet log check finds true', async () => {
+    const { page, complaints } = await openPage(browser, { viewport: DESKTOP });
+    const folder = mkdtempSync(join(tmpdir(), 'meshnet-proof-'));
+    onTestFinished(async () => {
+      await page.context().close();
+      rmSync(folder, { recursive: true });
+    });
+    await page.goto(`${url}#/node/node-c`);
+    const saved = page.waitForEvent('download');
+    await page
+      .getByRole('button', { name: /^Save proof of epoch \d+$/ })
+      .first()
+      .click();
+    const download = await saved;
+    expect(download.suggestedFilename()).toMatch(/^node-c-\d+\.proof\.json$/);
+    const file = join(folder, 'proof.json');
+    await download.saveAs(file);
+    const { epoch } = (await (await fetch(`${url}api/mesh`)).json()) as MeshView;
+    const checked = await meshnet('log', 'check', file, '--mesh', epoch.meshId);
+    expect(checked).toMatchObject({ code: 0, err: '' });
+    expect(checked.out).toContain('node-c was denied in epoch');
     expect(complaints).toEqual([]);
   });
 

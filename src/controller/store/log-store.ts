@@ -36,6 +36,8 @@ export interface LogStore {
   logTile(tile: Tile): Promise<Uint8Array | undefined>;
   /** Hashes which show that the first `size` leaves begin with the first `oldSize` (RFC 6962). */
   consistencyProof(oldSize: number, size: number): Promise<readonly Uint8Array[]>;
+  /** Hashes that lead from leaf `index` to the root of the first `size` leaves (RFC 6962). */
+  inclusionProof(index: number, size: number): Promise<readonly Uint8Array[]>;
   /** Rows of an epoch's verdicts, one a line. Undefined: there are none (any more). */
   verdictRows(epoch: number): Promise<Uint8Array | undefined>;
   /**

@@ -4,7 +4,7 @@ import { type LeafEvent, leafBytes, type PolicyText } from '../../contract/recor
 import { encodeBundle } from '../../contract/record/verdict-row.ts';
 import { nodeProvider } from '../../crypto/node.ts';
 import { LogTree } from '../../record/log-tree.ts';
-import { consistencyProof } from '../../record/merkle.ts';
+import { consistencyProof, inclusionProof } from '../../record/merkle.ts';
 import { encodeEntries, TILE_WIDTH, type Tile, tileWidth } from '../../record/tiles.ts';
 import type { LogState, RecordedEpoch } from './log-store.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
@@ -100,6 +100,10 @@ export class SqliteLog {
   recordRestored(at: number, epoch: number, version: number): void {
     this.database.run('INSERT OR REPLACE INTO log_series VALUES (1, ?)', epoch);
     this.append(at, { event: 'restored', epoch, version });
+  }
+
+  inclusionProof(index: number, size: number): Uint8Array[] {
+    return inclusionProof(nodeProvider, index, size, this.tree.hashesAt(size));
   }
 
   consistencyProof(oldSize: number, size: number): Uint8Array[] {

@@ -261,6 +261,10 @@ export class SqliteStore implements Store {
     return this.log.tile(tile);
   }
 
+  async inclusionProof(index: number, size: number): Promise<readonly Uint8Array[]> {
+    return this.log.inclusionProof(index, size);
+  }
+
   async consistencyProof(oldSize: number, size: number): Promise<readonly Uint8Array[]> {
     return this.log.consistencyProof(oldSize, size);
   }

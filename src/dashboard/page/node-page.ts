@@ -4,6 +4,7 @@ import type { EpochView, NodeDetail, NodeHistory, NodeView } from '../documents.
 import { dateTime, duration, score } from './format.ts';
 import { html } from './html.ts';
 import { Plot, type PlotColours } from './plot.ts';
+import { ProofButton } from './proof-button.ts';
 import { useAnswer, useNow, usePageState } from './state.ts';
 import { MARKS, standing, WORDS } from './verdict.ts';
 
@@ -136,12 +137,15 @@ function Verdicts({ history }: { history: NodeHistory }) {
   }
   if (runs.length === 0) return html`<h2>Verdicts</h2><p>No epoch has decided about it yet.</p>`;
   return html`<h2 id="verdicts">Verdicts</h2>
+    <p class="caption">A proof is a file with all that shows a verdict to be in the record and to be right:${' '}
+      <code>meshnet log check FILE --mesh ID</code></p>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="verdicts"><table>
-      <thead><tr><th scope="col">Epochs</th><th scope="col">From</th><th scope="col">Verdict</th><th scope="col">Why, at first</th></tr></thead>
+      <thead><tr><th scope="col">Epochs</th><th scope="col">From</th><th scope="col">Verdict</th><th scope="col">Why, at first</th><th scope="col">Proof</th></tr></thead>
       <tbody>${runs.slice(0, RUNS).map(
         ({ first, last }) => html`<tr>
         <th scope="row">${first.epoch === last ? first.epoch : `${first.epoch} to ${last}`}</th>
         <td>${dateTime(first.at)}</td><td class=${first.allowed ? 'in' : 'out'}>${first.allowed ? 'member' : 'denied'}</td><td class="why">${first.explanation}</td>
+        <td><${ProofButton} key=${last} id=${history.id} epoch=${last} /></td>
       </tr>`,
       )}</tbody>
     </table></div>`;

@@ -2,42 +2,43 @@
 export interface Said<T> {
   readonly answer?: T;
   readonly failure?: string;
-  /** The code of the problem, and the field that it names, if it does. */
-  readonly code?: string;
-  readonly field?: string;
 }
 
 interface Refusal {
   readonly title?: string;
   readonly detail?: string;
-  readonly code?: string;
   readonly field?: string;
   readonly expected?: string;
 }
 
-/** Asks the controller for something. */
-export async function send<T>(
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
-  path: string,
-  body?: object,
-): Promise<Said<T>> {
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** Asks the controller for something; the answer as it came. */
+export async function ask(method: Method, path: string, body?: object): Promise<Said<Response>> {
+  let response: Response;
   try {
-    const json = { 'content-type': 'application/json' };
-    const response = await fetch(
-      path,
-      body === undefined ? { method } : { method, headers: json, body: JSON.stringify(body) },
-    );
-    if (response.status === 204) return {};
-    const answer = (await response.json()) as T & Refusal;
-    if (response.ok) return { answer };
-    const { code, field } = answer;
-    return {
-      failure: words(answer, response.status),
-      ...(code && { code }),
-      ...(field && { field }),
-    };
+    const headers = { 'content-type': 'application/json' };
+    const sent = body === undefined ? {} : { headers, body: JSON.stringify(body) };
+    response = await fetch(path, { method, ...sent });
   } catch {
     return { failure: 'The controller does not answer.' };
+  }
+  if (response.ok) return { answer: response };
+  return { failure: words(await refusalIn(response), response.status) };
+}
+
+/** The same, for what is answered in JSON. */
+export async function send<T>(method: Method, path: string, body?: object): Promise<Said<T>> {
+  const { answer, failure } = await ask(method, path, body);
+  if (answer === undefined) return failure === undefined ? {} : { failure };
+  return answer.status === 204 ? {} : { answer: (await answer.json()) as T };
+}
+
+async function refusalIn(response: Response): Promise<Refusal> {
+  try {
+    return (await response.json()) as Refusal;
+  } catch {
+    return {};
   }
 }
 
