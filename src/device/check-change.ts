@@ -4,13 +4,8 @@ import { ANYWHERE, endpointFault, explainEndpointFault } from '../wire/acceptabl
 import { formatEndpoint } from '../wire/address-text.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
-import type { DeviceChange, PeerChange } from './config.ts';
+import { type DeviceChange, LARGEST, type PeerChange } from './config.ts';
 import { TunnelError } from './tunnel-error.ts';
-
-const MAX_U16 = 0xffff;
-const MAX_U32 = 0xffffffff;
-/** End of the year 9999, ms since 1970. */
-const LATEST_TIME = 253_402_300_799_999;
 
 function invalid(field: string, expected: string): never {
   throw new TunnelError('invalid_argument', `${field}: expected ${expected}`);
@@ -23,6 +18,18 @@ function checkKey(field: string, key: Uint8Array): void {
 function checkInteger(field: string, value: number, max: number): void {
   if (!Number.isInteger(value) || value < 0 || value > max) {
     invalid(field, `an integer from 0 to ${max}`);
+  }
+}
+
+/** Those that are there. */
+function checkNumbers<Name extends string>(
+  prefix: string,
+  given: { readonly [N in NoInfer<Name>]?: number },
+  largest: { readonly [N in Name]: number },
+): void {
+  for (const [name, max] of Object.entries(largest) as [Name, number][]) {
+    const value = given[name];
+    if (value !== undefined) checkInteger(`${prefix}${name}`, value, max);
   }
 }
 
@@ -47,7 +54,7 @@ function checkEndpoint(field: string, endpoint: Endpoint): void {
   if (endpoint.address.length !== (endpoint.family === 4 ? 4 : 16)) {
     invalid(`${field}.family`, 'the family of its address');
   }
-  checkInteger(`${field}.port`, endpoint.port, MAX_U16);
+  checkInteger(`${field}.port`, endpoint.port, 0xffff);
   const fault = endpointFault(endpoint, ANYWHERE);
   if (fault !== undefined) {
     const text = explainEndpointFault(formatEndpoint(endpoint), fault);
@@ -67,13 +74,7 @@ function checkPeer(field: string, peer: PeerChange): void {
   peer.candidates?.forEach((candidate, i) => {
     checkEndpoint(`${field}.candidates[${i}]`, candidate);
   });
-  if (peer.persistentKeepalive !== undefined) {
-    checkInteger(`${field}.persistentKeepalive`, peer.persistentKeepalive, MAX_U16);
-  }
-  for (const name of ['generation', 'expireBefore'] as const) {
-    const value = peer[name];
-    if (value !== undefined) checkInteger(`${field}.${name}`, value, Number.MAX_SAFE_INTEGER);
-  }
+  checkNumbers(`${field}.`, peer, LARGEST.peer);
   if (peer.generation !== undefined && peer.presharedKey === undefined) {
     invalid(`${field}.generation`, 'none without the pre-shared key that it belongs to');
   }
@@ -94,11 +95,7 @@ export function checkChange(
   ) => { generation: number; presharedKey: { isSet: boolean } } | undefined,
 ): void {
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
-  if (change.listenPort !== undefined) checkInteger('listenPort', change.listenPort, MAX_U16);
-  if (change.fwmark !== undefined) checkInteger('fwmark', change.fwmark, MAX_U32);
-  if (change.earliestTime !== undefined) {
-    checkInteger('earliestTime', change.earliestTime, LATEST_TIME);
-  }
+  checkNumbers('', change, LARGEST.device);
   let added = 0;
   change.peers?.forEach((peer, i) => {
     const field = `peers[${i}]`;

@@ -27,6 +27,21 @@ export interface PeerChange {
   readonly allowedIps?: readonly AllowedIpChange[];
 }
 
+/** The largest that each number of a change may be; none is below 0. */
+export const LARGEST = {
+  peer: {
+    generation: Number.MAX_SAFE_INTEGER,
+    expireBefore: Number.MAX_SAFE_INTEGER,
+    persistentKeepalive: 0xffff,
+  },
+  device: {
+    listenPort: 0xffff,
+    fwmark: 0xffff_ffff,
+    /** End of the year 9999. */
+    earliestTime: 253_402_300_799_999,
+  },
+} as const;
+
 export interface AllowedIpChange {
   readonly prefix: Prefix;
   readonly remove?: boolean;

@@ -1,4 +1,10 @@
-import type { DeviceChange, DeviceStatus, PeerChange, PeerStatus } from '../../device/config.ts';
+import {
+  type DeviceChange,
+  type DeviceStatus,
+  LARGEST,
+  type PeerChange,
+  type PeerStatus,
+} from '../../device/config.ts';
 import { presharedKeyBytes } from '../../device/preshared-key.ts';
 import { formatEndpoint, parseEndpoint, type ScopeOf } from '../../wire/address-text.ts';
 import { parseKey, parseUnsigned, required } from './values.ts';
@@ -47,12 +53,12 @@ export const DEVICE_SETTINGS = new Map<string, Setting<DeviceChange, UapiStatus>
     'listen_port',
     {
       set(change, text, key) {
-        change.listenPort = parseUnsigned(key, text, 0xffff);
+        change.listenPort = parseUnsigned(key, text, LARGEST.device.listenPort);
       },
       asked: ({ listenPort }) => number(listenPort),
       shown: ({ listenPort }) => unlessZero(listenPort),
       see(status, text, key) {
-        status.listenPort = parseUnsigned(key, text, 0xffff);
+        status.listenPort = parseUnsigned(key, text, LARGEST.device.listenPort);
       },
     },
   ],
@@ -60,12 +66,12 @@ export const DEVICE_SETTINGS = new Map<string, Setting<DeviceChange, UapiStatus>
     'fwmark',
     {
       set(change, text, key) {
-        change.fwmark = parseUnsigned(key, text, 0xffff_ffff);
+        change.fwmark = parseUnsigned(key, text, LARGEST.device.fwmark);
       },
       asked: ({ fwmark }) => number(fwmark),
       shown: ({ fwmark }) => unlessZero(fwmark),
       see(status, text, key) {
-        status.fwmark = parseUnsigned(key, text, 0xffff_ffff);
+        status.fwmark = parseUnsigned(key, text, LARGEST.device.fwmark);
       },
     },
   ],
@@ -104,12 +110,12 @@ export const PEER_SETTINGS = new Map<string, Setting<PeerChange, PeerStatus>>([
     'persistent_keepalive_interval',
     {
       set(change, text, key) {
-        change.persistentKeepalive = parseUnsigned(key, text, 0xffff);
+        change.persistentKeepalive = parseUnsigned(key, text, LARGEST.peer.persistentKeepalive);
       },
       asked: ({ persistentKeepalive }) => number(persistentKeepalive),
       shown: ({ persistentKeepalive }) => number(persistentKeepalive),
       see(status, text, key) {
-        status.persistentKeepalive = parseUnsigned(key, text, 0xffff);
+        status.persistentKeepalive = parseUnsigned(key, text, LARGEST.peer.persistentKeepalive);
       },
     },
   ],
