@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import { fastify } from 'fastify';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { AddressBudget } from '../../src/controller/address-budget.ts';
+import { guardConnections } from '../../src/controller/http/connection-guard.ts';
 import { networkOf } from '../../src/controller/network-of.ts';
 import { Overload } from '../../src/controller/overload.ts';
 import { problemOf, TestMesh } from './support/test-mesh.ts';
@@ -160,6 +163,42 @@ test('a connection has one request under way', async () => {
   socket.write(request.repeat(10));
   await expect.poll(() => answers).toContain('malformed_request');
   socket.end();
+});
+
+test('who has its answer may ask on, though the controller is not told yet that it has left', async () => {
+  const app = fastify();
+  onTestFinished(() => app.close());
+  guardConnections(app, 10);
+  let tell = () => {};
+  app.setErrorHandler((_, __, reply) => {
+    tell();
+    reply.code(400).send('refused');
+  });
+  app.get('/first', ({ raw: { socket } }, reply) => {
+    const write = socket._write.bind(socket);
+    socket._write = (chunk, encoding, told) => {
+      socket._write = write;
+      write(chunk, encoding, (error) => {
+        tell = () => told(error);
+      });
+    };
+    reply.send('first');
+  });
+  app.get('/second', (_, reply) => {
+    tell();
+    reply.send('second');
+  });
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const socket = connect(Number(port), '127.0.0.1');
+  let answers = '';
+  socket.on('data', (chunk) => {
+    answers += chunk;
+  });
+  socket.write('GET /first HTTP/1.1\r\nhost: a\r\n\r\n');
+  await expect.poll(() => answers).toContain('first');
+  socket.write('GET /second HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
+  await once(socket, 'close');
+  expect(answers.match(/first|second|refused/g)).toEqual(['first', 'second']);
 });
 
 test('members are waited for where the controller had no time for them, once', async () => {

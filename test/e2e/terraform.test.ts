@@ -190,7 +190,7 @@ requires(
     expect(await tofu(admin, at, 'validate')).toMatchObject({ code: 0 });
 
     const planned = await tofu(admin, at, 'plan', '-detailed-exitcode', '-out=plan');
-    expect(planned).toMatchObject({ code: CHANGES });
+    expect(planned, planned.output).toMatchObject({ code: CHANGES });
     expect(planned.output).toContain('Plan: 5 to add, 0 to change, 0 to destroy.');
     expect(await openTokens()).toEqual([]); // a plan's own are withdrawn
     const applied = await tofu(admin, at, 'apply', 'plan');

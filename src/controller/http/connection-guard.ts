@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { networkOf } from '../network-of.ts';
@@ -39,16 +39,16 @@ export function guardConnections(
     if (count > maxConnections / 2) socket.destroy();
   });
   endWithServer(app);
-  const busy = new WeakSet<Socket>();
+  const answers = new WeakMap<Socket, ServerResponse>();
   app.addHook('onRequest', (request, reply, next) => {
     const { socket } = request.raw;
-    if (busy.has(socket)) {
+    // Ended is enough: who has read an answer may ask on before this side is told that it has left.
+    if (answers.get(socket)?.writableEnded === false) {
       reply.header('connection', 'close');
       const expected = 'the answer to the request before it on this connection, awaited';
       return refuse('malformed_request', { field: 'connection', expected });
     }
-    busy.add(socket);
-    reply.raw.once('close', () => busy.delete(socket));
+    answers.set(socket, reply.raw);
     next();
   });
 }
