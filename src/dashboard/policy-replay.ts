@@ -11,7 +11,7 @@ import type { ReplayFound, ReplayPolicies } from './replay-worker.ts';
 
 /** The newest scores, which are read so many at a time: an epoch must not wait for them. */
 const MAX_SCORES = 100_000;
-const PAGE = 4000;
+const PAGE = 1000;
 /** Longest that a replay may take, ms, and most memory, MB. */
 const MAX_MS = 60_000;
 const MAX_MEMORY = 512;
