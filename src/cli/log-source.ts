@@ -26,6 +26,8 @@ export interface LogSource {
   readonly read: ReadFile;
   /** 32 bytes: the one mesh whose log this may be. */
   readonly meshId: Uint8Array;
+  /** The node of this machine, as which it is read; undefined: as nobody. */
+  readonly asNode?: string | undefined;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -42,7 +44,7 @@ export async function logSource(
     const member = memberClient(known, node);
     const meshId = options.mesh === undefined ? member.meshId : undefined;
     const read: ReadFile = (path) => member.ask((client, seed) => client.getLogFile(seed, path));
-    return { read, meshId: meshId ?? meshOf(options.mesh) };
+    return { read, meshId: meshId ?? meshOf(options.mesh), asNode: member.nodeId };
   }
   if (where === undefined) {
     const { mesh_id } = await adminCall<EpochDocument>(options, 'GET', '/v1/epoch?limit=1');

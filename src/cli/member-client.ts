@@ -12,6 +12,7 @@ import { networkClient } from './network-client.ts';
 export interface MemberClient {
   /** Of the mesh that the node is enrolled in, 32 bytes; undefined: there is no node. */
   readonly meshId: Uint8Array | undefined;
+  readonly nodeId: string | undefined;
   /** Rejects with a `CommandError` where the controller cannot be reached or refuses. */
   ask<T>(call: (client: ControllerClient, signingSeed: Uint8Array) => Promise<T>): Promise<T>;
 }
@@ -24,6 +25,7 @@ export function memberClient(url: string, state: string): MemberClient {
   const client = networkClient(url, meshId);
   return {
     meshId,
+    nodeId: enrolment?.node_id,
     async ask(call) {
       try {
         // Nobody's signature is refused, except on the controller's own machine, which needs none.

@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs';
+import { parseJson } from '../contract/encoding.ts';
 import type { EpochEvent, Leaf } from '../contract/record/leaf.ts';
+import { openProof, type ProofDocument } from '../contract/record/proof.ts';
 import {
   type FoundEpoch,
   findEpoch,
@@ -14,7 +16,7 @@ import { inclusionProof } from '../record/merkle.ts';
 import { formatNote } from '../record/note.ts';
 import { print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import type { LogSourceOptions } from './log-source.ts';
+import { type LogSourceOptions, logSource } from './log-source.ts';
 import { type ReadLog, readLog } from './read-log.ts';
 
 /** `meshnet log prove NODE EPOCH [WHERE]`: one file for somebody who has nothing else. */
@@ -24,11 +26,44 @@ export async function prove(
   where: string | undefined,
   options: LogSourceOptions & { readonly out?: string },
 ): Promise<void> {
-  const log = provable(await readLog(where, options));
-  const document = await explained(() => proofOf(defaultProvider(), log, node, epoch));
+  const document =
+    (await ownProof(node, epoch, where, options)) ?? (await madeProof(node, epoch, where, options));
   const text = `${JSON.stringify(document)}\n`;
   if (options.out === undefined) process.stdout.write(text);
   else writeFileSync(options.out, text);
+}
+
+async function madeProof(
+  node: string,
+  epoch: number,
+  where: string | undefined,
+  options: LogSourceOptions,
+): Promise<ProofDocument> {
+  const log = provable(await readLog(where, options));
+  return explained(() => proofOf(defaultProvider(), log, node, epoch));
+}
+
+/**
+ * What the controller shows the node of this machine of itself, be it a member or denied. Undefined: it is
+ * another node, or nobody asks as one.
+ */
+async function ownProof(
+  node: string,
+  epoch: number,
+  where: string | undefined,
+  options: LogSourceOptions,
+): Promise<ProofDocument | undefined> {
+  const { read, meshId, asNode } = await logSource(where, options);
+  if (asNode !== node) return undefined;
+  const bytes = await read(`proof/${epoch}`);
+  if (bytes === undefined) {
+    const message = `the controller has no proof of ${node} in epoch ${epoch} (any more)`;
+    throw new CommandError(EXIT.refused, 'not_kept', message);
+  }
+  const document = parseJson(bytes);
+  const opened = openProof(defaultProvider(), meshId, document);
+  if (typeof opened === 'string') throw new CommandError(EXIT.failed, 'wrong_log', opened);
+  return document as ProofDocument;
 }
 
 function provable({ key, checkpoint, entries, leaves, tree, read }: ReadLog): ProvableLog {

@@ -7,7 +7,9 @@ import { readKeyFile } from '../../src/contract/key-file.ts';
 import { PROTOCOL, PROTOCOL_PARAMETER } from '../../src/contract/protocol.ts';
 import { type Leaf, parseLeaf } from '../../src/contract/record/leaf.ts';
 import { logOrigin } from '../../src/contract/record/origin.ts';
+import { type OpenedProof, openProof } from '../../src/contract/record/proof.ts';
 import { decodeLines, parseVerdictRow } from '../../src/contract/record/verdict-row.ts';
+import { checkVerdict } from '../../src/controller/record/check-proof.ts';
 import { announceRestoredIn } from '../../src/controller/restored.ts';
 import { nodeProvider as crypto } from '../../src/crypto/node.ts';
 import { logKey, openCheckpoint, type SignedCheckpoint } from '../../src/record/checkpoint.ts';
@@ -222,4 +224,35 @@ test('a lease carries the checkpoint, and who has an older one is shown that it 
   expect(verifyConsistency(crypto, old.size, old.root, now.size, now.root, hashes)).toBe(true);
   expect((await call(`${mesh.url}/log/consistency?old=1&size=9999`)).status).toBe(422);
   expect((await call(`${mesh.url}/log/consistency?old=x&size=1`)).status).toBe(422);
+});
+
+test('a denied node is shown its own verdicts with their proof, and nothing of another that had its name', async () => {
+  mesh = await TestMesh.start({ epochOnLoopback: false });
+  const [a, b] = [await mesh.enrol('a', 1), await mesh.enrol('b', 2)];
+  await mesh.report(0.9, a);
+  await mesh.report(0.2, b);
+  await mesh.rotate();
+  const inForce = async () =>
+    (JSON.parse((await mesh.admin('GET', '/v1/epoch')).text) as { epoch: number }).epoch;
+  const old = await inForce();
+  await mesh.admin('DELETE', '/v1/nodes/b');
+  await mesh.clock.advance(6 * MINUTE); // until its name is free
+  const again = await mesh.enrol('b', 3);
+  await mesh.report(0.1, again);
+  await mesh.rotate();
+  const epoch = await inForce();
+  const proofOf = (node: typeof b, of: number) => {
+    const url = `${mesh.url}/log/proof/${of}`;
+    return call(url, { headers: node.signed(url, SIGNATURE_TAGS.epoch, mesh.clock.now()) });
+  };
+  const own = await proofOf(again, epoch);
+  expect(own.status).toBe(200);
+  const opened = openProof(crypto, mesh.meshId, JSON.parse(own.text)) as OpenedProof;
+  expect(opened).toMatchObject({ epoch: { epoch }, row: { node: 'b', allowed: false } });
+  expect(opened.evidence).toHaveLength(1);
+  expect(checkVerdict(crypto, mesh.meshId, opened)).toMatchObject({ allowed: false });
+  expect((await proofOf(again, old)).status).toBe(404);
+  expect((await proofOf(again, 9999)).status).toBe(404);
+  expect((await proofOf(b, old)).status).toBe(403);
+  expect((await call(`${mesh.url}/log/proof/${epoch}`)).status).toBe(401);
 });

@@ -1,7 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
+import type { ProofDocument } from '../../src/contract/record/proof.ts';
 import { meshnet } from '../cli/support/run-meshnet.ts';
 import { NodeRig } from './node-rig.ts';
 
@@ -32,6 +33,19 @@ test('a member reads the record over the network as its node; nobody else may', 
 
   const denied = await meshnet('log', 'verify', ...state('b'), ...noSocket);
   expect([denied.code, denied.err]).toEqual([4, expect.stringContaining('only members')]);
+  const own = join(rig.directory.path, 'own.json');
+  const proves = (node: string, ...more: string[]) =>
+    meshnet('log', 'prove', node, epoch, ...more, ...state('b'), ...noSocket);
+  expect(await proves('b', '--out', own)).toMatchObject({ code: 0, err: '' });
+  const checked = await meshnet('log', 'check', own, ...mesh);
+  expect([checked.code, checked.out]).toEqual([0, expect.stringContaining('b')]);
+  const { row, enrolment } = JSON.parse(readFileSync(own, 'utf8')) as ProofDocument;
+  for (const { content } of [row, enrolment]) {
+    expect(Buffer.from(content, 'base64').toString()).toContain('"node":"b"');
+  }
+  const another = await proves('a');
+  expect([another.code, another.err]).toEqual([4, expect.stringContaining('only members')]);
+  expect((await fetch(`${url}/log/proof/${epoch}`)).status).toBe(401);
   mkdirSync(join(rig.directory.path, 'nobody'));
   const outsider = await meshnet('log', 'verify', url, ...mesh, ...state('nobody'));
   expect([outsider.code, outsider.err]).toEqual([4, expect.stringContaining('only members')]);

@@ -1,6 +1,6 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { leafHash, verifyInclusion } from '../../record/merkle.ts';
-import { equalBytes, fromBase64 } from '../encoding.ts';
+import { leafHash, MerkleTree, verifyInclusion } from '../../record/merkle.ts';
+import { equalBytes, fromBase64, toBase64 } from '../encoding.ts';
 import { type Envelope, envelopeSchema } from '../envelope.ts';
 import { bytes32Field, counterField } from '../fields.ts';
 import { exactly, type FromSchema } from '../from-schema.ts';
@@ -9,7 +9,7 @@ import { violation } from '../schema.ts';
 import { type Leaf, parseLeaf } from './leaf.ts';
 import { type MeshCheckpoint, openMeshCheckpoint } from './mesh-checkpoint.ts';
 import { seriesOf } from './origin.ts';
-import { parseVerdictRow, type VerdictRow } from './verdict-row.ts';
+import { lineHash, parseVerdictRow, type VerdictRow } from './verdict-row.ts';
 
 /** Content of a leaf (base64) with its place in a tree and the hashes that lead to the root. */
 const includedSchema = exactly({
@@ -41,6 +41,44 @@ export const proofSchema = exactly({
 });
 
 export type ProofDocument = FromSchema<typeof proofSchema>;
+
+/** What a proof is made of, besides the row. */
+export interface ProofParts
+  extends Pick<ProofDocument, 'checkpoint' | 'epoch' | 'policy' | 'enrolment' | 'evidence'> {
+  /** 32 bytes. */
+  readonly controllerKey: Uint8Array;
+}
+
+/** `lines`: all rows of the epoch, or hashes of those that are withheld; `place`: of the one that is shown. */
+export function verdictProof(
+  crypto: CryptoProvider,
+  lines: readonly Uint8Array[],
+  place: number,
+  { controllerKey, checkpoint, epoch, policy, enrolment, evidence }: ProofParts,
+): ProofDocument {
+  const tree = new MerkleTree(
+    crypto,
+    lines.map((line) => lineHash(crypto, line)),
+  );
+  return {
+    format: 'aligned-meshnet-verdict-proof-v1',
+    controller_key: toBase64(controllerKey),
+    checkpoint,
+    epoch,
+    policy,
+    enrolment,
+    row: included(place, lines[place]!, tree.inclusionProof(place)),
+    evidence,
+  };
+}
+
+export function included(
+  index: number,
+  content: Uint8Array,
+  proof: readonly Uint8Array[],
+): Included {
+  return { index, content: toBase64(content), proof: proof.map(toBase64) };
+}
 
 /** What a proof says, once every hash and the signature of the checkpoint are as they must be. */
 export interface OpenedProof {

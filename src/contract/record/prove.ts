@@ -5,7 +5,7 @@ import { toBase64 } from '../encoding.ts';
 import type { Envelope } from '../envelope.ts';
 import { parseEvidence } from './evidence.ts';
 import type { EpochEvent, Leaf } from './leaf.ts';
-import type { Included, ProofDocument } from './proof.ts';
+import { type Included, included, type ProofDocument, verdictProof } from './proof.ts';
 import { decodeLines, lineHash, parseVerdictRow, type VerdictRow } from './verdict-row.ts';
 
 /** A log of which proofs can be made, as of one checkpoint. */
@@ -100,30 +100,21 @@ export async function prove(
 
 async function documentOf(crypto: CryptoProvider, found: FoundVerdict): Promise<ProofDocument> {
   const { log, leaf, index, lines, place, row } = found;
-  const included = async (at: number): Promise<Included> => ({
-    index: at,
-    content: toBase64((await log.leaf(at)).content),
-    proof: (await log.inclusionProof(at)).map(toBase64),
-  });
+  const shown = async (at: number): Promise<Included> =>
+    included(at, (await log.leaf(at)).content, await log.inclusionProof(at));
   const before = async (isIt: (one: Leaf) => boolean): Promise<Included> => {
     const at = await lastBefore(log, index, isIt);
-    if (at >= 0) return included(at);
+    if (at >= 0) return shown(at);
     throw new ProofFault('wrong_log', `epoch ${leaf.epoch} goes by what the log does not have`);
   };
-  return {
-    format: 'aligned-meshnet-verdict-proof-v1',
-    controller_key: toBase64(log.controllerKey),
+  return verdictProof(crypto, lines, place, {
+    controllerKey: log.controllerKey,
     checkpoint: log.checkpoint,
-    epoch: await included(index),
+    epoch: await shown(index),
     policy: await before((one) => one.event === 'policy' && one.hash === leaf.policy),
     enrolment: await before((one) => one.event === 'enrolled' && one.node === row.node),
-    row: {
-      index: place,
-      content: toBase64(lines[place]!),
-      proof: treeOf(crypto, lines).inclusionProof(place).map(toBase64),
-    },
     evidence: await evidenceOf(crypto, found),
-  };
+  });
 }
 
 function treeOf(crypto: CryptoProvider, lines: readonly Uint8Array[]): MerkleTree {

@@ -1,12 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { counterField } from '../../contract/fields.ts';
 import { consistencyQuerySchema, consistencySchema } from '../../contract/record/consistency.ts';
+import { proofSchema } from '../../contract/record/proof.ts';
 import type { Caller } from '../operations/caller.ts';
 import {
   readCheckpoint,
   readConsistency,
   readEvidence,
   readLogKey,
+  readOwnProof,
   readTile,
   readVerdictRows,
 } from '../operations/read-log.ts';
@@ -101,6 +103,17 @@ export function logRoutes(
       const lines = orRefuse(await readEvidence(services, callerOf(request), epoch));
       return send(reply, LINES_MEDIA_TYPE, lines);
     },
+  });
+
+  app.get<EpochParams>('/log/proof/:epoch', {
+    schema: {
+      summary:
+        "What shows the asker's own verdict in an epoch to anybody; denied nodes may ask, too",
+      params: epochParams,
+      response: { 200: proofSchema },
+    },
+    handler: async (request) =>
+      orRefuse(await readOwnProof(services, callerOf(request), Number(request.params.epoch))),
   });
 }
 

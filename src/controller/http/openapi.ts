@@ -90,6 +90,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [401, 403, 404],
     media: 'application/jsonl',
   },
+  'GET /log/proof/:epoch': { id: 'getOwnProof', caller: 'enrolled', refusals: [401, 403, 404] },
   'GET /.well-known/jwks.json': { id: 'getKeySet', caller: 'anybody' },
   'GET /healthz': { id: 'getHealth', caller: 'anybody' },
   'GET /readyz': { id: 'getReadiness', caller: 'anybody' },

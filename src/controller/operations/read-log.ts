@@ -1,13 +1,23 @@
-import { toBase64 } from '../../contract/encoding.ts';
+import { parseJson, toBase64 } from '../../contract/encoding.ts';
+import type { Envelope } from '../../contract/envelope.ts';
 import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { Consistency } from '../../contract/record/consistency.ts';
 import { parseEvidence } from '../../contract/record/evidence.ts';
-import { decodeLines, encodeBundle, withheldBut } from '../../contract/record/verdict-row.ts';
+import { parseLeaf } from '../../contract/record/leaf.ts';
+import { included, type ProofDocument, verdictProof } from '../../contract/record/proof.ts';
+import {
+  decodeLines,
+  encodeBundle,
+  parseVerdictRow,
+  withheldBut,
+} from '../../contract/record/verdict-row.ts';
 import { parseTilePath } from '../../record/tiles.ts';
 import type { Services } from '../services.ts';
+import type { PlacedLeaf } from '../store/log-store.ts';
 import type { Caller } from './caller.ts';
 import { enrolledOnly, readerOf, readersOnly } from './readers.ts';
+import { signerOf } from './signer.ts';
 
 /** The log's newest checkpoint, a signed note. */
 export async function readCheckpoint(services: Services, caller: Caller): Promise<Checked<string>> {
@@ -82,6 +92,46 @@ export async function readEvidence(
   const isOwn = (line: Uint8Array): boolean =>
     parseEvidence(services.crypto, line)?.read.document.node_id === node;
   return accepted(encodeBundle((decodeLines(lines) ?? []).filter(isOwn)));
+}
+
+/**
+ * What shows the asker's own verdict in an epoch to anybody: also to a node that is denied, which may read
+ * nothing else of the log, and learns of no other node by it.
+ */
+export async function readOwnProof(
+  services: Services,
+  caller: Caller,
+  epoch: number,
+): Promise<Checked<ProofDocument>> {
+  if (caller.kind !== 'network') return rejected('not_found'); // an admin reads the log
+  const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
+  if (!signer.ok) return signer;
+  const { crypto, store, governor, log } = services;
+  const { lost, notReady } = governor;
+  if (lost.isLost) return rejected('not_ready', { detail: notReady ?? '' });
+  const { nodeId, signing } = signer.value.node;
+  const rows = await store.verdictRows(epoch);
+  const behind = await store.leavesBehind(nodeId, epoch);
+  const lines = rows && decodeLines(rows);
+  const place = lines?.findIndex((line) => parseVerdictRow(line)?.node === nodeId) ?? -1;
+  if (lines === undefined || behind === undefined || place < 0) return rejected('not_found');
+  const { size } = await store.logState();
+  const leaf = async ({ index, content }: PlacedLeaf) =>
+    included(index, content, await store.inclusionProof(index, size));
+  const enrolled = parseLeaf(behind.enrolment.content);
+  const isOwn = enrolled?.event === 'enrolled' && enrolled.keys.signing === toBase64(signing);
+  if (!isOwn) return rejected('not_found'); // of another node, which had its name before
+  const evidence = await store.evidenceNamedBy(lines[place]!);
+  return accepted(
+    verdictProof(crypto, lines, place, {
+      controllerKey: crypto.ed25519Public(services.signingSeed),
+      checkpoint: await log.checkpoint(),
+      epoch: await leaf(behind.epoch),
+      policy: await leaf(behind.policy),
+      enrolment: await leaf(behind.enrolment),
+      evidence: evidence.map((line) => parseJson(line) as Envelope),
+    }),
+  );
 }
 
 async function logReadersOnly(services: Services, caller: Caller): Promise<Checked<unknown>> {

@@ -20,6 +20,18 @@ export interface RecordedEpoch {
   readonly rows: readonly Uint8Array[];
 }
 
+export interface PlacedLeaf {
+  readonly index: number;
+  readonly content: Uint8Array;
+}
+
+/** Leaves of an epoch, of the policy that it was judged by, and of a node's enrolment before it. */
+export interface LeavesBehind {
+  readonly epoch: PlacedLeaf;
+  readonly policy: PlacedLeaf;
+  readonly enrolment: PlacedLeaf;
+}
+
 /**
  * The part of a store that is the mesh's log. What other calls change they append in the same
  * transaction: nothing takes effect unrecorded, and nothing is recorded that did not.
@@ -38,6 +50,10 @@ export interface LogStore {
   consistencyProof(oldSize: number, size: number): Promise<readonly Uint8Array[]>;
   /** Hashes that lead from leaf `index` to the root of the first `size` leaves (RFC 6962). */
   inclusionProof(index: number, size: number): Promise<readonly Uint8Array[]>;
+  /** Where the log has what a verdict rests on. Undefined: it has no such epoch, or not the node before it. */
+  leavesBehind(node: string, epoch: number): Promise<LeavesBehind | undefined>;
+  /** The score envelopes that a row names (its text), as far as they are kept. */
+  evidenceNamedBy(row: Uint8Array): Promise<readonly Uint8Array[]>;
   /** Rows of an epoch's verdicts, one a line. Undefined: there are none (any more). */
   verdictRows(epoch: number): Promise<Uint8Array | undefined>;
   /**

@@ -1,12 +1,17 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { toBase64 } from '../../contract/encoding.ts';
-import { type LeafEvent, leafBytes, type PolicyText } from '../../contract/record/leaf.ts';
+import {
+  type LeafEvent,
+  leafBytes,
+  type PolicyText,
+  parseLeaf,
+} from '../../contract/record/leaf.ts';
 import { encodeBundle } from '../../contract/record/verdict-row.ts';
 import { nodeProvider } from '../../crypto/node.ts';
 import { LogTree } from '../../record/log-tree.ts';
 import { consistencyProof, inclusionProof } from '../../record/merkle.ts';
 import { encodeEntries, TILE_WIDTH, type Tile, tileWidth } from '../../record/tiles.ts';
-import type { LogState, RecordedEpoch } from './log-store.ts';
+import type { LeavesBehind, LogState, RecordedEpoch } from './log-store.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 import type { NodeRecord } from './store.ts';
 
@@ -14,6 +19,9 @@ import type { NodeRecord } from './store.ts';
 export class SqliteLog {
   private readonly database: SqliteDatabase;
   private readonly tree: LogTree;
+  /** By node or hash of a policy, as far as the leaves before `placed`. */
+  private readonly places = new Map<string, readonly number[]>();
+  private placed = 0;
 
   constructor(database: SqliteDatabase) {
     this.database = database;
@@ -110,6 +118,21 @@ export class SqliteLog {
     return consistencyProof(nodeProvider, oldSize, size, this.tree.hashesAt(size));
   }
 
+  leavesBehind(node: string, epoch: number): LeavesBehind | undefined {
+    const found = this.epochLeaf(epoch);
+    if (found === undefined) return undefined;
+    const before = (text: string) => this.placesOf(text).findLast((index) => index < found.index);
+    const policy = before(found.leaf.policy);
+    const enrolment = before(node);
+    if (policy === undefined || enrolment === undefined) return undefined;
+    const at = (index: number) => ({ index, content: this.entries(index, 1)[0]! });
+    return { epoch: at(found.index), policy: at(policy), enrolment: at(enrolment) };
+  }
+
+  evidenceNamedBy(row: Uint8Array): Uint8Array[] {
+    return evidenceIn(textOf(row)).flatMap((named) => this.evidenceNamed(named) ?? []);
+  }
+
   verdictRows(epoch: number): Uint8Array | undefined {
     const row = this.database.get('SELECT rows FROM log_bundles WHERE epoch = ?', epoch);
     return row && zstdDecompressSync(row.rows as Uint8Array);
@@ -125,16 +148,9 @@ export class SqliteLog {
     const before = last === null ? undefined : this.verdictRows(last);
     const told = new Set((before ? evidenceIn(textOf(before)) : []).map((one) => one.hash));
     const lines: Uint8Array[] = [];
-    for (const { node, hash, receivedAt } of evidenceIn(textOf(rows))) {
-      if (told.has(hash)) continue;
-      const row =
-        this.database.get(
-          'SELECT evidence FROM score_history WHERE node_id = ? AND received_at = ? AND hash = ?',
-          node,
-          receivedAt,
-          hash,
-        ) ?? this.database.get('SELECT evidence FROM log_evidence WHERE hash = ?', hash);
-      if (row !== undefined) lines.push(Buffer.from(row.evidence as string));
+    for (const named of evidenceIn(textOf(rows))) {
+      const line = told.has(named.hash) ? undefined : this.evidenceNamed(named);
+      if (line !== undefined) lines.push(line);
     }
     return encodeBundle(lines);
   }
@@ -158,6 +174,54 @@ export class SqliteLog {
     return this.database
       .all('SELECT content FROM log_entries WHERE id >= ? ORDER BY id LIMIT ?', first, count)
       .map((row) => row.content as Uint8Array);
+  }
+
+  private evidenceNamed({ node, hash, receivedAt }: NamedEvidence): Uint8Array | undefined {
+    const row =
+      this.database.get(
+        'SELECT evidence FROM score_history WHERE node_id = ? AND received_at = ? AND hash = ?',
+        node,
+        receivedAt,
+        hash,
+      ) ?? this.database.get('SELECT evidence FROM log_evidence WHERE hash = ?', hash);
+    return row && Buffer.from(row.evidence as string);
+  }
+
+  /** Epochs only grow, so it is looked for by halves. */
+  private epochLeaf(epoch: number) {
+    let [from, to] = [0, this.size];
+    while (from < to) {
+      const middle = Math.floor((from + to) / 2);
+      const row = this.database.get(
+        `SELECT id, content FROM log_entries
+           WHERE id >= ? AND id < ? AND instr(content, '"event":"epoch"') ORDER BY id LIMIT 1`,
+        middle,
+        to,
+      );
+      const leaf = row && parseLeaf(row.content as Uint8Array);
+      const index = row?.id as number;
+      if (leaf?.event !== 'epoch' || leaf.epoch > epoch) to = middle;
+      else if (leaf.epoch < epoch) from = index + 1;
+      else return { leaf, index };
+    }
+    return undefined;
+  }
+
+  /** Indexes of the policies of that hash, or the enrolments of that node: read once, and on from there. */
+  private placesOf(name: string): readonly number[] {
+    const { size, places } = this;
+    const rows = this.database.all(
+      `SELECT id, content FROM log_entries WHERE id >= ?
+         AND (instr(content, '"event":"policy"') OR instr(content, '"event":"enrolled"')) ORDER BY id`,
+      this.placed,
+    );
+    for (const { id, content } of rows) {
+      const leaf = parseLeaf(content as Uint8Array);
+      const of = leaf?.event === 'policy' ? leaf.hash : leaf?.event === 'enrolled' ? leaf.node : '';
+      places.set(of, [...(places.get(of) ?? []), id as number]);
+    }
+    this.placed = size;
+    return places.get(name) ?? [];
   }
 
   private get size(): number {

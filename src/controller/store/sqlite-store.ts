@@ -4,7 +4,7 @@ import type { Tile } from '../../record/tiles.ts';
 import type { Epoch, EpochVersion } from '../epoch.ts';
 import type { Score } from '../policy.ts';
 import type { HistoryLimits } from './history-limits.ts';
-import type { LogState } from './log-store.ts';
+import type { LeavesBehind, LogState } from './log-store.ts';
 import { SqliteAccess } from './sqlite-access.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteEpochs } from './sqlite-epochs.ts';
@@ -267,6 +267,14 @@ export class SqliteStore implements Store {
 
   async consistencyProof(oldSize: number, size: number): Promise<readonly Uint8Array[]> {
     return this.log.consistencyProof(oldSize, size);
+  }
+
+  async leavesBehind(node: string, epoch: number): Promise<LeavesBehind | undefined> {
+    return this.log.leavesBehind(node, epoch);
+  }
+
+  async evidenceNamedBy(row: Uint8Array): Promise<readonly Uint8Array[]> {
+    return this.log.evidenceNamedBy(row);
   }
 
   async verdictRows(epoch: number): Promise<Uint8Array | undefined> {
