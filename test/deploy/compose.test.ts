@@ -10,6 +10,9 @@ const COMPOSE = readFileSync(join(ROOT, 'compose.yaml'), 'utf8');
 
 interface Service {
   readonly command: readonly string[];
+  readonly profiles?: readonly string[];
+  readonly cap_drop?: readonly string[];
+  readonly depends_on?: Readonly<Record<string, unknown>>;
   readonly devices?: readonly unknown[];
   readonly cap_add?: readonly string[];
   readonly networks?: Readonly<Record<string, { readonly ipv4_address: string }>>;
@@ -36,7 +39,9 @@ requires('compose-check', 'podman-compose')('compose.yaml', () => {
 
   test('is what Compose understands: a controller, three nodes at fixed addresses, two of them good', () => {
     const found = services('compose.yaml');
-    const nodes = Object.entries(found).filter(([name]) => name.startsWith('node-'));
+    const nodes = Object.entries(found).filter(
+      ([name, { profiles = [] }]) => name.startsWith('node-') && profiles.length === 0,
+    );
     const scores = nodes.map(([name, { command }]) => {
       expect(command).toContain(`--name=${name}`);
       return Number(command.find((one) => one.startsWith('--score-mean='))?.split('=')[1]);
@@ -60,14 +65,27 @@ requires('compose-check', 'podman-compose')('compose.yaml', () => {
     }
   });
 
+  test('has a profile for a host that can only do userspace: on the bridge, without devices and rights', () => {
+    const found = services('compose.yaml');
+    const bridged = Object.keys(found).filter((name) => found[name]!.profiles?.includes('bridge'));
+    expect(bridged.toSorted()).toEqual(['node-d', 'tokens-bridge']);
+    const { command, devices, cap_add, cap_drop, networks, depends_on } = found['node-d']!;
+    expect([devices, cap_add, cap_drop]).toEqual([undefined, undefined, ['ALL']]);
+    expect(command).toContain('--backend=userspace');
+    expect(Object.keys(depends_on!)).toEqual(['tokens-bridge']);
+    expect(found['tokens-bridge']!.command.at(-1)).toBe('node-d');
+    const subnet = found.controller!.networks!.mesh!.ipv4_address.replace(/\.\d+$/, '.');
+    expect(networks!.mesh!.ipv4_address).toContain(subnet);
+  });
+
   test.for([
     ['a key that Compose does not know', 'cap_drop:', 'cap_dropped:'],
     ['a value of the wrong kind', 'read_only: true', 'read_only: perhaps'],
     ['a service that is not there', 'controller: { condition', 'kontroller: { condition'],
     [
       'a volume that nobody declares',
-      '  node-b:\n  node-c:\n  prometheus:\n',
-      '  node-c:\n  prometheus:\n',
+      '  node-b:\n  node-c:\n  tokens-bridge:\n',
+      '  node-c:\n  tokens-bridge:\n',
     ],
   ] as const)('is refused with %s', ([, right, wrong]) => {
     expect(COMPOSE).toContain(right);
@@ -87,6 +105,11 @@ requires('compose-check', 'podman-compose')('compose.yaml', () => {
       });
       expect(code, output).toBe(0);
       expect(output).toContain('--score-mean=0.40');
+      const profiled = checked([...command, '--profile', 'bridge', ...flags, 'config'], {
+        cwd: ROOT,
+        env: { PATH },
+      });
+      expect(profiled.output).toContain('--backend=userspace');
     }
     const file = join(folder, 'wrong.yaml');
     writeFileSync(file, COMPOSE.replace('condition: service_healthy', 'condition: service_hale'));
