@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { requires } from '../lab/requirements.ts';
 import { useLab } from '../lab/use-lab.ts';
-import { Machines } from './machines.ts';
+import { Machines, pagesPlan } from './machines.ts';
+import { NEWCOMER_PAGES } from './newcomer.ts';
 import { blocksOf, isCommand, pages } from './pages.ts';
 
 requires(
@@ -17,11 +18,12 @@ requires(
   const lab = useLab();
 
   beforeAll(() => {
-    machines = new Machines(lab);
+    machines = new Machines(lab, pagesPlan());
   });
   afterAll(() => machines.close());
 
   for (const page of pages()) {
+    if (NEWCOMER_PAGES.includes(page)) continue; // newcomer.long.test.ts
     const blocks = blocksOf(page).filter(
       (block) => isCommand(block) && !block.words.has('not-run'),
     );

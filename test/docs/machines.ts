@@ -7,18 +7,18 @@ import { official } from '../interop/implementations.ts';
 import { ended, type Lab, type Namespace, until } from '../lab/netns.ts';
 import { type Block, commandsOf, ROOT } from './pages.ts';
 
-/** The machines that pages speak of, on one network: 192.0.2.1, .11 and .12. `here`: the checkout. */
-export const MACHINES = ['here', 'controller', 'node-a', 'node-b'] as const;
-type Remote = Exclude<(typeof MACHINES)[number], 'here'>;
-
-const ADDRESSES: Readonly<Record<Remote, string>> = {
-  controller: '192.0.2.1/24',
-  'node-a': '192.0.2.11/24',
-  'node-b': '192.0.2.12/24',
-};
-
-/** Folders of which each machine has its own: those that programs write to by default. */
-const OWN_FOLDERS = ['/var/lib', '/etc/wireguard', '/run/wireguard'];
+/** Machines on one network. `here`, which every page may speak of, is the checkout. */
+export interface Plan {
+  readonly addresses: Readonly<Record<string, string>>;
+  /** Folders of which each machine has its own. */
+  readonly own: readonly string[];
+  /** What else is mounted there: `[from, to]`. */
+  readonly mounts?: readonly (readonly [string, string])[];
+  /** Where commands are looked for. */
+  readonly path: string;
+  /** Puts into the folder, in which those folders lie, what a machine has before anything was done there. */
+  readonly furnish: (folder: string, machine: string) => void;
+}
 
 /** Seed of an evaluator that the policy lists. */
 const EVALUATOR = new Uint8Array(32).fill(7);
@@ -62,6 +62,29 @@ AllowedIPs = 10.0.0.2/32
 `,
 };
 
+/** The machines of most pages. The program is on their path, as `npm link` puts it there. */
+export const pagesPlan = (): Plan => ({
+  addresses: {
+    controller: '192.0.2.1/24',
+    'node-a': '192.0.2.11/24',
+    'node-b': '192.0.2.12/24',
+  },
+  own: ['/var/lib', '/etc/wireguard', '/run/wireguard'], // those that programs write to by default
+  path: [
+    join(ROOT, 'bin'),
+    dirname(official.command()), // wireguard-go
+    process.env.PATH,
+  ].join(delimiter),
+  furnish(folder) {
+    for (const [name, text] of Object.entries(FILES)) {
+      const file = join(folder, name);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+      chmodSync(file, name.endsWith('.key') ? 0o600 : 0o755); // scores are measured by a user who is not root
+    }
+  },
+});
+
 const START_TIMEOUT = 60_000;
 
 interface Running {
@@ -73,22 +96,19 @@ interface Running {
 /** Runs the commands of pages on the machines that they name, one block after the other. */
 export class Machines {
   private readonly lab: Lab;
-  private readonly path = [
-    join(ROOT, 'bin'),
-    dirname(official.command()), // wireguard-go
-    process.env.PATH,
-  ].join(delimiter);
+  private readonly plan: Plan;
   private readonly folder = mkdtempSync(join(tmpdir(), 'docs-machines-'));
   private readonly namespaces = new Map<string, Namespace>();
   private readonly running: Running[] = [];
   /** All that blocks have printed: later ones refer to it. */
   private printed = '';
 
-  constructor(lab: Lab) {
+  constructor(lab: Lab, plan: Plan) {
     this.lab = lab;
+    this.plan = plan;
     const network = lab.namespace('lan');
     network.run(['ip', 'link', 'add', 'br0', 'up', 'type', 'bridge']);
-    for (const [machine, address] of Object.entries(ADDRESSES)) {
+    for (const [machine, address] of Object.entries(plan.addresses)) {
       const namespace = lab.namespace(machine);
       const [port] = lab.veth(network, namespace, { right: [address] });
       network.run(['ip', 'link', 'set', port, 'master', 'br0']);
@@ -100,27 +120,44 @@ export class Machines {
   furnish(): void {
     this.printed = '';
     rmSync(this.folder, { recursive: true });
-    for (const machine of this.namespaces.keys()) this.furnishOne(machine);
-  }
-
-  private furnishOne(machine: string): void {
-    for (const own of OWN_FOLDERS) {
-      mkdirSync(join(this.folder, machine, own), { recursive: true });
-      mkdirSync(own, { recursive: true }); // to mount the machine's own upon
-    }
-    for (const [name, text] of Object.entries(FILES)) {
-      const file = join(this.folder, machine, name);
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, text);
-      chmodSync(file, name.endsWith('.key') ? 0o600 : 0o755); // scores are measured by a user who is not root
+    for (const machine of this.namespaces.keys()) {
+      for (const own of this.plan.own) {
+        mkdirSync(join(this.folder, machine, own), { recursive: true });
+        mkdirSync(own, { recursive: true }); // to mount the machine's own upon
+      }
+      this.plan.furnish(join(this.folder, machine), machine);
     }
   }
 
-  /** Rejects with everything that was printed if the block fails. */
-  async run(block: Block): Promise<void> {
+  /** Where a machine's own folders and its working directory `work` lie. */
+  folderOf(machine: string): string {
+    return join(this.folder, machine);
+  }
+
+  namespaceOf(machine: string): Namespace {
+    return this.namespaces.get(machine)!;
+  }
+
+  /** The machines that a block is for. */
+  machinesOf(block: Block): readonly string[] {
+    const on = block.words.get('on')!;
+    const all = [...this.namespaces.keys()];
+    const nodes = all.filter((machine) => machine.startsWith('node-'));
+    if (on === 'every') return all;
+    return on === 'nodes' ? nodes : on.split(',');
+  }
+
+  /** What it printed; rejects with that if it fails. */
+  async run(block: Block): Promise<string> {
+    let printed = '';
+    for (const machine of this.machinesOf(block)) printed += await this.runOn(machine, block);
+    return printed;
+  }
+
+  private async runOn(machine: string, block: Block): Promise<string> {
     const awaited = block.words.get('until');
-    if (block.words.has('instead')) await this.stop(block.words.get('on'));
-    const running = this.start(block);
+    if (block.words.has('instead')) await this.stop(machine);
+    const running = this.start(machine, block);
     if (awaited === undefined) {
       const { code, signal } = await ended(running.child);
       if (code !== 0) throw new Error(`exit ${code ?? signal}:\n${running.output()}`);
@@ -140,17 +177,18 @@ export class Machines {
       });
     }
     this.printed += running.output();
+    return running.output();
   }
 
-  private start(block: Block): Running {
-    const machine = block.words.get('on')!;
-    const command = this.command(machine, this.filled(commandsOf(block)));
+  private start(machine: string, block: Block): Running {
+    const text = this.filled(commandsOf(block));
+    const command = this.command(machine, text, block.words.get('as'));
     const child = this.lab.spawn(command, {
       detached: true, // a group of its own, so that all of it can be ended
       cwd: machine === 'here' ? ROOT : join(this.folder, machine, 'work'),
       env: {
         ...process.env,
-        PATH: this.path,
+        PATH: this.plan.path,
         XDG_CONFIG_HOME: join(this.folder, machine, 'config'),
       },
     });
@@ -163,16 +201,18 @@ export class Machines {
     return { machine, child, output: () => output };
   }
 
-  private command(machine: string, text: string): string[] {
+  private command(machine: string, text: string, user?: string): string[] {
     const shell = ['bash', '-euo', 'pipefail', '-c', text];
     const namespace = this.namespaces.get(machine);
     if (namespace === undefined) return shell;
     // `ip netns exec` gives each command mounts of its own, which nobody else sees.
-    const mounts = OWN_FOLDERS.map(
-      (own) => `mount --bind '${join(this.folder, machine)}${own}' ${own}`,
+    const own = this.plan.own.map((path) => [`${this.folderOf(machine)}${path}`, path] as const);
+    const mounts = [...own, ...(this.plan.mounts ?? [])].map(
+      ([from, to]) => `mount --bind '${from}' ${to}`,
     );
     const script = `${mounts.join(' && ')} && exec "$@"`;
-    return ['ip', 'netns', 'exec', namespace.name, 'sh', '-c', script, 'sh', ...shell];
+    const as = user === undefined ? [] : ['runuser', '-u', user, '--', 'env', `HOME=/home/${user}`];
+    return ['ip', 'netns', 'exec', namespace.name, 'sh', '-c', script, 'sh', ...as, ...shell];
   }
 
   /** What a page can only hint at, as an earlier block printed it. */

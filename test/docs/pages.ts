@@ -7,15 +7,20 @@ export const ROOT = resolve(import.meta.dirname, '../..');
 /**
  * A fenced block of a page. What stands behind the language says how it is run:
  *
- *     sh on=MACHINE               run to its end there (test/docs/machines.ts); it must succeed
+ *     sh on=MACHINE,...           run to its end there (test/docs/machines.ts); it must succeed
+ *     sh on=nodes                 on every node; `every`: on every machine
  *     sh on=MACHINE until=TEXT    goes on in the background once its output holds TEXT
  *     sh on=MACHINE instead       ends first what goes on there in the background
+ *     sh on=MACHINE as=USER       is typed by that user, not by root
  *     sh not-run                  cannot run in a test: NOT_RUN (test/docs/not-run.ts) says why
  *     console on=...              a session: the lines behind `$ ` are the commands
  */
 export interface Block {
+  readonly page: string;
   /** `docs/DEMO.md:12`. */
   readonly place: string;
+  /** The heading (`## `) that it stands under. */
+  readonly section: string;
   /** '' where none is named: output, a drawing. */
   readonly language: string;
   readonly words: ReadonlyMap<string, string>;
@@ -38,10 +43,13 @@ export function pages(): string[] {
   return [...atRoot, ...documents.map((name) => `docs/${name}`)];
 }
 
-export function blocksOf(page: string): Block[] {
+/** `root`: another checkout. */
+export function blocksOf(page: string, root = ROOT): Block[] {
   const blocks: Block[] = [];
-  const lines = readFileSync(join(ROOT, page), 'utf8').split('\n');
+  const lines = readFileSync(join(root, page), 'utf8').split('\n');
+  let section = '';
   for (let at = 0; at < lines.length; at++) {
+    section = /^## (.*)/.exec(lines[at]!)?.[1] ?? section;
     const fence = /^(\s*)```(.*)$/.exec(lines[at]!);
     if (fence === null) continue;
     const [language = '', ...words] = fence[2]!.trim().split(/\s+/);
@@ -54,7 +62,9 @@ export function blocksOf(page: string): Block[] {
       return [name!, value.join('=')] as const;
     });
     blocks.push({
+      page,
       place: `${page}:${start}`,
+      section,
       language,
       words: new Map(pairs),
       text: body.join('\n'),
