@@ -9,6 +9,7 @@ const FIELDS = [
   'sinceEpoch',
   'score',
   'observedAt',
+  'latestAt',
 ] as const satisfies readonly (keyof NodeView)[];
 
 export function toColumns(nodes: readonly NodeView[]): Columns<NodeView> {

@@ -24,8 +24,10 @@ export interface NodeView {
   readonly sinceEpoch: number | null;
   /** The lowest among the required suites, to four places; null while one has none. */
   readonly score: number | null;
-  /** When the oldest of them was observed. */
+  /** When the oldest of them was observed; null while one has none. */
   readonly observedAt: number | null;
+  /** When the latest was, if that is another time. */
+  readonly latestAt: number | null;
 }
 
 /** Many of a kind: each field once, with its values in the same order. */

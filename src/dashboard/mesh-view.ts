@@ -28,6 +28,9 @@ export function meshView(document: EpochDocument, notReady: string | undefined):
 
 function nodeView(node: NodeStatus, now: number): NodeView {
   const { reason, score } = node;
+  const observedAt = timeOf(node.age_s, now);
+  const times = node.suites.map(({ age_s }) => timeOf(age_s, now) ?? Number.NEGATIVE_INFINITY);
+  const latest = Math.max(...times);
   return {
     id: node.node_id,
     allowed: node.allowed,
@@ -35,7 +38,8 @@ function nodeView(node: NodeStatus, now: number): NodeView {
     explanation: reason === 'passed' ? null : node.explanation,
     sinceEpoch: node.since_epoch,
     score: score === null ? null : Math.round(score * 1e4) / 1e4,
-    observedAt: timeOf(node.age_s, now),
+    observedAt,
+    latestAt: Number.isFinite(latest) && latest !== observedAt ? latest : null,
   };
 }
 

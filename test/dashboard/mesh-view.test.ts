@@ -80,3 +80,17 @@ test('a sentence is sent for who did not simply pass', () => {
     score: [0.9, 0.4],
   });
 });
+
+test('a score of any suite shows, though another is older', () => {
+  const told = (ages: readonly (number | null)[], age_s: number | null) => {
+    const document = epochDocument(10_000, { a: 0.9 });
+    const [a] = document.nodes;
+    const suites = ages.map((age_s, i) => ({ ...a!.suites[0]!, suite: `suite-${i}`, age_s }));
+    const { nodes } = meshView({ ...document, nodes: [{ ...a!, age_s, suites }] }, undefined);
+    return [nodes.observedAt[0], nodes.latestAt[0]];
+  };
+  expect(told([9, 9], 9)).toEqual([1000, null]);
+  expect(told([9, 2], 9)).toEqual([1000, 8000]);
+  expect(told([null, 2], null)).toEqual([null, 8000]);
+  expect(told([null], null)).toEqual([null, null]);
+});

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type Dashboard, startDashboard } from '../../src/dashboard/dashboard.ts';
@@ -8,6 +9,8 @@ import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
 import { CountingRelay } from '../lab/counting-relay.ts';
 import { requires } from '../lab/requirements.ts';
 
+/** Where pictures of the pages go, for docs/DEMO.md; unset: none are made. */
+const PICTURES = process.env.MESHNET_PICTURES;
 const NODES = 1000;
 /** They are fetched once the first is drawn; then there is nothing more to fetch. */
 const PAGES = ['record', 'epochs', 'policy', 'health', 'node'].map(
@@ -100,6 +103,8 @@ requires('chromium')('a mesh of a thousand nodes in a browser', () => {
       await page.evaluate('document.documentElement.scrollWidth - innerWidth'),
     ).toBeLessThanOrEqual(0);
     expect(complaints).toEqual([]);
+    if (PICTURES === undefined || viewport !== DESKTOP) return;
+    await page.screenshot({ path: join(PICTURES, `thousand-desktop-${colorScheme}.png`) });
   });
 
   test('every node is reached with the keyboard: pages of the table, or its name', async () => {

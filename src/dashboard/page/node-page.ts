@@ -13,7 +13,7 @@ export function NodePage({ id }: { id: string }) {
   const { epoch, nodes } = usePageState();
   const node = nodes.get(id);
   const path = `/api/nodes/${encodeURIComponent(id)}`;
-  const key = `${epoch!.epoch}.${epoch!.version} ${node?.observedAt} ${node?.score}`;
+  const key = `${epoch!.epoch}.${epoch!.version} ${node?.observedAt} ${node?.latestAt}`;
   const { answer, failure } = useAnswer<NodeHistory>(path, key);
   if (node === undefined && answer?.verdicts.length === 0) {
     return html`<h1>${id}</h1><p>There is no such node, and there was none that is remembered. <a href="#/mesh">Back to the mesh</a></p>`;

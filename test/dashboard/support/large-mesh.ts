@@ -53,10 +53,10 @@ function node(node_id: string, i: number, allowed: boolean, score: number, age_s
 /** The same a second later, when `count` nodes from the `first` on have reported. */
 export function reported(document: EpochDocument, first: number, count: number): EpochDocument {
   const nodes = document.nodes.map((node, i) => {
-    const later = { ...node, age_s: node.age_s! + 1 };
-    if (i < first || i >= first + count || !node.allowed) return later;
-    const score = 0.7 + 0.3 * scattered(i * 31 + first);
-    return { ...later, score, age_s: 0.5 * scattered(i) };
+    const isNew = i >= first && i < first + count && node.allowed;
+    const score = isNew ? 0.7 + 0.3 * scattered(i * 31 + first) : node.score;
+    const age_s = isNew ? 0.5 * scattered(i) : node.age_s! + 1;
+    return { ...node, score, age_s, suites: node.suites.map((one) => ({ ...one, score, age_s })) };
   });
   return { ...document, now: document.now + 1000, nodes };
 }
