@@ -5,20 +5,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Examined } from '../../src/cli/meshnet-doctor.ts';
 import type { Finding, Subject } from '../../src/doctor/finding.ts';
 import { ended, type Namespace, until } from '../lab/netns.ts';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { useLab } from '../lab/use-lab.ts';
 
 const MESHNET = join(import.meta.dirname, '../../bin/meshnet');
 const URL = 'https://192.0.2.1:8440';
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'nft',
-)('the doctor of a mesh on machines', () => {
+requires(...REAL_INTERFACES, 'nft')('the doctor of a mesh on machines', () => {
   let controller: Namespace;
   let a: Namespace;
   let b: Namespace;

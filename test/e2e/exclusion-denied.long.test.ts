@@ -1,15 +1,8 @@
 import { expect, test } from 'vitest';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { attackAsDenied } from '../prove/denied-run.ts';
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'tcpdump',
-)('on real TUN devices', () => {
+requires(...REAL_INTERFACES, 'tcpdump')('on real TUN devices', () => {
   test('a denied node that does everything it can is accepted nowhere', async () => {
     const result = await attackAsDenied(50, 1000);
     for (const attack of result.attacks) {

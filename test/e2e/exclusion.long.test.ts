@@ -1,15 +1,8 @@
 import { expect, test } from 'vitest';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { measureExclusions } from '../prove/exclusion-run.ts';
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'tcpdump',
-)('over 300 exclusions', () => {
+requires(...REAL_INTERFACES, 'tcpdump')('over 300 exclusions', () => {
   // How fast is measured by `npm run prove -- exclusion`, on a machine that does nothing else.
   test('every denied node falls silent and no member loses a packet', async () => {
     const result = await measureExclusions({ count: 300, push: true, pollMs: 10_000, rate: 200 });

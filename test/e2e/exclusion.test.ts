@@ -1,17 +1,10 @@
 import { expect, test } from 'vitest';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { boundMs, measureExclusions } from '../prove/exclusion-run.ts';
 
 // Real controller, nodes, TUN devices and traffic; the denied node does not obey. How fast it is, is
 // measured by `npm run prove -- exclusion`; here the machine may be busy, so the times are generous.
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'tcpdump',
-)('a denied node', () => {
+requires(...REAL_INTERFACES, 'tcpdump')('a denied node', () => {
   test('is neither heard nor spoken to soon after the commit, and is back soon after the next', async () => {
     const result = await measureExclusions({ count: 5, push: true, pollMs: 10_000, rate: 200 });
     expect(result.exclusions).toBe(5);

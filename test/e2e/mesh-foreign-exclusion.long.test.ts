@@ -1,13 +1,9 @@
 import { expect, test } from 'vitest';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { measureExclusions } from '../prove/exclusion-run.ts';
 
 requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
+  ...REAL_INTERFACES,
   'tcpdump',
   'wireguard-go',
 )('over 20 exclusions from a mesh with a foreign device in it', () => {

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { official } from '../interop/implementations.ts';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { type LabNode, MeshLab } from './mesh-lab.ts';
 
 const EPOCH_S = 5;
 const IDS = ['node-f', 'node-g'] as const;
-const NEEDS = ['linux', 'root', 'tun', 'netns', 'node:ffi', 'ping', 'wg', 'wireguard-go'];
+const NEEDS = [...REAL_INTERFACES, 'ping', 'wg', 'wireguard-go'];
 
 requires(...NEEDS)('two foreign devices with nobody of ours between them', () => {
   let lab: MeshLab;

@@ -4,11 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NodeStatusDocument } from '../../src/agent/status.ts';
 import { official } from '../interop/implementations.ts';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { type LabNode, MeshLab } from './mesh-lab.ts';
 
 const EPOCH_S = 4;
-const NEEDS = ['linux', 'root', 'tun', 'netns', 'node:ffi', 'ping', 'wg', 'wireguard-go'];
+const NEEDS = [...REAL_INTERFACES, 'ping', 'wg', 'wireguard-go'];
 
 requires(...NEEDS)('a mesh with a foreign device in it', () => {
   const name = `mf${process.pid}`.slice(0, 15);

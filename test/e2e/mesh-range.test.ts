@@ -4,18 +4,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { ended, type Namespace, until } from '../lab/netns.ts';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { useLab } from '../lab/use-lab.ts';
 
 const MESHNET = join(import.meta.dirname, '../../bin/meshnet');
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-)("a mesh whose addresses are also the LAN's", () => {
+requires(...REAL_INTERFACES)("a mesh whose addresses are also the LAN's", () => {
   let machine: Namespace;
   let neighbour: Namespace;
   let lan: string;

@@ -1,14 +1,8 @@
 import { expect, test } from 'vitest';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { measureHitless } from '../prove/hitless-run.ts';
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-)('100 rotations on real TUN devices', () => {
+requires(...REAL_INTERFACES)('100 rotations on real TUN devices', () => {
   // How long TCP stalls is measured by `npm run prove -- hitless`, on a machine that does nothing else.
   test('lose no UDP packet and hold up no TCP connection', async () => {
     const result = await measureHitless({

@@ -6,7 +6,7 @@ import type { RotateAnswer } from '../../src/contract/admin.ts';
 import type { Envelope } from '../../src/contract/envelope.ts';
 import type { HeaderDocument } from '../../src/contract/epoch/header.ts';
 import { payloadOf } from '../controller/support/test-mesh.ts';
-import { requires } from '../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../lab/requirements.ts';
 import { type LabNode, MeshLab } from './mesh-lab.ts';
 
 /** Long enough that no epoch begins by itself, s: a member that is an epoch behind is no liar's victim. */
@@ -25,13 +25,7 @@ function told({ held, other }: Extract<AgentEvent, { event: 'split_view' }>) {
   );
 }
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-)('two members with real interfaces', () => {
+requires(...REAL_INTERFACES)('two members with real interfaces', () => {
   test('that are told two memberships for one epoch find out inside the tunnel', async () => {
     const lab = await MeshLab.open('linux', ['node-a', 'node-b', 'node-c'], EPOCH_S);
     onTestFinished(() => lab.close());

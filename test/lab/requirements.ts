@@ -17,6 +17,9 @@ export function findExecutable(name: string): string | undefined {
   return undefined;
 }
 
+/** What it takes to make interfaces of ours in namespaces of their own. */
+export const REAL_INTERFACES = ['linux', 'root', 'tun', 'netns', 'node:ffi'] as const;
+
 /** Named things a suite can need. Every other name is an executable that must be in PATH. */
 export const CHECKS: Record<string, () => boolean> = {
   linux: () => process.platform === 'linux',

@@ -6,19 +6,12 @@ import { inNamespace, openPath } from '../../../src/io/linux/namespace.ts';
 import { NativeBuffer, syscalls } from '../../../src/io/linux/syscalls.ts';
 import { Tun, type TunOptions } from '../../../src/io/linux/tun.ts';
 import { type Namespace, until } from '../../lab/netns.ts';
-import { requires } from '../../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 
 const ALL = { vnetHeader: true, tcp: true, udp: true };
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'ping',
-)('a TUN device', () => {
+requires(...REAL_INTERFACES, 'ping')('a TUN device', () => {
   let home: Namespace;
   let away: Namespace;
   let count = 0;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inboundThread, outboundThread } from '../../../src/tunnel/linux/messages.ts';
 import { until } from '../../lab/netns.ts';
-import { requires } from '../../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, privateKey, publicKey, type Side, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
@@ -14,11 +14,7 @@ const PAIRS = { workerPairs: 2 };
 const STREAMS = 6;
 
 requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
+  ...REAL_INTERFACES,
   'ping',
   'socat',
 )('a tunnel with two pairs of workers', () => {

@@ -1,16 +1,9 @@
 import { expect, test } from 'vitest';
-import { requires } from '../../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, Site } from './pair.ts';
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'ping',
-)('a lease', () => {
+requires(...REAL_INTERFACES, 'ping')('a lease', () => {
   let site: Site;
   const lab = useLab(() => {
     site = new Site(lab);

@@ -5,19 +5,12 @@ import { inNamespace, openPath } from '../../../src/io/linux/namespace.ts';
 import { syscalls } from '../../../src/io/linux/syscalls.ts';
 import { Tun } from '../../../src/io/linux/tun.ts';
 import { type Namespace, until } from '../../lab/netns.ts';
-import { findExecutable, requires } from '../../lab/requirements.ts';
+import { findExecutable, REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'ping',
-)('the interface of a tunnel', () => {
+requires(...REAL_INTERFACES, 'ping')('the interface of a tunnel', () => {
   let site: Site;
   let away: Namespace;
   const lab = useLab(() => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { inboundThread, outboundThread } from '../../../src/tunnel/linux/messages.ts';
 import { until } from '../../lab/netns.ts';
-import { requires } from '../../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, type Side, Site } from './pair.ts';
 
@@ -9,14 +9,7 @@ import { expectPing, type Side, Site } from './pair.ts';
  * Both workers sit in poll when these happen. Every way must end the process and leave no
  * interface behind; a worker that is not woken would make each of them hang.
  */
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'ping',
-)('a tunnel ends', () => {
+requires(...REAL_INTERFACES, 'ping')('a tunnel ends', () => {
   let site: Site;
   const lab = useLab(() => {
     site = new Site(lab);

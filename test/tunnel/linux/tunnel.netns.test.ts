@@ -4,18 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ended, type Namespace, until } from '../../lab/netns.ts';
-import { findExecutable, requires } from '../../lab/requirements.ts';
+import { findExecutable, REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 import { expectPing, ping, Site } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
 import type { OpenOptions } from './tunnel-process.ts';
 
 requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
+  ...REAL_INTERFACES,
   'ping',
   'socat',
   'nft',

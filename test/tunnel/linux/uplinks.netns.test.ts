@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type Namespace, until } from '../../lab/netns.ts';
-import { requires } from '../../lab/requirements.ts';
+import { REAL_INTERFACES, requires } from '../../lab/requirements.ts';
 import { useLab } from '../../lab/use-lab.ts';
 import { privateKey, publicKey } from './pair.ts';
 import { RemoteTunnel } from './remote-tunnel.ts';
@@ -9,14 +9,7 @@ import { RemoteTunnel } from './remote-tunnel.ts';
  * A client with two uplinks to a router that, like those of providers, drops what comes from a source
  * that does not belong to the uplink. The server is behind the router.
  */
-requires(
-  'linux',
-  'root',
-  'tun',
-  'netns',
-  'node:ffi',
-  'ping',
-)('a tunnel with two uplinks', () => {
+requires(...REAL_INTERFACES, 'ping')('a tunnel with two uplinks', () => {
   let client: Namespace;
   let server: Namespace;
   let router: Namespace;
