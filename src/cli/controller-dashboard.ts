@@ -37,7 +37,7 @@ export async function openDashboard(
   logger.info({ url: dashboard.url }, `dashboard at ${dashboard.url}`);
   return {
     async show(services: Services): Promise<void> {
-      const log = new EpochLog();
+      const log = new EpochLog(() => services.streams.lastPush);
       services.spine.subscribe(log);
       const epochs = Math.ceil(MAX_SEEDED / Math.max(1, services.directory.nodes.size));
       if (!isHere && certificate === undefined) {

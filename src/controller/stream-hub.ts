@@ -29,6 +29,13 @@ export interface PublishedEpoch {
   readonly removed: readonly string[];
 }
 
+/** How an epoch was written to all streams. */
+export interface Push {
+  readonly epoch: number;
+  readonly version: number;
+  readonly ms: number;
+}
+
 interface Stream {
   readonly sink: StreamSink;
   /** Controller's clock, ms: when its node last signed a request. */
@@ -48,6 +55,8 @@ export interface StreamHubOptions {
 export class StreamHub {
   /** Time that it took to write an epoch to all. */
   readonly pushes = new Histogram();
+  /** The newest of them. */
+  lastPush: Push | undefined;
 
   private readonly options: StreamHubOptions;
   private readonly streams = new Map<string, Stream>();
@@ -108,7 +117,9 @@ export class StreamHub {
     this.last = eventText(STREAM_EVENT_NAME, id, envelope);
     if (header) this.last += eventText(HEADER_EVENT_NAME, id, header);
     this.broadcast(this.last);
-    this.pushes.observe((performance.now() - started) / 1000);
+    const ms = performance.now() - started;
+    this.pushes.observe(ms / 1000);
+    this.lastPush = { epoch: epoch.epoch, version: epoch.version, ms };
     return envelope;
   }
 

@@ -5,6 +5,7 @@ import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
+import { alertsOf, evaluatorViews, runsOf } from './health.ts';
 import { meshView, nodeDetail } from './mesh-view.ts';
 import { NodeProofs } from './node-proofs.ts';
 import { PolicyReplay } from './policy-replay.ts';
@@ -20,7 +21,7 @@ export function controllerSource(
   log: EpochLog,
   version: string,
 ): DashboardSource {
-  const { governor, store, streams, counters, documents, log: published } = services;
+  const { governor, store, streams, counters, documents, spine, log: published } = services;
   const proofs = new NodeProofs(services);
   const replay = new PolicyReplay(services);
   const startedAt = performance.now();
@@ -34,6 +35,7 @@ export function controllerSource(
     mesh: async () => meshView(await documents.present(), governor.notReady),
     epochs: (limit) => log.latestEpochs(limit),
     changes: (limit) => log.latestChanges(limit),
+    marks: (limit) => log.latestMarks(limit),
     node: async (id): Promise<NodeHistory> => {
       const [document, scores, verdicts] = await Promise.all([
         documents.present(),
@@ -65,17 +67,30 @@ export function controllerSource(
       const tile = parseTilePath(path);
       return tile && store.logTile(tile);
     },
-    health: () => ({
-      version,
-      uptimeS: (performance.now() - startedAt) / 1000,
-      residentBytes: process.memoryUsage.rss(),
-      streams: streams.size,
-      acceptedScores: counters.count('score_accepted'),
-      rotations: counters.count('epoch_committed'),
-      exclusions: counters.exclusions,
-      problems: [...counters.refusedByCode]
-        .map(([code, count]) => ({ code, count }))
-        .sort((a, b) => b.count - a.count),
-    }),
+    health: async () => {
+      const document = await documents.present();
+      const { now } = document;
+      const trouble = {
+        epochsFailed: counters.count('epoch_failed'),
+        requestsFailed: counters.count('request_failed'),
+        eventsDropped: spine.deliveries.reduce((sum, one) => sum + one.dropped, 0),
+        certificateExpiresAt: counters.certificateExpiresAt,
+      };
+      return {
+        alerts: alertsOf(document, trouble),
+        runs: runsOf(document.nodes, now),
+        evaluators: evaluatorViews(document.evaluators, now),
+        version,
+        uptimeS: (performance.now() - startedAt) / 1000,
+        residentBytes: process.memoryUsage.rss(),
+        streams: streams.size,
+        acceptedScores: counters.count('score_accepted'),
+        rotations: counters.count('epoch_committed'),
+        exclusions: counters.exclusions,
+        problems: [...counters.refusedByCode]
+          .map(([code, count]) => ({ code, count }))
+          .sort((a, b) => b.count - a.count),
+      };
+    },
   };
 }

@@ -194,7 +194,9 @@ function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
   app.get<{ Querystring: { limit: number } }>(
     '/api/changes',
     { ...HISTORY, schema: { querystring: LIMITS } },
-    async ({ query }) => ({ changes: source().changes(query.limit) }),
+    async ({ query: { limit } }) => {
+      return { changes: source().changes(limit), marks: source().marks(limit) };
+    },
   );
   app.get('/api/health', async () => source().health());
   app.get<{ Params: { '*': string } }>('/log/*', async ({ params }, reply) => {

@@ -123,6 +123,14 @@ export interface ChangeView {
   readonly explanation: string;
 }
 
+/** What bears on all nodes: the brake, or another policy. Since the controller started. */
+export interface MarkView {
+  readonly at: number;
+  readonly what: 'brake' | 'policy';
+  /** As the controller's log says it. */
+  readonly sentence: string;
+}
+
 /** One epoch in numbers. */
 export interface EpochPoint {
   readonly epoch: number;
@@ -131,10 +139,47 @@ export interface EpochPoint {
   readonly denied: number;
   /** Members of the epoch before that are none in this one. */
   readonly shutOut: number;
+  /** From its decision until it was on the disk, ms; null: from before the controller's start. */
+  readonly commitMs: number | null;
+  /** From there until it was written to the last stream, ms. */
+  readonly pushMs: number | null;
+}
+
+/** Something to be looked at, as Prometheus would tell it with our rules. */
+export interface AlertView {
+  readonly name: string;
+  readonly detail: string;
+}
+
+/** One suite's runs over the whole mesh. */
+export interface RunsView {
+  readonly suite: string;
+  /** Nodes whose score is young enough to count, is too old, and that have none. */
+  readonly fresh: number;
+  readonly tooOld: number;
+  readonly missing: number;
+  /** When the newest and the oldest were observed; null without any. */
+  readonly newestAt: number | null;
+  readonly oldestAt: number | null;
+}
+
+/** How far one evaluator is from the median of all. */
+export interface EvaluatorView {
+  readonly evaluator: string;
+  /** Its words that others can be compared with. */
+  readonly compared: number;
+  /** Above 0 it is milder than the others; null: nothing to compare. */
+  readonly bias: number | null;
+  readonly distance: number | null;
+  /** Its last word on anybody. */
+  readonly lastAt: number | null;
 }
 
 /** `/api/health`. */
 export interface HealthView {
+  readonly alerts: readonly AlertView[];
+  readonly runs: readonly RunsView[];
+  readonly evaluators: readonly EvaluatorView[];
   readonly version: string;
   readonly uptimeS: number;
   readonly residentBytes: number;

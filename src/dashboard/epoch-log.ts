@@ -1,11 +1,13 @@
-import type { StampedEvent } from '../controller/events.ts';
+import { describeControllerEvent, type StampedEvent } from '../controller/events.ts';
 import type { Subscriber } from '../controller/spine.ts';
 import type { VerdictRecord } from '../controller/store/store.ts';
-import type { ChangeView, EpochPoint } from './documents.ts';
+import type { Push } from '../controller/stream-hub.ts';
+import type { ChangeView, EpochPoint, MarkView } from './documents.ts';
 
 /** A day and a half of epochs of 60 s. */
 const MAX_EPOCHS = 2000;
 const MAX_CHANGES = 5000;
+const MAX_MARKS = 500;
 /** Reasons of a node that has not shown yet what it is. */
 const UNDECIDED: ReadonlySet<string> = new Set([
   'not_yet_decided',
@@ -13,26 +15,41 @@ const UNDECIDED: ReadonlySet<string> = new Set([
   'no_config_fetched',
 ]);
 
-/** The latest epochs in numbers, and who came and went. */
+const NOTHING = { members: 0, denied: 0, shutOut: 0, commitMs: null, pushMs: null };
+
+/** The latest epochs in numbers, who came and went, and what bore on all. */
 export class EpochLog implements Subscriber {
   readonly name = 'dashboard';
-  readonly events = ['epoch_committed'] as const;
+  readonly events = ['epoch_committed', 'brake', 'brake_released', 'policy_set'] as const;
   /** Oldest first, as are the changes. */
   private epochs: EpochPoint[] = [];
   private changes: ChangeView[] = [];
+  private readonly marks: MarkView[] = [];
   /** Who is out, and was said to be. */
   private readonly kept = new Set<string>();
+  private readonly lastPush: () => Push | undefined;
+
+  /** `lastPush`: of the newest epoch that was told to all; an epoch is told before it comes here. */
+  constructor(lastPush: () => Push | undefined = () => undefined) {
+    this.lastPush = lastPush;
+  }
 
   readonly handle = (event: StampedEvent): void => {
-    if (event.event !== 'epoch_committed') return;
-    const { epoch, started_at: at, members, denied, removed } = event;
+    if (event.event === 'epoch_committed') this.committed(event);
+    else this.mark(event);
+    this.trim();
+  };
+
+  private committed(event: Extract<StampedEvent, { event: 'epoch_committed' }>): void {
+    const { epoch, version, started_at: at, members, denied, removed } = event;
     const point = { epoch, at, members: members.length, denied: denied.length };
-    this.epochs.push({ ...point, shutOut: removed.length });
+    const push = this.lastPush();
+    const pushMs = push?.epoch === epoch && push.version === version ? push.ms : null;
+    this.epochs.push({ ...point, shutOut: removed.length, commitMs: event.commit_ms, pushMs });
     for (const { node, allowed, before, reason, explanation } of event.changes) {
       this.note({ epoch, at, node, reason, explanation }, before ?? false, allowed);
     }
-    this.trim();
-  };
+  }
 
   /** Takes what is remembered of the epochs before the first event. By node, oldest first. */
   seed(verdicts: ReadonlyMap<string, readonly VerdictRecord[]>): void {
@@ -44,7 +61,7 @@ export class EpochLog implements Subscriber {
       let was = records[0] !== undefined && records[0].sinceEpoch !== records[0].epoch;
       for (const { epoch, startedAt: at, allowed, reason, explanation } of records) {
         if (epoch >= first) break;
-        const point = points.get(epoch) ?? { epoch, at, members: 0, denied: 0, shutOut: 0 };
+        const point = points.get(epoch) ?? { epoch, at, ...NOTHING };
         points.set(epoch, point);
         if (allowed) point.members++;
         else point.denied++;
@@ -59,6 +76,12 @@ export class EpochLog implements Subscriber {
     this.epochs = [...[...points.values()].sort(byEpoch), ...later.epochs];
     this.changes = [...this.changes.sort(byEpoch), ...later.changes];
     this.trim();
+  }
+
+  private mark(event: StampedEvent): void {
+    const sentence = describeControllerEvent(event) ?? event.event;
+    const what = event.event === 'policy_set' ? 'policy' : 'brake';
+    this.marks.push({ at: event.at, what, sentence });
   }
 
   private note(change: Omit<ChangeView, 'what'>, before: boolean, allowed: boolean): void {
@@ -84,7 +107,13 @@ export class EpochLog implements Subscriber {
     return this.changes.slice(-limit).reverse();
   }
 
+  /** Newest first. */
+  latestMarks(limit: number): MarkView[] {
+    return this.marks.slice(-limit).reverse();
+  }
+
   private trim(): void {
+    this.marks.splice(0, this.marks.length - MAX_MARKS);
     this.epochs.splice(0, this.epochs.length - MAX_EPOCHS);
     this.changes.splice(0, this.changes.length - MAX_CHANGES);
   }

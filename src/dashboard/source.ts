@@ -7,6 +7,7 @@ import type {
   ChangeView,
   EpochPoint,
   HealthView,
+  MarkView,
   MeshView,
   NodeHistory,
   ReplayView,
@@ -33,7 +34,8 @@ export interface DashboardSource {
   node(id: string): Promise<NodeHistory>;
   epochs(limit: number): readonly EpochPoint[];
   changes(limit: number): readonly ChangeView[];
-  health(): HealthView;
+  marks(limit: number): readonly MarkView[];
+  health(): Promise<HealthView>;
   /** A file of the log by its path below `/log/`, or `key`: how its key is told to tools. */
   logFile(path: string): Promise<Uint8Array | undefined>;
 }

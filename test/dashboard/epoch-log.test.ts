@@ -93,6 +93,39 @@ test('after a restart it goes on from what the store remembers', () => {
   ]);
 });
 
+test('says how long the push of an epoch took, if it is the one that was pushed last', () => {
+  const log = new EpochLog(() => ({ epoch: 2, version: 2, ms: 1.5 }));
+  for (const epoch of [1, 2]) {
+    const event = committed(epoch, [], [], []) as object;
+    log.handle({ ...event, version: epoch, commit_ms: 7 } as unknown as StampedEvent);
+  }
+  const times = log.latestEpochs(2).map(({ commitMs, pushMs }) => [commitMs, pushMs]);
+  expect(times).toEqual([
+    [7, 1.5],
+    [7, null],
+  ]);
+});
+
+test('what bears on all nodes is told as the log of the controller says it', () => {
+  const log = new EpochLog();
+  const brake = { epoch: 3, phase: 'frozen', until: null, held: ['a', 'b'], cut: 0 };
+  log.handle({ number: 1, at: 5000, event: 'brake', ...brake } as StampedEvent);
+  const policy = { rules: ['score >= 0.80'], would_cut: ['a'], members: 3 };
+  log.handle({ number: 2, at: 6000, event: 'policy_set', ...policy } as StampedEvent);
+  expect(log.latestMarks(10)).toMatchObject([
+    { at: 6000, what: 'policy', sentence: expect.stringMatching(/score >= 0\.80.*1 of 3 members/) },
+    {
+      at: 5000,
+      what: 'brake',
+      sentence: expect.stringMatching(/2 members would be cut in epoch 3/),
+    },
+  ]);
+  for (let i = 0; i < 1000; i++) {
+    log.handle({ number: i, at: i, event: 'brake', ...brake } as StampedEvent);
+  }
+  expect(log.latestMarks(1e6)).toHaveLength(500);
+});
+
 test('is bounded', () => {
   const log = new EpochLog();
   for (let epoch = 1; epoch < 12_000; epoch++) {

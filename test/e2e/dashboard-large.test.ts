@@ -21,7 +21,7 @@ const DESKTOP = { width: 1280, height: 900 };
 const MIDNIGHT_UTC = Date.UTC(2026, 6, 1);
 
 /** A mesh of a thousand of which a hundred report between two looks, once somebody says so. */
-class Thousand implements Pick<DashboardSource, 'mesh' | 'node' | 'epochs' | 'changes'> {
+class Thousand implements Pick<DashboardSource, 'mesh' | 'node' | 'epochs' | 'changes' | 'marks'> {
   reports = 0;
   private document = largeMesh(NODES);
 
@@ -45,6 +45,7 @@ class Thousand implements Pick<DashboardSource, 'mesh' | 'node' | 'epochs' | 'ch
   }
   epochs = () => [];
   changes = () => [];
+  marks = () => [];
 }
 
 /** A controller that has just been started, and nothing has happened. */

@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import uPlot, { type AlignedData } from 'uplot';
-import type { ChangeView, EpochPoint } from '../documents.ts';
+import type { ChangeView, EpochPoint, MarkView } from '../documents.ts';
 import { count, dateTime } from './format.ts';
 import { html } from './html.ts';
 import { Plot, type PlotColours } from './plot.ts';
@@ -14,12 +14,17 @@ export function EpochsPage() {
   const { epoch } = usePageState();
   const key = `${epoch!.epoch}.${epoch!.version}`;
   const epochs = useAnswer<{ epochs: EpochPoint[] }>('/api/epochs?limit=500', key);
-  const changes = useAnswer<{ changes: ChangeView[] }>('/api/changes?limit=200', key);
+  const changes = useAnswer<{ changes: ChangeView[]; marks: MarkView[] }>(
+    '/api/changes?limit=200',
+    key,
+  );
   const failure = epochs.failure ?? changes.failure;
   return html`
     <h1>Epochs</h1>
     ${failure && html`<p class="failure">${failure}</p>`}
     ${epochs.answer && html`<${Timeline} epochs=${epochs.answer.epochs} />`}
+    ${epochs.answer && html`<${Times} epochs=${epochs.answer.epochs} />`}
+    ${changes.answer && html`<${Marks} marks=${changes.answer.marks} />`}
     ${changes.answer && html`<${ChangeTable} changes=${changes.answer.changes} />`}
   `;
 }
@@ -56,6 +61,58 @@ function Timeline({ epochs }: { epochs: readonly EpochPoint[] }) {
     `${count(epochs.length, 'epoch')}, the last with ${count(newest.members, 'member')} and ` +
     `${newest.denied} denied; ${count(shut, 'exclusion')} among them.`;
   return html`<${Plot} label=${label} data=${data} options=${options} /><p class="caption">${label}</p>`;
+}
+
+/** How long it took until each was on the disk, and told to all. */
+function Times({ epochs }: { epochs: readonly EpochPoint[] }) {
+  const timed = epochs.filter((one) => one.pushMs !== null).reverse();
+  const data = useMemo(
+    (): AlignedData => [
+      timed.map((one) => one.at / 1000),
+      timed.map((one) => one.commitMs),
+      timed.map((one) => one.pushMs),
+    ],
+    [timed.at(-1)?.at, timed.length],
+  );
+  const last = timed.at(-1);
+  if (last === undefined) return null;
+  const options = (colours: PlotColours) => ({
+    scales: {
+      y: {
+        range: (_: uPlot, __: number, max: number) =>
+          [0, Math.max(1, max * 1.1)] as [number, number],
+      },
+    },
+    axes: [
+      { stroke: colours.text, grid: { stroke: colours.grid, width: 1 } },
+      { stroke: colours.text, grid: { stroke: colours.grid, width: 1 } },
+    ],
+    series: [
+      {},
+      { label: 'to the disk, ms', stroke: colours.line, width: 2 },
+      { label: 'and told to all, ms', stroke: colours.member, width: 2, dash: [6, 4] },
+    ],
+  });
+  const slowest = Math.max(...timed.map((one) => one.pushMs!));
+  const label =
+    `The last epoch was on the disk after ${milliseconds(last.commitMs!)}, and ${milliseconds(last.pushMs!)} ` +
+    `later it was written to the last stream; the slowest of ${timed.length} took ${milliseconds(slowest)}.`;
+  return html`<h2>From decision to the last push</h2><${Plot} label=${label} data=${data} options=${options} height=${180} />
+    <p class="caption">${label}</p>`;
+}
+
+const milliseconds = (ms: number) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+function Marks({ marks }: { marks: readonly MarkView[] }) {
+  if (marks.length === 0) return null;
+  return html`<h2 id="marks">Brake and policy, since the start</h2>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="marks"><table>
+      <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">How</th></tr></thead>
+      <tbody>${marks.map(
+        (mark) => html`<tr key=${`${mark.at} ${mark.sentence}`}>
+        <td>${dateTime(mark.at)}</td><th scope="row">${mark.what}</th><td class="why">${mark.sentence}</td></tr>`,
+      )}</tbody>
+    </table></div>`;
 }
 
 function ChangeTable({ changes }: { changes: readonly ChangeView[] }) {

@@ -1,5 +1,5 @@
 import type { HealthView } from '../documents.ts';
-import { dateTime, duration } from './format.ts';
+import { dateTime, duration, score } from './format.ts';
 import { html } from './html.ts';
 import { useAnswer, useNow, usePageState } from './state.ts';
 
@@ -17,6 +17,7 @@ export function HealthPage() {
   return html`
     <h1>Health</h1>
     ${failure && html`<p class="failure">${failure}</p>`}
+    ${answer && html`<${Alerts} health=${answer} />`}
     <dl>
       <dt>Controller</dt><dd>${state}</dd>
       <dt>Mesh</dt><dd><code>${view.meshId}</code></dd>
@@ -24,8 +25,52 @@ export function HealthPage() {
       <dt>Nodes</dt><dd>${nodes.size}</dd>
       ${answer && html`<${Details} health=${answer} />`}
     </dl>
-    ${answer && html`<${Problems} health=${answer} />`}
+    ${answer && html`<${Runs} health=${answer} now=${now} /><${Evaluators} health=${answer} now=${now} /><${Problems} health=${answer} />`}
   `;
+}
+
+function Alerts({ health: { alerts } }: { health: HealthView }) {
+  if (alerts.length === 0) return html`<p>Nothing here asks to be looked at.</p>`;
+  return html`<ul class="alerts">${alerts.map(
+    ({ name, detail }) => html`<li key=${name}><strong>${name}</strong> ${detail}</li>`,
+  )}</ul>`;
+}
+
+interface Times {
+  readonly health: HealthView;
+  readonly now: number;
+}
+
+/** `at` as how long ago that was. */
+const ago = (at: number | null, now: number) => (at === null ? '–' : `${duration(now - at)} ago`);
+
+function Runs({ health: { runs }, now }: Times) {
+  if (runs.length === 0) return html`<h2>Benchmarks</h2><p>No node is measured yet.</p>`;
+  return html`<h2 id="runs">Benchmarks</h2>
+    <p class="caption">How many nodes have a score of each suite that is young enough to count.</p>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="runs"><table>
+      <thead><tr><th scope="col">Suite</th><th scope="col">Count</th><th scope="col">Too old</th><th scope="col">None</th><th scope="col">Newest</th><th scope="col">Oldest</th></tr></thead>
+      <tbody>${runs.map(
+        (one) => html`<tr key=${one.suite}><th scope="row">${one.suite}</th><td>${one.fresh}</td>
+        <td class=${one.tooOld > 0 ? 'out' : ''}>${one.tooOld}</td><td class=${one.missing > 0 ? 'out' : ''}>${one.missing}</td>
+        <td>${ago(one.newestAt, now)}</td><td>${ago(one.oldestAt, now)}</td></tr>`,
+      )}</tbody>
+    </table></div>`;
+}
+
+function Evaluators({ health: { evaluators }, now }: Times) {
+  if (evaluators.length === 0) return null;
+  return html`<h2 id="evaluators">Evaluators</h2>
+    <p class="caption">How far each is from the median of all about the same nodes; above 0 it is milder.</p>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="evaluators"><table>
+      <thead><tr><th scope="col">Key</th><th scope="col">Compared</th><th scope="col">Bias</th><th scope="col">Distance</th><th scope="col">Last word</th></tr></thead>
+      <tbody>${evaluators.map(
+        (
+          one,
+        ) => html`<tr key=${one.evaluator}><th scope="row"><code>${one.evaluator}</code></th><td>${one.compared}</td>
+        <td>${score(one.bias)}</td><td>${score(one.distance)}</td><td>${ago(one.lastAt, now)}</td></tr>`,
+      )}</tbody>
+    </table></div>`;
 }
 
 function Details({ health }: { health: HealthView }) {
