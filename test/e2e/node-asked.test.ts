@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import type { AgentEvent } from '../../src/agent/events.ts';
 import { rotate } from '../../src/controller/operations/rotate.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import { meshnet } from '../cli/support/run-meshnet.ts';
@@ -31,9 +32,15 @@ beforeAll(async () => {
   };
   const sources = [{ suite: 'alignment', source: leaking }];
   await rig.node('leaky', () => 0, { sources });
-  // The epoch that follows their first scores decides about all of them.
-  const reported = ({ events }: StartedNode) => events.some(({ event }) => event === 'score');
-  await until(() => [a, b, c].every(reported), 'scores of three nodes');
+  // The epoch that follows their first scores decides about all of them; nobody is let in unasked.
+  const has = (what: AgentEvent['event']) => {
+    return ({ events }: StartedNode) => events.some(({ event }) => event === what);
+  };
+  await until(() => [a, b, c].every(has('score')), 'scores of three nodes');
+  await until(
+    () => [a, b].every(has('config')),
+    'answers of the controller to those who score well',
+  );
   orRefuse(await rotate(rig.controller.services, { kind: 'admin' }));
   await until(() => {
     const { peers, probes } = a.node.status();
