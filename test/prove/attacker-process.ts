@@ -7,8 +7,6 @@ import { CallError } from '../../src/agent/controller-answer.ts';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { enrol } from '../../src/agent/enrol.ts';
 import { type NodeKeys, readNodeKeys } from '../../src/agent/node-keys.ts';
-import type { ConfigDocument } from '../../src/contract/config.ts';
-import type { Envelope } from '../../src/contract/envelope.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { listen, partOptions, say } from './part.ts';
 
@@ -86,13 +84,6 @@ async function outcome(call: () => Promise<unknown>): Promise<string> {
   }
 }
 
-function configFacts(body: unknown): object {
-  const { payload } = body as Envelope;
-  const document = JSON.parse(Buffer.from(payload, 'base64').toString()) as ConfigDocument;
-  const { allowed, reason, peers, sealed_psks } = document;
-  return { allowed, reason, peers: peers.length, psks: sealed_psks !== null };
-}
-
 async function calls(tokens: Readonly<Record<string, string>>): Promise<Record<string, unknown>> {
   const keys = readNodeKeys(options.state);
   const { name, other } = options;
@@ -117,10 +108,14 @@ async function calls(tokens: Readonly<Record<string, string>>): Promise<Record<s
     signing: random(32),
     sealing: random(32),
   });
-  const get = (nodeId: string) => client.getConfig(nodeId, keys.signing, undefined, signal);
+  const config = (nodeId: string) => client.getConfig(nodeId, keys.signing, undefined, signal);
+  const keysOf = (nodeId: string) => client.getKeys(nodeId, keys.signing, undefined, signal);
   return {
-    own_config: configFacts((await get(name)).body),
-    config_of_another: await outcome(() => get(other)),
+    own_config: await outcome(() => config(name)),
+    own_keys: await outcome(() => keysOf(name)),
+    config_of_another: await outcome(() => config(other)),
+    keys_of_another: await outcome(() => keysOf(other)),
+    lease_of_another: await outcome(() => client.getLease(other, keys.signing, signal)),
     stream_of_another: await outcome(() => client.openStream(other, keys.signing, signal)),
     enrol_with_used_token: await outcome(join(name, tokens.used!, fresh())),
     enrol_again_with_new_keys: await outcome(join(name, tokens.own!, fresh())),
