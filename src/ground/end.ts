@@ -10,7 +10,8 @@ const LAST_LINES = 500;
  */
 export async function endProcess(code: number, outputs: readonly Output[]): Promise<never> {
   await Promise.all(outputs.map((output) => output.flush(LAST_LINES)));
-  if (!outputs.some((output) => output.isStuck)) process.exit(code);
+  const ended = await Promise.all(outputs.map((output) => output.end(LAST_LINES)));
+  if (ended.every((hasEnded) => hasEnded)) process.exit(code);
   process.emit('exit', code); // what has to be given back is given back here, too
   process.kill(process.pid, 'SIGKILL');
   return new Promise(() => {});

@@ -31,8 +31,9 @@ export class Output {
   private queued = 0;
   private untold = 0;
   private isWriting = false;
-  /** A write was begun and has not returned. */
-  private isInCall = false;
+  /** The write that was begun and has not returned; undefined: none. */
+  private call: PromiseWithResolvers<void> | undefined;
+  private isEnded = false;
   private isGone = false;
   private drained: (() => void)[] = [];
 
@@ -71,9 +72,19 @@ export class Output {
     return done;
   }
 
-  /** A thread of the pool is held by a write (a disk that hangs): Node would wait for it at the end. */
-  get isStuck(): boolean {
-    return this.isInCall;
+  /**
+   * Begins no write any more. False if the one that is under way does not return within `ms`: a disk that
+   * hangs holds a thread of the pool, and Node would wait for it at its end.
+   */
+  async end(ms: number): Promise<boolean> {
+    this.isEnded = true;
+    if (this.call === undefined) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    void this.call.promise.then(() => resolve(true));
+    const timer = setTimeout(() => resolve(false), ms);
+    const returned = await promise;
+    clearTimeout(timer);
+    return returned;
   }
 
   private push(text: string): void {
@@ -83,17 +94,18 @@ export class Output {
   }
 
   private next(): void {
-    if (this.isWriting) return;
+    if (this.isWriting || this.isEnded) return;
     const bytes = this.queue[0];
     if (bytes === undefined) {
       for (const tell of this.drained.splice(0)) tell();
       return;
     }
     this.isWriting = true;
-    this.isInCall = true;
+    this.call = Promise.withResolvers();
     write(this.fd, bytes, (error, written) => {
       this.isWriting = false;
-      this.isInCall = false;
+      this.call?.resolve();
+      this.call = undefined;
       if (error === null) {
         this.queued -= written;
         if (written === bytes.length) this.queue.shift();
