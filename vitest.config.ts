@@ -9,6 +9,8 @@ export default defineConfig({
   test: {
     pool: 'forks', // a worker thread that blocks in poll(2) hangs the thread pool
     chaiConfig: { truncateThreshold: 2000 }, // a failure that is seen once must say what it saw
+    // What another thread, process or kernel does is waited for until it is done; its test has the last word.
+    expect: { poll: { timeout: 15_000, interval: 20 } },
     projects: [
       {
         extends: true,

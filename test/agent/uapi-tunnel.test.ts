@@ -111,7 +111,7 @@ test('where no handshake comes in time the peer is added again, which starts one
   await tunnel.open(bytes(7), 4500);
   await tunnel.configure({ peers: [peer(2)] });
   const renewals = () => tunnel.status().drops.foreignPeerAddedAgain;
-  await expect.poll(renewals, { timeout: 3000 }).toBeGreaterThanOrEqual(1);
+  await expect.poll(renewals).toBeGreaterThanOrEqual(1);
   const [removed, added] = device.changes.at(-1)!.peers!;
   expect(removed).toMatchObject({ remove: true });
   expect(added).toMatchObject({ presharedKey: bytes(102), persistentKeepalive: 25 });
@@ -127,7 +127,7 @@ test('where a peer may be in several places, each new attempt is at another one'
     new Set(
       device.changes.flatMap(({ peers = [] }) => peers.map((one) => one.endpoint?.address[3])),
     );
-  await expect.poll(() => tried().has(3) && tried().has(4), { timeout: 5000 }).toBe(true);
+  await expect.poll(() => tried().has(3) && tried().has(4)).toBe(true);
 });
 
 test('a device that is gone ends the tunnel', async () => {
@@ -151,10 +151,10 @@ test('the watchdog empties the device when the lease is over, and again after a 
     await device.configure({ peers: [peer(2)] });
     watchdog.lease(systemClock.boot() + 1);
     expect((await uapiGet(socket)).peers).toHaveLength(1);
-    await expect.poll(() => device.peers.size, { timeout: 5000 }).toBe(0);
+    await expect.poll(() => device.peers.size).toBe(0);
     await device.configure({ peers: [peer(2)] });
     watchdog.lease(systemClock.boot() + 0.5);
-    await expect.poll(() => device.peers.size, { timeout: 5000 }).toBe(0);
+    await expect.poll(() => device.peers.size).toBe(0);
   } finally {
     watchdog.release();
   }
@@ -177,7 +177,7 @@ test('an agent whose only thread stands still leaves an empty device when its le
   try {
     await once(agent, 'message');
     expect(device.peers.size).toBe(1);
-    await expect.poll(() => device.peers.size, { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => device.peers.size).toBe(0);
     expect(agent.exitCode).toBeNull(); // it is still there, and still
   } finally {
     agent.kill('SIGKILL');
@@ -204,11 +204,8 @@ test('an agent that is killed leaves an empty device, one that ends in order is 
   const killed = agent();
   await once(killed.stdout!, 'data');
   expect(device.peers.size).toBe(1);
-  await new Promise((wait) => setTimeout(wait, 500)); // the watchdog starts
   killed.kill('SIGKILL');
-  const at = performance.now();
-  await expect.poll(() => device.peers.size, { timeout: 5000, interval: 5 }).toBe(0);
-  expect(performance.now() - at).toBeLessThan(2000);
+  await expect.poll(() => device.peers.size).toBe(0);
 });
 
 test('a watchdog ends when there is no device left to guard', async () => {

@@ -29,9 +29,11 @@ test('members talk, the denied one does not, and a node whose score falls is cut
   const b = await node('b', () => score);
   const c = await node('c', () => 0.4);
   await expect.poll(() => reaches(a, 'b') && reaches(b, 'a'), soon).toBe(true);
-  expect(a.node.status()).toMatchObject({ state: 'member', ready: true, push: true });
+  const well = { state: 'member', ready: true, push: true };
+  await expect.poll(() => a.node.status(), soon).toMatchObject(well);
   expect(a.node.status().peers.map((peer) => peer.node_id)).toEqual(['b']);
-  expect(c.node.status()).toMatchObject({ state: 'denied', ready: false, allowed: false });
+  const out = { state: 'denied', ready: false, allowed: false };
+  await expect.poll(() => c.node.status(), soon).toMatchObject(out);
   expect(reaches(a, 'c')).not.toBe(true);
   score = 0.1;
   await expect.poll(() => b.node.status().state, soon).toBe('denied');
@@ -104,7 +106,7 @@ test('results of a harness admit a node and cut it; a file that nobody writes an
     await expect.poll(state, soon).toBe('member');
     score = 0.2;
     await expect.poll(state, soon).toBe('denied');
-    expect(a.node.status().reason).toBe('score_below_threshold');
+    await expect.poll(() => a.node.status().reason, soon).toBe('score_below_threshold');
     score = 0.95;
     await expect.poll(state, soon).toBe('member');
     clearInterval(harness);

@@ -13,8 +13,9 @@ afterEach(() => rig.close());
 test('a member reads the record over the network as its node; nobody else may', async () => {
   rig = await NodeRig.open({ epochS: 3, epochOnLoopback: false });
   const a = await rig.node('a', () => 0.9);
-  await rig.node('b', () => 0.2);
+  const b = await rig.node('b', () => 0.2);
   await expect.poll(() => a.node.status().state, soon).toBe('member');
+  await expect.poll(() => b.node.status().reason, soon).toBe('score_below_threshold');
   const state = (id: string) => ['--state', join(rig.directory.path, id)];
   const noSocket = ['--socket', join(rig.directory.path, 'none.sock')];
   const asMember = (...command: string[]) => meshnet(...command, ...state('a'), ...noSocket);
@@ -22,7 +23,7 @@ test('a member reads the record over the network as its node; nobody else may', 
   const verified = await asMember('log', 'verify', '--json');
   expect([verified.err, verified.code]).toEqual(['', 0]);
   expect(JSON.parse(verified.out)).toMatchObject({ findings: [], withoutRows: 0 });
-  const epoch = String(a.node.status().epoch);
+  const epoch = String(b.node.status().epoch); // b may have come after that of which a knows
   const why = await asMember('why', 'b', '--epoch', epoch);
   expect(why.out).toContain(`b was denied in epoch ${epoch}`);
   const { url } = rig.controller;

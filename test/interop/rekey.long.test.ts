@@ -26,8 +26,8 @@ forEveryPair('a rekey in real time', (withPair, [from, to]) => {
         right.latestHandshake(left.keys.publicKey),
       ];
       const traffic = Promise.all([
-        sendUdp(left, right, DATAGRAMS, { settle: 1000 }),
-        sendUdp(right, left, DATAGRAMS, { settle: 1000 }),
+        sendUdp(left, right, DATAGRAMS),
+        sendUdp(right, left, DATAGRAMS),
         pingFor(left, right, 135),
         pingFor(right, left, 135),
       ]);

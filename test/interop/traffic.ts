@@ -30,14 +30,13 @@ export async function sendUdp(
   from: End,
   to: End,
   count: number,
-  options: { family?: 4 | 6; mtu?: number; settle?: number } = {},
+  options: { family?: 4 | 6; mtu?: number } = {},
 ): Promise<Count> {
   const address = options.family === 6 ? to.inner6 : to.inner4;
   const receiver = await to.tool('udp-receive', address, UDP_PORT);
   const largest = (options.mtu ?? 1420) - IPV6_AND_UDP;
   const sender = await from.tool('udp-send', address, UDP_PORT, count, largest);
   await sender.result();
-  await new Promise((resolve) => setTimeout(resolve, options.settle ?? 200));
   receiver.finish();
   return receiver.result<Count>();
 }

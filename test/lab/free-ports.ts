@@ -1,15 +1,40 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** TCP ports of the loopback address that nobody had a moment ago, for programs that must be told theirs. */
+/** Below what kernels give to whoever asks for any port (32768 and up on Linux). */
+const FIRST = 20_000;
+const COUNT = 12_000;
+/** Processes that run beside each other begin at ports of their own. */
+const PER_PROCESS = 50;
+
+let next = process.pid * PER_PROCESS;
+
+/**
+ * TCP ports of the loopback address for programs that must be told theirs. Nobody listens there now, the kernel
+ * gives them to nobody, and this process gets none twice: they are free until the program listens.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => server.listening || once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = FIRST + (next++ % COUNT);
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
 }
 
 export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const listening = once(server, 'listening');
+  server.listen(port, '127.0.0.1');
+  try {
+    await listening;
+  } catch {
+    return false;
+  }
+  await once(server.close(), 'close');
+  return true;
 }

@@ -67,9 +67,7 @@ class Client {
   }
 
   async answers(count: number): Promise<string[]> {
-    await expect
-      .poll(() => this.received.split('\n\n').length - 1, { timeout: 5000, interval: 5 })
-      .toBe(count);
+    await expect.poll(() => this.received.split('\n\n').length - 1).toBe(count);
     return this.received.split('\n\n').slice(0, count);
   }
 
@@ -80,7 +78,7 @@ class Client {
   }
 
   closed(): Promise<void> {
-    return expect.poll(() => this.ended, { timeout: 5000, interval: 5 }).toBe(true);
+    return expect.poll(() => this.ended).toBe(true);
   }
 }
 
@@ -249,7 +247,7 @@ test('notices that its file was removed, and nothing else in the folder', async 
   await sleep(50);
   expect(removed).toBe(false);
   unlinkSync(path);
-  await expect.poll(() => removed, { timeout: 2000, interval: 5 }).toBe(true);
+  await expect.poll(() => removed).toBe(true);
 });
 
 test('close ends every connection and removes the file', async () => {
