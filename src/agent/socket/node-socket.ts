@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { problem } from '../../contract/problems.ts';
+import { listenPrivately } from '../../ground/private-socket.ts';
 import type { EmitEvent } from '../events.ts';
 import type { NodeStatusDocument } from '../status.ts';
 import type { EventFeed } from './event-feed.ts';
@@ -41,7 +42,7 @@ export async function openNodeSocket(
   }
 }
 
-function listen(path: string, parts: NodeSocketParts): Promise<Server> {
+async function listen(path: string, parts: NodeSocketParts): Promise<Server> {
   const server = createServer((request, response) => {
     answer(request, response, parts).catch((error: unknown) => {
       const detail = error instanceof Error ? error.message : String(error);
@@ -50,16 +51,8 @@ function listen(path: string, parts: NodeSocketParts): Promise<Server> {
   });
   server.maxConnections = MAX_CONNECTIONS;
   rmSync(path, { force: true }); // the directory is locked: whoever listened here is gone
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.once('listening', () => resolve(server));
-    const umask = process.umask(0o177); // never open to others, not for an instant
-    try {
-      server.listen(path); // makes the socket before it returns
-    } finally {
-      process.umask(umask);
-    }
-  });
+  await listenPrivately(server, path);
+  return server;
 }
 
 async function answer(

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
+import { listenPrivately } from '../../ground/private-socket.ts';
 import type { Caller } from '../operations/caller.ts';
 import type { Services } from '../services.ts';
 import { accessRoutes } from './access-routes.ts';
@@ -47,12 +48,9 @@ export async function adminServer(services: Services): Promise<FastifyInstance> 
 /** Listens on a Unix socket that only this user may open. */
 export async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
   rmSync(path, { force: true }); // the database is locked: whoever listened here is gone
-  const umask = process.umask(0o177); // the socket must never be open to others, not for an instant
-  try {
-    await app.listen({ path });
-  } finally {
-    process.umask(umask);
-  }
+  app.addHook('preClose', async () => app.server.closeAllConnections());
+  await app.ready();
+  await listenPrivately(app.server, path);
 }
 
 function answering({ emit, clock }: Services) {

@@ -2,6 +2,7 @@ import { type FSWatcher, lstatSync, mkdirSync, unlinkSync, watch } from 'node:fs
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
+import { listenPrivately } from '../../ground/private-socket.ts';
 import { scopeOf } from '../../io/portable/scope.ts';
 import { type Tunnel, TunnelError, type TunnelErrorCode } from '../tunnel.ts';
 import { parseSet } from './change-text.ts';
@@ -77,19 +78,14 @@ export class UapiServer {
 
   private bind(): Promise<void> {
     const { path, fd } = this.options;
+    if (fd === undefined) return listenPrivately(this.server, path);
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
       this.server.once('listening', () => {
         this.server.off('error', reject);
         resolve();
       });
-      // The file is made inside `listen`, so the mask is in force for nothing else.
-      const mask = process.umask(0o077);
-      try {
-        this.server.listen(fd === undefined ? { path } : { fd });
-      } finally {
-        process.umask(mask);
-      }
+      this.server.listen({ fd });
     });
   }
 
