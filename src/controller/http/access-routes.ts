@@ -9,8 +9,10 @@ import {
 import { TOKEN_ID_PATTERN } from '../../contract/join-token.ts';
 import { issueAccess, listAccess, revokeAccess, whoIsIt } from '../operations/access.ts';
 import type { Caller } from '../operations/caller.ts';
+import { NEEDED } from '../operations/needed-roles.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
+import { roleFirst } from './first.ts';
 
 const accessParams = {
   type: 'object',
@@ -24,7 +26,10 @@ export function accessRoutes(
   services: Services,
   callerOf: (request: FastifyRequest) => Caller,
 ): void {
+  const holding = roleFirst(services, callerOf);
+
   app.post<{ Body: AccessRequest }>('/v1/access', {
+    ...holding(NEEDED.issueAccess),
     schema: {
       summary: 'Create an access token',
       body: accessRequestSchema,
@@ -37,6 +42,7 @@ export function accessRoutes(
   });
 
   app.get('/v1/access', {
+    ...holding(NEEDED.listAccess),
     schema: {
       summary: 'Access tokens that can still be used',
       response: { 200: accessListSchema },
@@ -45,11 +51,13 @@ export function accessRoutes(
   });
 
   app.get('/v1/whoami', {
+    ...holding(NEEDED.whoIsIt),
     schema: { summary: 'Who the caller is taken for', response: { 200: accessSelfSchema } },
     handler: async (request) => orRefuse(await whoIsIt(services, callerOf(request))),
   });
 
   app.delete<{ Params: { id: string } }>('/v1/access/:id', {
+    ...holding(NEEDED.revokeAccess),
     schema: { summary: 'Revoke an access token', params: accessParams },
     handler: async (request, reply) => {
       orRefuse(await revokeAccess(services, callerOf(request), request.params.id));

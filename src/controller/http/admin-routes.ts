@@ -17,6 +17,7 @@ import {
   policyOutlookSchema,
 } from '../../contract/policy.ts';
 import type { Caller } from '../operations/caller.ts';
+import { NEEDED } from '../operations/needed-roles.ts';
 import { setPolicy, showPolicy } from '../operations/policy.ts';
 import { followEvents, readEvents } from '../operations/read-events.ts';
 import { releaseBrake } from '../operations/release-brake.ts';
@@ -26,6 +27,7 @@ import { rotate } from '../operations/rotate.ts';
 import { issueToken, listTokens, withdrawToken } from '../operations/tokens.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
+import { roleFirst } from './first.ts';
 import { lineStream } from './line-stream.ts';
 import { LINES_MEDIA_TYPE } from './media-types.ts';
 import { type NodeParams, nodeParams } from './node-params.ts';
@@ -42,12 +44,16 @@ export function adminRoutes(
   services: Services,
   callerOf: (request: FastifyRequest) => Caller,
 ): void {
+  const holding = roleFirst(services, callerOf);
+
   app.post('/v1/rotate', {
+    ...holding(NEEDED.rotate),
     schema: { summary: 'Start a new epoch at once', response: { 200: rotateAnswerSchema } },
     handler: async (request) => orRefuse(await rotate(services, callerOf(request))),
   });
 
   app.post('/v1/brake/release', {
+    ...holding(NEEDED.releaseBrake),
     schema: {
       summary: 'Start a new epoch at once, in which the brake holds nobody',
       response: { 200: brakeReleasedSchema },
@@ -56,11 +62,13 @@ export function adminRoutes(
   });
 
   app.get('/v1/policy', {
+    ...holding(NEEDED.showPolicy),
     schema: { summary: 'The policy in force', response: { 200: policyAnswerSchema } },
     handler: async (request) => orRefuse(await showPolicy(services, callerOf(request))),
   });
 
   app.put<{ Body: PolicyChange }>('/v1/policy', {
+    ...holding(NEEDED.setPolicy),
     schema: {
       summary: 'Set another policy, in force from the next epoch on',
       body: policyChangeSchema,
@@ -71,6 +79,7 @@ export function adminRoutes(
   });
 
   app.post<{ Body: TokenRequest }>('/v1/tokens', {
+    ...holding(NEEDED.issueToken),
     schema: {
       summary: 'Create a join token',
       body: tokenRequestSchema,
@@ -83,11 +92,13 @@ export function adminRoutes(
   });
 
   app.get('/v1/tokens', {
+    ...holding(NEEDED.listTokens),
     schema: { summary: 'Tokens that are not used yet', response: { 200: tokenListSchema } },
     handler: async (request) => orRefuse(await listTokens(services, callerOf(request))),
   });
 
   app.delete<{ Params: { id: string } }>('/v1/tokens/:id', {
+    ...holding(NEEDED.withdrawToken),
     schema: { summary: 'Withdraw a token', params: tokenParams },
     handler: async (request, reply) => {
       orRefuse(await withdrawToken(services, callerOf(request), request.params.id));
@@ -96,6 +107,7 @@ export function adminRoutes(
   });
 
   app.delete<NodeParams>('/v1/nodes/:node_id', {
+    ...holding(NEEDED.removeNode),
     schema: {
       summary: 'Remove a node: a new epoch at once',
       params: nodeParams,
@@ -106,6 +118,7 @@ export function adminRoutes(
   });
 
   app.post<NodeParams>('/v1/nodes/:node_id/reset-sequence', {
+    ...holding(NEEDED.resetSequences),
     schema: { summary: "Let a node's sequences start anew", params: nodeParams },
     handler: async (request, reply) => {
       orRefuse(await resetSequences(services, callerOf(request), request.params.node_id));
@@ -114,6 +127,7 @@ export function adminRoutes(
   });
 
   app.get<{ Querystring: EventsQuery }>('/v1/events', {
+    ...holding(NEEDED.readEvents),
     schema: {
       summary: 'What has happened since the start, and with `follow` what happens',
       querystring: eventsQuerySchema,

@@ -18,14 +18,21 @@ export function arrivalOf({ ip, socket }: FastifyRequest): Arrival {
   return { from: ip ?? '', to: { address: localAddress, port: localPort } };
 }
 
+const requests = new WeakMap<FastifyRequest, NetworkRequest>();
+
+/** The same whenever it is asked for: what is found out about it is remembered. */
 export function networkRequest(request: FastifyRequest): NetworkRequest {
-  return {
+  const known = requests.get(request);
+  if (known !== undefined) return known;
+  const made = {
     method: request.method,
     authority: (request.headers.host ?? '').toLowerCase(),
     ...splitTarget(request.url),
     headers: request.headers,
     arrival: arrivalOf(request),
   };
+  requests.set(request, made);
+  return made;
 }
 
 /** Behind a proxy, which says by X-Forwarded-Proto how it was called. */

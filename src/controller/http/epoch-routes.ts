@@ -1,11 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { keysAnswerSchema, keysQuerySchema } from '../../contract/epoch/keys-answer.ts';
+import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { readKeys } from '../operations/read-keys.ts';
 import { readLease } from '../operations/read-lease.ts';
 import { orRefuse, refuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import { networkRequest } from './callers.ts';
+import { nodeFirst } from './first.ts';
 import { type NodeParams, nodeParams } from './node-params.ts';
 
 const pieceParams = {
@@ -22,7 +24,10 @@ const pieceParams = {
 
 /** What nodes need of an epoch besides its header. */
 export function epochRoutes(app: FastifyInstance, services: Services): void {
+  const itself = nodeFirst(services);
+
   app.get<NodeParams>('/v1/lease/:node_id', {
+    ...itself(SIGNATURE_TAGS.lease),
     schema: {
       summary: 'What the node that signs the request is at this moment',
       params: nodeParams,
@@ -36,6 +41,7 @@ export function epochRoutes(app: FastifyInstance, services: Services): void {
   });
 
   app.get<NodeParams & { Querystring: { since?: string } }>('/v1/keys/:node_id', {
+    ...itself(SIGNATURE_TAGS.keys),
     schema: {
       summary:
         'Seals, sealed base and changes of the membership for the member that signs the request',

@@ -4,6 +4,8 @@ import { consistencyQuerySchema, consistencySchema } from '../../contract/record
 import { proofSchema } from '../../contract/record/proof.ts';
 import type { Caller } from '../operations/caller.ts';
 import {
+  consistencyReadersOnly,
+  ownProofAsker,
   readCheckpoint,
   readConsistency,
   readEvidence,
@@ -11,9 +13,11 @@ import {
   readOwnProof,
   readTile,
   readVerdictRows,
+  verdictsShownTo,
 } from '../operations/read-log.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
+import { first } from './first.ts';
 import { LINES_MEDIA_TYPE } from './media-types.ts';
 
 const CHECKPOINT_MEDIA_TYPE = 'text/plain; charset=utf-8';
@@ -72,6 +76,7 @@ export function logRoutes(
   });
 
   app.get<{ Querystring: { old: string; size: string } }>('/log/consistency', {
+    ...first((request) => consistencyReadersOnly(services, callerOf(request))),
     schema: {
       summary: 'What shows that the log begins with all that it had at an earlier size',
       querystring: consistencyQuerySchema,
@@ -85,6 +90,7 @@ export function logRoutes(
   });
 
   app.get<EpochParams>('/log/verdicts/:epoch', {
+    ...first((request) => verdictsShownTo(services, callerOf(request))),
     schema: { summary: "The rows of an epoch's verdicts, one a line", params: epochParams },
     handler: async (request, reply) => {
       const epoch = Number(request.params.epoch);
@@ -94,6 +100,7 @@ export function logRoutes(
   });
 
   app.get<EpochParams>('/log/evidence/:epoch', {
+    ...first((request) => verdictsShownTo(services, callerOf(request))),
     schema: {
       summary: 'The scores that its rows name first, as they were signed, one a line',
       params: epochParams,
@@ -106,6 +113,7 @@ export function logRoutes(
   });
 
   app.get<EpochParams>('/log/proof/:epoch', {
+    ...first((request) => ownProofAsker(services, callerOf(request))),
     schema: {
       summary:
         "What shows the asker's own verdict in an epoch to anybody; denied nodes may ask, too",

@@ -9,6 +9,7 @@ import {
 } from '../../contract/endpoint.ts';
 import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
+import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../../contract/protocol.ts';
 import { announceEndpoint, type EndpointCall } from '../operations/announce-endpoint.ts';
 import { enrol } from '../operations/enrol.ts';
@@ -21,10 +22,13 @@ import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import type { StreamSink } from '../stream-hub.ts';
 import { arrivalOf, networkRequest } from './callers.ts';
+import { nodeFirst } from './first.ts';
 import { type NodeParams, nodeParams } from './node-params.ts';
 
 /** What nodes call over the network. */
 export function nodeRoutes(app: FastifyInstance, services: Services): void {
+  const itself = nodeFirst(services);
+
   app.post('/v1/nodes', {
     schema: {
       summary: 'Enrol with a join token',
@@ -38,6 +42,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
   });
 
   app.put<NodeParams & { Querystring: EndpointQuery }>('/v1/nodes/:node_id/endpoint', {
+    ...itself(SIGNATURE_TAGS.endpoint),
     schema: {
       summary: 'Where members reach the node that signs the request, from the next epoch on',
       params: nodeParams,
@@ -52,6 +57,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
   });
 
   app.post<NodeParams>('/v1/nodes/:node_id/leave', {
+    ...itself(SIGNATURE_TAGS.leave),
     schema: {
       summary: 'The node that signs the request leaves the mesh: a new epoch at once',
       params: nodeParams,
@@ -91,6 +97,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
   });
 
   app.get<NodeParams>('/v1/config/:node_id', {
+    ...itself(SIGNATURE_TAGS.config),
     schema: {
       summary: 'The config of the node that signs the request',
       params: nodeParams,
@@ -111,6 +118,7 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
   });
 
   app.get<NodeParams>('/v1/stream/:node_id', {
+    ...itself(SIGNATURE_TAGS.stream),
     schema: { summary: 'Server-sent events: one for every epoch', params: nodeParams },
     handler: (request, reply) => {
       const { raw } = reply;

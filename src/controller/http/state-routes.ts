@@ -3,8 +3,10 @@ import { epochQuerySchema, epochSchema } from '../../contract/epoch.ts';
 import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
 import type { Caller } from '../operations/caller.ts';
 import { readEpoch, readKeySet, readMetrics, readReadiness } from '../operations/read-state.ts';
+import { readersOnly } from '../operations/readers.ts';
 import { orRefuse } from '../problem-error.ts';
 import type { Services } from '../services.ts';
+import { first } from './first.ts';
 
 /** State that people, monitors and members read. `callerOf` says who asks on this server. */
 export function stateRoutes(
@@ -13,6 +15,7 @@ export function stateRoutes(
   callerOf: (request: FastifyRequest) => Caller,
 ): void {
   app.get<{ Querystring: { after?: string; limit?: string } }>('/v1/epoch', {
+    ...first((request) => readersOnly(services, callerOf(request))),
     schema: {
       summary: 'Who is in, who is out, and why: all nodes, or some at a time',
       querystring: epochQuerySchema,

@@ -12,6 +12,7 @@ import type { Services } from '../services.ts';
 import type { AccessTokenRecord } from '../store/store.ts';
 import { atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 import { noteAsked } from './note-asked.ts';
 
 /** More are nobody's to keep an eye on. */
@@ -23,7 +24,7 @@ export async function issueAccess(
   caller: Caller,
   { name, role, ttl_s }: AccessRequest,
 ): Promise<Checked<AccessAnswer>> {
-  const actor = await atLeast(services, caller, 'admin');
+  const actor = await atLeast(services, caller, NEEDED.issueAccess);
   if (!actor.ok) return actor;
   const { store, random, meshId, clock, crypto } = services;
   const now = clock.now();
@@ -48,7 +49,7 @@ export async function issueAccess(
 
 /** Who has access, and of which kind. */
 export async function listAccess(services: Services, caller: Caller): Promise<Checked<AccessList>> {
-  const actor = await atLeast(services, caller, 'admin');
+  const actor = await atLeast(services, caller, NEEDED.listAccess);
   if (!actor.ok) return actor;
   const { store, clock } = services;
   return accepted({ tokens: (await store.accessTokens(clock.now())).map(listed) });
@@ -60,7 +61,7 @@ export async function revokeAccess(
   caller: Caller,
   id: string,
 ): Promise<Checked<null>> {
-  const actor = await atLeast(services, caller, 'admin');
+  const actor = await atLeast(services, caller, NEEDED.revokeAccess);
   if (!actor.ok) return actor;
   const { store } = services;
   const token = await store.accessToken(id);
@@ -71,7 +72,7 @@ export async function revokeAccess(
 
 /** Who the caller is taken for. */
 export async function whoIsIt(services: Services, caller: Caller): Promise<Checked<AccessSelf>> {
-  const actor = await atLeast(services, caller, 'view');
+  const actor = await atLeast(services, caller, NEEDED.whoIsIt);
   return actor.ok ? accepted({ name: actor.value.by, role: actor.value.role }) : actor;
 }
 

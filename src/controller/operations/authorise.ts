@@ -11,6 +11,7 @@ import type { Services } from '../services.ts';
 import type { AccessTokenRecord } from '../store/store.ts';
 import { settle, withinBudget } from './accounting.ts';
 import type { Caller, ClientCertificate, HolderCaller, NetworkCaller } from './caller.ts';
+import { oncePerRequest } from './once.ts';
 
 /** Who asks for something that needs a role. */
 export interface Actor {
@@ -22,6 +23,8 @@ export interface Actor {
   /** Name of the client certificate that it is known by. */
   readonly certificate?: string;
 }
+
+const holders = oncePerRequest<Promise<Checked<Actor>>>();
 
 const BEARER = /^bearer +([\w.-]+) *$/i;
 
@@ -38,7 +41,7 @@ export async function atLeast(
   }
   const holder = await (caller.kind === 'holder'
     ? holderNow(services, caller.tokenId)
-    : holderOf(services, caller));
+    : holders(caller.request, 'holder', () => holderOf(services, caller)));
   if (!holder.ok || isAtLeast(holder.value.role, needed)) return holder;
   return rejected('not_authorized', { expected });
 }

@@ -13,6 +13,7 @@ import { completeSettings, type GivenSettings, type Settings } from '../settings
 import { SettingsError } from '../settings-error.ts';
 import { atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 import { noteAsked } from './note-asked.ts';
 
 /** The policy in force. */
@@ -20,7 +21,7 @@ export async function showPolicy(
   services: Services,
   caller: Caller,
 ): Promise<Checked<PolicyAnswer>> {
-  const actor = await atLeast(services, caller, 'view');
+  const actor = await atLeast(services, caller, NEEDED.showPolicy);
   if (!actor.ok) return actor;
   return accepted(policyInForce(services));
 }
@@ -57,7 +58,7 @@ export async function setPolicy(
   caller: Caller,
   { document, dry_run, confirmed }: PolicyChange,
 ): Promise<Checked<PolicyOutlook>> {
-  const actor = await atLeast(services, caller, 'admin');
+  const actor = await atLeast(services, caller, NEEDED.setPolicy);
   if (!actor.ok) return actor;
   const { settings, governor, emit, keepPolicy } = services;
   const read = settingsWith(services, document);

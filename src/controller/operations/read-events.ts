@@ -4,6 +4,7 @@ import type { Services } from '../services.ts';
 import { ROUTINE } from '../subscribers/recent-events.ts';
 import { type Actor, atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 
 /** Each has a queue of its own. */
 const MAX_READERS = 32;
@@ -26,7 +27,7 @@ export interface EventsCall {
 
 /** What has happened lately, oldest first, one JSON object a line. */
 export async function readEvents(services: Services, caller: Caller): Promise<Checked<string>> {
-  const actor = await atLeast(services, caller, 'view');
+  const actor = await atLeast(services, caller, NEEDED.readEvents);
   return actor.ok ? accepted(services.recent.all.map(lineOf).join('')) : actor;
 }
 
@@ -39,7 +40,7 @@ export async function followEvents(
   caller: Caller,
   { routine, open }: EventsCall,
 ): Promise<Checked<() => void>> {
-  const actor = await atLeast(services, caller, 'view');
+  const actor = await atLeast(services, caller, NEEDED.readEvents);
   if (!actor.ok) return actor;
   const { spine, recent } = services;
   const readers = spine.deliveries.filter((one) => one.name === READER).length;

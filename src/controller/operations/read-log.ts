@@ -15,7 +15,7 @@ import {
 import { parseTilePath } from '../../record/tiles.ts';
 import type { Services } from '../services.ts';
 import type { PlacedLeaf } from '../store/log-store.ts';
-import type { Caller } from './caller.ts';
+import type { Caller, Signer } from './caller.ts';
 import { enrolledOnly, readerOf, readersOnly } from './readers.ts';
 import { signerOf } from './signer.ts';
 
@@ -54,7 +54,7 @@ export async function readConsistency(
   oldSize: number,
   size: number,
 ): Promise<Checked<Consistency>> {
-  const allowed = await enrolledOnly(services, caller, SIGNATURE_TAGS.header);
+  const allowed = await consistencyReadersOnly(services, caller);
   if (!allowed.ok) return allowed;
   const { store } = services;
   const last = (await store.logState()).size;
@@ -71,7 +71,7 @@ export async function readVerdictRows(
   caller: Caller,
   epoch: number,
 ): Promise<Checked<Uint8Array>> {
-  const shown = await shownTo(services, caller);
+  const shown = await verdictsShownTo(services, caller);
   if (!shown.ok) return shown;
   const rows = await services.store.verdictRows(epoch);
   if (rows === undefined || shown.value === 'all') return found(rows);
@@ -84,7 +84,7 @@ export async function readEvidence(
   caller: Caller,
   epoch: number,
 ): Promise<Checked<Uint8Array>> {
-  const shown = await shownTo(services, caller);
+  const shown = await verdictsShownTo(services, caller);
   if (!shown.ok) return shown;
   const lines = await services.store.newEvidence(epoch);
   if (lines === undefined || shown.value === 'all') return found(lines);
@@ -103,8 +103,7 @@ export async function readOwnProof(
   caller: Caller,
   epoch: number,
 ): Promise<Checked<ProofDocument>> {
-  if (caller.kind !== 'network') return rejected('not_found'); // an admin reads the log
-  const signer = signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
+  const signer = ownProofAsker(services, caller);
   if (!signer.ok) return signer;
   const { crypto, store, governor, log } = services;
   const { lost, notReady } = governor;
@@ -139,8 +138,22 @@ async function logReadersOnly(services: Services, caller: Caller): Promise<Check
   return isOpen ? accepted(null) : readersOnly(services, caller);
 }
 
+/** For `readConsistency`. */
+export function consistencyReadersOnly(
+  services: Services,
+  caller: Caller,
+): Promise<Checked<unknown>> {
+  return enrolledOnly(services, caller, SIGNATURE_TAGS.header);
+}
+
+/** For `readOwnProof`: the node whose own it is. */
+export function ownProofAsker(services: Services, caller: Caller): Checked<Signer> {
+  if (caller.kind !== 'network') return rejected('not_found'); // an admin reads the log
+  return signerOf(services, caller.request, SIGNATURE_TAGS.epoch);
+}
+
 /** Whose rows and scores may be read: all, or those of one node; undefined: of none. */
-async function shownTo(
+export async function verdictsShownTo(
   services: Services,
   caller: Caller,
 ): Promise<Checked<'all' | { readonly node: string | undefined }>> {

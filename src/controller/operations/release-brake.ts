@@ -4,6 +4,7 @@ import { checked } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import { atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 import { noteAsked } from './note-asked.ts';
 
 /** An operator's word that the members which the brake holds have really failed: they go at once. */
@@ -11,7 +12,7 @@ export async function releaseBrake(
   services: Services,
   caller: Caller,
 ): Promise<Checked<BrakeReleased>> {
-  const actor = await atLeast(services, caller, 'operate');
+  const actor = await atLeast(services, caller, NEEDED.releaseBrake);
   if (!actor.ok) return actor;
   const { governor, emit } = services;
   await noteAsked(services, actor.value, 'release_brake');

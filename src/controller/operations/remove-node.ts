@@ -4,6 +4,7 @@ import { checked } from '../problem-error.ts';
 import type { Services } from '../services.ts';
 import { atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 import { noteAsked } from './note-asked.ts';
 
 /** Takes a node out of the mesh for good, with a new epoch at once. */
@@ -12,7 +13,7 @@ export async function removeNode(
   caller: Caller,
   nodeId: string,
 ): Promise<Checked<RotateAnswer>> {
-  const actor = await atLeast(services, caller, 'operate');
+  const actor = await atLeast(services, caller, NEEDED.removeNode);
   if (!actor.ok) return actor;
   const { governor, directory, emit } = services;
   const unknown = { field: 'node_id', expected: 'an enrolled node' };

@@ -2,6 +2,7 @@ import { accepted, type Checked, rejected } from '../../contract/problems.ts';
 import type { Services } from '../services.ts';
 import { atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 import { noteAsked } from './note-asked.ts';
 
 /** Lets the sequences of the scores about a node start anew. */
@@ -10,7 +11,7 @@ export async function resetSequences(
   caller: Caller,
   nodeId: string,
 ): Promise<Checked<null>> {
-  const actor = await atLeast(services, caller, 'operate');
+  const actor = await atLeast(services, caller, NEEDED.resetSequences);
   if (!actor.ok) return actor;
   const { store, clock, emit } = services;
   const unknown = { field: 'node_id', expected: 'an enrolled node' };

@@ -5,6 +5,7 @@ import type { Services } from '../services.ts';
 import type { TokenRecord } from '../store/store.ts';
 import { atLeast } from './authorise.ts';
 import type { Caller } from './caller.ts';
+import { NEEDED } from './needed-roles.ts';
 import { noteAsked } from './note-asked.ts';
 
 /** Expired tokens are still told apart from unknown ones for this long, ms. */
@@ -16,7 +17,7 @@ export async function issueToken(
   caller: Caller,
   request: TokenRequest,
 ): Promise<Checked<TokenAnswer>> {
-  const actor = await atLeast(services, caller, 'operate');
+  const actor = await atLeast(services, caller, NEEDED.issueToken);
   if (!actor.ok) return actor;
   const { store, random, meshId, clock, settings, emit } = services;
   const { node_id, ttl_s, names = null, group = null, uses = 1, silence_s = null } = request;
@@ -47,7 +48,7 @@ export async function issueToken(
 
 /** Tokens that can still be used. */
 export async function listTokens(services: Services, caller: Caller): Promise<Checked<TokenList>> {
-  const actor = await atLeast(services, caller, 'view');
+  const actor = await atLeast(services, caller, NEEDED.listTokens);
   if (!actor.ok) return actor;
   const { store, clock } = services;
   const tokens = await store.openTokens(clock.now());
@@ -60,7 +61,7 @@ export async function withdrawToken(
   caller: Caller,
   id: string,
 ): Promise<Checked<null>> {
-  const actor = await atLeast(services, caller, 'operate');
+  const actor = await atLeast(services, caller, NEEDED.withdrawToken);
   if (!actor.ok) return actor;
   const { store, emit } = services;
   const token = await store.token(id);
