@@ -2,53 +2,90 @@ import { X509Certificate } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { AgentClock } from '../agent/clock.ts';
 import { accessNameField, isAccessName, ROLES, type Role } from '../contract/access.ts';
-import type { ClientCertificates } from '../controller/controller.ts';
+import type { ClientCertificates, ClientTrust } from '../controller/controller.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { followFiles } from './follow-files.ts';
+import { parseRevocationLists, type RevocationLists } from './revocation-lists.ts';
 
-/** How often the file of roles is looked at, ms. */
-const INTERVAL = 5000;
 /** Others may write it. */
 const WRITABLE = 0o022;
 
+/** Paths of what decides which client certificates are good for what. */
+export interface ClientCertificateFiles {
+  /** Authorities, PEM. */
+  readonly authority: string;
+  /** Roles by common name: `{"desk": "operate"}`. */
+  readonly roles: string;
+  /** Lists of what each authority has revoked, PEM. */
+  readonly revoked?: string | undefined;
+}
+
 /**
- * Who may administer by a client certificate: one of the authority in one file, with the role that another
- * file gives to its common name: `{"desk": "operate"}`. That file is read again when it changes. While
- * there is something wrong with it, no certificate has a role.
+ * Who may administer by a client certificate: one of the authority in one file, not on the list in another,
+ * with the role that a third gives to its common name. They are read again when they change. While there is
+ * something wrong with any, or the list is too old, no certificate has a role.
  */
 export class ClientRoles implements ClientCertificates {
-  readonly authority: string;
-  private readonly path: string;
+  private readonly files: ClientCertificateFiles;
+  private present: ClientTrust;
   private roles: ReadonlyMap<string, Role>;
+  private isClosed = false;
 
-  /** Reads both. Throws a `CommandError` that names the option and what is wrong. */
-  constructor(authorityPath: string, rolesPath: string) {
-    this.authority = readAuthority(authorityPath);
-    this.path = rolesPath;
-    this.roles = readRoles(rolesPath);
+  /** Reads them. Throws a `CommandError` that names the option and what is wrong; a list may be too old. */
+  constructor(files: ClientCertificateFiles) {
+    this.files = files;
+    const { trust, roles } = this.read();
+    this.present = trust;
+    this.roles = roles;
   }
 
-  readonly roleOf = (name: string): Role | undefined => this.roles.get(name);
+  get trust(): ClientTrust {
+    return this.present;
+  }
 
-  /** Reads the roles again and again, and calls `warn` once for each fault, until `signal` aborts. */
-  async follow(
+  readonly roleOf = (name: string): Role | undefined =>
+    this.isClosed ? undefined : this.roles.get(name);
+
+  /**
+   * Reads the files again and again, calls `apply` when certificates are to be verified otherwise, and `warn`
+   * once for each fault, until `signal` aborts.
+   */
+  follow(
+    apply: () => void,
     warn: (message: string) => void,
-    clock: Pick<AgentClock, 'sleep'>,
+    clock: Pick<AgentClock, 'sleep' | 'wall'>,
     signal: AbortSignal,
   ): Promise<void> {
-    let said: string | undefined;
-    while (!signal.aborted) {
-      await clock.sleep(INTERVAL, signal);
+    const look = () => {
       try {
-        this.roles = readRoles(this.path);
-        said = undefined;
+        this.look(clock.wall(), apply);
       } catch (error) {
-        this.roles = new Map();
-        const { message } = error as Error;
-        if (message !== said)
-          warn(`${message}; no client certificate has a role until it is mended`);
-        said = message;
+        this.isClosed = true;
+        throw error;
       }
-    }
+    };
+    const closed = 'no client certificate has a role until it is mended';
+    return followFiles(look, (message) => warn(`${message}; ${closed}`), clock, signal);
+  }
+
+  private look(now: number, apply: () => void): void {
+    const { trust, roles, revoked } = this.read();
+    const isOther = trust.ca !== this.present.ca || trust.crl?.join() !== this.present.crl?.join();
+    this.roles = roles;
+    this.present = trust;
+    if (isOther) apply();
+    if (revoked !== undefined) mustBeCurrent(`--client-crl ${this.files.revoked}`, revoked, now);
+    this.isClosed = false;
+  }
+
+  private read() {
+    const { authority, roles, revoked: lists } = this.files;
+    const revoked = lists === undefined ? undefined : readRevoked(lists);
+    const trust: ClientTrust = {
+      ca: readAuthority(authority),
+      ...(revoked === undefined ? {} : { crl: revoked.lists }),
+    };
+    return { trust, roles: readRoles(roles), revoked };
   }
 }
 
@@ -64,6 +101,24 @@ function readAuthority(path: string): string {
     throw usage(`--client-ca ${path}: not certificates in PEM`);
   }
   return text;
+}
+
+function readRevoked(path: string): RevocationLists {
+  const text = read('--client-crl', path);
+  try {
+    return parseRevocationLists(text);
+  } catch {
+    throw usage(
+      `--client-crl ${path}: not revocation lists in PEM, each with the time of the next update`,
+    );
+  }
+}
+
+function mustBeCurrent(which: string, { from, until }: RevocationLists, now: number): void {
+  const at = (time: number) => new Date(time).toISOString();
+  if (until <= now) throw usage(`${which}: a newer list was due at ${at(until)}`);
+  if (from > now)
+    throw usage(`${which}: a list of the future, from ${at(from)}: is the clock right?`);
 }
 
 function readRoles(path: string): ReadonlyMap<string, Role> {

@@ -19,6 +19,7 @@ export interface TransportOptions {
   readonly tlsKey?: string;
   readonly clientCa?: string;
   readonly clientRoles?: string;
+  readonly clientCrl?: string;
   readonly insecureHttp?: boolean;
   readonly behindProxy?: string;
   readonly acme?: readonly string[];
@@ -58,15 +59,16 @@ export function transportOf(options: TransportOptions): Transport {
 
 /** Needs TLS: where nothing else is asked for there is, then, on this machine, too. */
 function clientsOf(options: TransportOptions): ClientRoles | undefined {
-  const { clientCa, clientRoles, insecureHttp = false, behindProxy } = options;
-  if (clientCa === undefined && clientRoles === undefined) return undefined;
+  const { clientCa, clientRoles, clientCrl, insecureHttp = false, behindProxy } = options;
+  if (clientCa === undefined && clientRoles === undefined && clientCrl === undefined) return;
   if (clientCa === undefined || clientRoles === undefined) {
-    throw usage('--client-ca and --client-roles belong together: give both');
+    const others = clientCrl === undefined ? '' : ', also for --client-crl';
+    throw usage(`--client-ca and --client-roles belong together: give both${others}`);
   }
   if (insecureHttp || behindProxy !== undefined) {
     throw usage('--client-ca needs TLS: not with --insecure-http, nor with --behind-proxy');
   }
-  return new ClientRoles(clientCa, clientRoles);
+  return new ClientRoles({ authority: clientCa, roles: clientRoles, revoked: clientCrl });
 }
 
 function serverOf(options: TransportOptions): Transport {

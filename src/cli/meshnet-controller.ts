@@ -71,7 +71,13 @@ export async function runController(options: ControllerCommand): Promise<void> {
     },
   );
   await dashboard?.show(controller.services);
-  void transport.clients?.follow(warn, systemClock, signal);
+  const { emit } = controller.services;
+  void transport.clients?.follow(
+    controller.verifyClients,
+    (detail) => emit({ event: 'clients_refused', detail }),
+    systemClock,
+    signal,
+  );
   const useCertificate = (one: ServerCertificate) => {
     controller.useCertificate(one);
     dashboard?.useCertificate(one);

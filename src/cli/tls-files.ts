@@ -2,9 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AgentClock } from '../agent/clock.ts';
 import type { ServerCertificate } from '../controller/own-certificate.ts';
-
-/** How often the files are looked at, ms. */
-const INTERVAL = 5000;
+import { followFiles } from './follow-files.ts';
 
 /** A file that holds no certificate or key, or two that do not belong together. */
 export class TlsFileError extends Error {
@@ -37,25 +35,18 @@ export class TlsFiles {
   }
 
   /** Calls `apply` with each new certificate and `warn` once for each fault, until `signal` aborts. */
-  async follow(
+  follow(
     apply: (certificate: ServerCertificate) => void,
     warn: (message: string) => void,
     clock: Pick<AgentClock, 'sleep'>,
     signal: AbortSignal,
   ): Promise<void> {
-    let said: string | undefined;
-    while (!signal.aborted) {
-      await clock.sleep(INTERVAL, signal);
-      try {
-        const found = this.changed();
-        if (found !== undefined) apply(found);
-        said = undefined;
-      } catch (error) {
-        const message = (error as Error).message;
-        if (message !== said) warn(`${message}; the certificate before it stays in use`);
-        said = message;
-      }
-    }
+    const look = () => {
+      const found = this.changed();
+      if (found !== undefined) apply(found);
+    };
+    const stays = 'the certificate before it stays in use';
+    return followFiles(look, (message) => warn(`${message}; ${stays}`), clock, signal);
   }
 
   private read(): ServerCertificate {

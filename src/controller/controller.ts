@@ -2,7 +2,7 @@ import { constants, X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Server as TlsServer } from 'node:tls';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Role } from '../contract/access.ts';
@@ -67,10 +67,18 @@ export interface ControllerOptions {
 
 /** Whose client certificates are verified, and what they are good for. */
 export interface ClientCertificates {
-  /** PEM of the authorities. */
-  readonly authority: string;
+  /** What they are verified by at present. */
+  readonly trust: ClientTrust;
   /** The role of a certificate by its name, at present; undefined: none. */
   readonly roleOf: (name: string) => Role | undefined;
+}
+
+/** PEM. */
+export interface ClientTrust {
+  /** Authorities, one after the other. */
+  readonly ca: string;
+  /** What they have revoked: a list of each. */
+  readonly crl?: readonly string[];
 }
 
 export interface Controller {
@@ -83,6 +91,8 @@ export interface Controller {
   readonly services: Services;
   /** For connections from now on, in place of the one before. Only where it speaks TLS. */
   useCertificate(certificate: ServerCertificate): void;
+  /** By what `clients` trusts now, from now on; whoever showed a certificate before is disconnected. */
+  readonly verifyClients: () => void;
   close(): Promise<void>;
 }
 
@@ -178,13 +188,14 @@ async function serve(
     const { length: addresses } = hostAddresses(settings.tunnelPrefix);
     const descriptors = openFilesLimit();
     const room = connectionRoom(addresses, descriptors);
-    const clients = options.clients && verifyingClients(options.clients.authority);
+    const verifying = () => options.clients && verifyingClients(options.clients.trust);
     const network = await networkServer(services, {
       maxConnections: room.connections,
-      ...(tls === undefined ? {} : { tls: { ...tls, ...clients } }),
+      ...(tls === undefined ? {} : { tls: { ...tls, ...verifying() } }),
       ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
     });
     servers.push(network);
+    const verified = options.clients && connectionsWithCertificate(network.server);
     // First: a controller that nobody can reach decides nothing. Whoever asks before it has is told.
     const url = await network.listen({ ...options.listen, backlog: BACKLOG });
     emit({ event: 'started', mesh_id: toBase64(meshId), url });
@@ -204,12 +215,21 @@ async function serve(
       emit({ event: 'stopping' });
       await stop();
     };
+    let present = tls;
+    const presentNow = () =>
+      (network.server as unknown as TlsServer).setSecureContext({ ...present, ...verifying() });
     const useCertificate = (certificate: ServerCertificate) => {
-      (network.server as unknown as TlsServer).setSecureContext({ ...certificate, ...clients });
+      present = certificate;
+      presentNow();
       emit(certificateUsed(certificate));
     };
+    const verifyClients = () => {
+      presentNow();
+      for (const socket of verified ?? []) socket.destroy();
+      emit({ event: 'clients_verified' });
+    };
     const port = Number(new URL(url).port);
-    return { url, port, adminSocket, meshId, services, useCertificate, close };
+    return { url, port, adminSocket, meshId, services, useCertificate, verifyClients, close };
   } catch (error) {
     await stop();
     throw error;
@@ -220,9 +240,21 @@ async function serve(
  * Options of TLS: whoever shows a certificate has it verified, others come as before. Without session
  * tickets: a session that is resumed would be believed by what was verified when it began.
  */
-function verifyingClients(authority: string) {
+function verifyingClients({ ca, crl }: ClientTrust) {
   const secureOptions = constants.SSL_OP_NO_TICKET;
-  return { ca: authority, requestCert: true, rejectUnauthorized: false, secureOptions };
+  const revoked = crl === undefined ? {} : { crl: [...crl] };
+  return { ca, ...revoked, requestCert: true, rejectUnauthorized: false, secureOptions };
+}
+
+/** Those at present whose callers have shown a certificate. */
+function connectionsWithCertificate(server: Server): ReadonlySet<TLSSocket> {
+  const open = new Set<TLSSocket>();
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.getPeerX509Certificate() === undefined) return;
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+  });
+  return open;
 }
 
 function certificateUsed({ cert }: ServerCertificate): ControllerEvent {

@@ -29,6 +29,10 @@ type OwnEvent =
     }
   /** Connections from now on are served with it. `expires_at`: ms since 1970. */
   | { readonly event: 'certificate_used'; readonly names: string; readonly expires_at: number }
+  /** Client certificates are verified otherwise from now on; who showed one before is disconnected. */
+  | { readonly event: 'clients_verified' }
+  /** No client certificate has a role, because of a file that decides about them. */
+  | { readonly event: 'clients_refused'; readonly detail: string }
   | { readonly event: 'monitors_served'; readonly url: string }
   | { readonly event: 'admins_served'; readonly socket: string }
   | { readonly event: 'stopping' }
@@ -204,6 +208,10 @@ export function describeControllerEvent(event: ControllerEvent): string | undefi
       return `the system lets this process open ${event.descriptors} files (RLIMIT_NOFILE): that is ${event.connections} connections, enough for ${event.members} members, and the mesh has addresses for ${event.addresses}. For all of them allow ${event.descriptors_needed}: LimitNOFILE= in a systemd unit, --ulimit nofile= for a container, ulimit -n in a shell`;
     case 'certificate_used':
       return `serves with the certificate of ${event.names}, until ${new Date(event.expires_at).toISOString()}`;
+    case 'clients_verified':
+      return 'client certificates are verified by what its files say now; who showed one before connects again';
+    case 'clients_refused':
+      return event.detail;
     case 'monitors_served':
       return `listening for monitors at ${event.url}`;
     case 'admins_served':

@@ -48,6 +48,25 @@ requires('openssl')('client certificates', () => {
     openssl('x509', '-req', ...signer, ...into, ...more);
   };
 
+  /** A list of what an authority has revoked, good for a day unless `times` says otherwise. */
+  const revoke = (names: readonly string[], by = 'ca', times = ['-crldays', '1']) => {
+    writeFileSync(file('index'), '');
+    writeFileSync(
+      file('ca.cnf'),
+      `[ca]\ndefault_ca=own\n[own]\ndatabase=${file('index')}\ndefault_md=sha256\n`,
+    );
+    const own = [
+      '-config',
+      file('ca.cnf'),
+      '-cert',
+      file(`${by}.crt`),
+      '-keyfile',
+      file(`${by}.key`),
+    ];
+    for (const name of names) openssl('ca', ...own, '-revoke', file(`${name}.crt`));
+    openssl('ca', ...own, '-gencrl', ...times, '-out', file('revoked.pem'));
+  };
+
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'meshnet-clients-'));
     process.env.MESHNET_CONTEXTS = file('contexts.json');
@@ -62,11 +81,13 @@ requires('openssl')('client certificates', () => {
     issue('two', '/CN=boss/CN=desk');
     issue('spelled', '/CN=The Boss');
     writeRoles(ROLES);
+    revoke([]);
     const { tls, clients: made } = transportOf({
       state: file('state'),
       listen: { host: '127.0.0.1' },
       clientCa: file('ca.crt'),
       clientRoles: file('roles.json'),
+      clientCrl: file('revoked.pem'),
       acmeDirectory: 'https://acme.example/directory',
       acmeHttp: { host: '127.0.0.1', port: 0 },
     });
@@ -107,12 +128,14 @@ requires('openssl')('client certificates', () => {
     return { status: answer.status, body: (text ? JSON.parse(text) : {}) as Partial<Problem> };
   };
 
-  /** As if the controller had looked at its file. */
-  const lookAgain = async (): Promise<string[]> => {
+  /** As if the controller had looked at its files, at the time that the clock on the wall shows. */
+  const lookAgain = async (wall = Date.now()): Promise<string[]> => {
     const clock = new SimClock();
+    clock.wallError = wall - clock.trueWall();
     const stop = new AbortController();
     const said: string[] = [];
-    const following = clients.follow((message) => void said.push(message), clock, stop.signal);
+    const say = (message: string) => void said.push(message);
+    const following = clients.follow(mesh.verifyClients, say, clock, stop.signal);
     await clock.advance(11_000);
     stop.abort();
     await clock.advance(10_000);
@@ -207,6 +230,117 @@ requires('openssl')('client certificates', () => {
     expect((await ask('desk')).status).toBe(200);
   });
 
+  test('a certificate that is on the list opens nothing from then on, nor what it opened before', async () => {
+    const fetch = controllerFetch(crypto, identityOf('reader'));
+    const stream = await fetch(`${mesh.url}/v1/events?follow=true`, {}, mesh.meshId);
+    expect(stream.status).toBe(200);
+    revoke(['reader']);
+    expect(await lookAgain()).toEqual([]);
+    await expect(stream.text()).rejects.toThrow(); // its connection is gone
+    const { status, body } = await ask('reader');
+    expect([status, body.detail]).toEqual([403, 'The client certificate: CERT_REVOKED.']);
+    expect((await ask('desk')).status).toBe(200);
+    revoke([]);
+    expect(await lookAgain()).toEqual([]);
+    expect((await ask('reader')).status).toBe(200);
+  });
+
+  test.for([
+    [
+      'too old',
+      () =>
+        revoke([], 'ca', [
+          '-crl_lastupdate',
+          '20200101000000Z',
+          '-crl_nextupdate',
+          '20200102000000Z',
+        ]),
+      'a newer list was due at 2020-01-02T00:00:00.000Z',
+    ],
+    [
+      'of the future',
+      () =>
+        revoke([], 'ca', [
+          '-crl_lastupdate',
+          '20990101000000Z',
+          '-crl_nextupdate',
+          '20990102000000Z',
+        ]),
+      'a list of the future, from 2099-01-01T00:00:00.000Z',
+    ],
+    ['gone', () => rmSync(file('revoked.pem')), 'revoked.pem: ENOENT'],
+    ['empty', () => writeFileSync(file('revoked.pem'), ''), 'not revocation lists in PEM'],
+    [
+      'written by half',
+      () =>
+        writeFileSync(file('revoked.pem'), readFileSync(file('revoked.pem'), 'utf8').slice(0, 200)),
+      'not revocation lists in PEM',
+    ],
+    [
+      'damaged',
+      () =>
+        writeFileSync(
+          file('revoked.pem'),
+          readFileSync(file('revoked.pem'), 'utf8').replace(/\nMI/, '\nMA'),
+        ),
+      'not revocation lists in PEM',
+    ],
+  ] as const)(
+    'while the list is %s no certificate opens anything, which is said once',
+    async ([, spoil, why]) => {
+      revoke([]);
+      spoil();
+      const said = await lookAgain();
+      expect(said).toHaveLength(1);
+      expect(said[0]).toContain(why);
+      expect(said[0]).toContain('no client certificate has a role until it is mended');
+      for (const name of ['desk', 'boss']) expect((await ask(name)).status).toBe(403);
+      expect((await ask(undefined, 'GET', '/healthz')).status).toBe(200);
+      revoke([]);
+      expect(await lookAgain()).toEqual([]);
+      expect((await ask('desk')).status).toBe(200);
+    },
+  );
+
+  test('a list that gets too old while it is in use closes what it had left open', async () => {
+    revoke([]);
+    expect(await lookAgain()).toEqual([]);
+    expect((await ask('desk')).status).toBe(200);
+    expect(await lookAgain(Date.now() + 25 * 3_600_000)).toHaveLength(1);
+    expect((await ask('desk')).status).toBe(403);
+    expect(await lookAgain()).toEqual([]);
+  });
+
+  test('a list of another authority is none of this one: no certificate is verified by it', async () => {
+    revoke([], 'strangers');
+    await lookAgain();
+    const { status, body } = await ask('desk');
+    expect([status, body.detail]).toEqual([403, 'The client certificate: UNABLE_TO_GET_CRL.']);
+    revoke([]);
+    await lookAgain();
+    expect((await ask('desk')).status).toBe(200);
+  });
+
+  test('another authority is taken when its file changes, and what the one before opened is closed', async () => {
+    const before = readFileSync(file('ca.crt'), 'utf8');
+    const fetch = controllerFetch(crypto, identityOf('desk'));
+    const stream = await fetch(`${mesh.url}/v1/events?follow=true`, {}, mesh.meshId);
+    writeFileSync(file('ca.crt'), readFileSync(file('strangers.crt')));
+    revoke([], 'strangers');
+    expect(await lookAgain()).toEqual([]);
+    await expect(stream.text()).rejects.toThrow();
+    expect((await ask('desk')).status).toBe(403);
+    expect((await ask('foreign')).status).toBe(200);
+    writeFileSync(file('ca.crt'), 'no certificate');
+    expect((await lookAgain())[0]).toContain('not certificates in PEM');
+    expect((await ask('foreign')).status).toBe(403);
+    writeFileSync(file('ca.crt'), before);
+    revoke([]);
+    expect(await lookAgain()).toEqual([]);
+    expect((await ask('desk')).status).toBe(200);
+    expect((await ask('foreign')).status).toBe(403);
+  });
+
   test('meshnet controller takes them on loopback, too, and looks at its file by itself', async () => {
     const options = ['--client-ca', file('ca.crt'), '--client-roles', file('roles.json')];
     const controller = new ControllerProcess(options);
@@ -257,10 +391,23 @@ requires('openssl')('client certificates', () => {
     ['a proxy', { behindProxy: '192.0.2.1' }, '--client-ca needs TLS'],
     ['no certificates', { clientCa: 'roles.json' }, 'not certificates in PEM'],
     ['no such file', { clientRoles: 'none.json' }, 'none.json: ENOENT'],
+    ['no list', { clientCrl: 'ca.crt' }, 'not revocation lists in PEM'],
+    [
+      'a list alone',
+      { clientCa: undefined, clientRoles: undefined, clientCrl: 'x' },
+      'belong together',
+    ],
   ] as const)('the controller does not start with %s', async ([, change, why]) => {
     const given = { clientCa: 'ca.crt', clientRoles: 'roles.json', ...change };
-    const { clientCa, clientRoles, ...more } = given as Record<string, string | undefined>;
-    const options = Object.entries({ 'client-ca': clientCa, 'client-roles': clientRoles });
+    const { clientCa, clientRoles, clientCrl, ...more } = given as Record<
+      string,
+      string | undefined
+    >;
+    const options = Object.entries({
+      'client-ca': clientCa,
+      'client-roles': clientRoles,
+      'client-crl': clientCrl,
+    });
     const { code, err } = await meshnet(
       ...['controller', '--state', file('another'), '--listen', '127.0.0.1:0'],
       ...options.flatMap(([name, value]) =>

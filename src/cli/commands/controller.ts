@@ -25,6 +25,7 @@ export function declareController(program: Command): void {
     .option('--tls-key <file>', 'and its private key')
     .option('--client-ca <file>', 'authority (PEM) of client certificates, to administer with')
     .option('--client-roles <file>', 'and their roles by common name, e.g. {"desk": "operate"}')
+    .option('--client-crl <file>', 'lists (PEM) of those that the authority has revoked')
     .option('--acme <name>', 'get a certificate for this host name; can be repeated', hostNames)
     .option('--acme-accept-terms', "with it: the authority's terms are agreed to")
     .option('--acme-email <address>', 'where the authority writes to')

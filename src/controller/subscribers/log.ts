@@ -14,6 +14,7 @@ const LEVELS: Partial<Record<ControllerEventName, Level>> = {
   brake: 'warn',
   policy_set: 'warn',
   state_lost: 'error',
+  clients_refused: 'error',
   epoch_failed: 'error',
   request_failed: 'error',
   subscriber_failed: 'error',
