@@ -98,7 +98,8 @@ class Fuzz {
     }
     const seconds = (performance.now() - started) / 1000;
     const openFilesAfter = controller.openFiles;
-    if ((await this.snapshot()) !== before) this.fail('the epoch document changed');
+    const after = await this.snapshot();
+    if (after !== before) this.fail(`the epoch document changed: ${before} -> ${after}`);
     // The honest go on.
     await this.expectStatus('/v1/benchmarks/a', a.score(meshId, 0.9, Date.now()), 202);
     await controller.stop();

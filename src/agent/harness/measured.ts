@@ -1,4 +1,5 @@
 import { suiteField } from '../../contract/fields.ts';
+import { meantDecimal } from '../../contract/meant-decimal.ts';
 import { violation } from '../../contract/schema.ts';
 import { type Measurement, ScoreError } from '../score-source.ts';
 import { isDate, MAX_SAMPLES } from './outcome.ts';
@@ -6,17 +7,11 @@ import { isDate, MAX_SAMPLES } from './outcome.ts';
 /** What a measurement may consist of, as harnesses and evaluators write it. */
 const FIELDS = ['score', 'samples', 'suite', 'observed_at'];
 
-/**
- * Sums and means of decimal fractions are off by some 10^-16 in floating point: the mean of .6, .7 and
- * .8 is 0.6999999999999998. What is meant has at most this many decimals.
- */
-const DECIMALS = 9;
-
 /** The number from 0 to 1 that is meant; undefined if it is none. */
 export function meantScore(value: unknown): number | undefined {
   if (typeof value !== 'number') return undefined;
-  const score = Math.abs(Number(value.toFixed(DECIMALS))); // no -0
-  return value >= -(10 ** -DECIMALS) / 2 && score <= 1 ? score : undefined;
+  const score = meantDecimal(value);
+  return score >= 0 && score <= 1 ? Math.abs(score) : undefined; // no -0
 }
 
 /**

@@ -1,3 +1,4 @@
+import { meantDecimal } from '../../contract/meant-decimal.ts';
 import { byReceipt, type Timed } from './order.ts';
 
 /**
@@ -5,7 +6,8 @@ import { byReceipt, type Timed } from './order.ts';
  * long as it stood, from its receipt until the next one, so that a good one just before the end of an
  * epoch counts for little. In the other all that were received weigh the same, so that who measures
  * again and again until a score passes does not gain by falling silent then. The last score before
- * `from` stands on into the time after it. Scores in any order, at least one.
+ * `from` stands on into the time after it. Rounded to the decimals of a score: 0.7 all the time is 0.7,
+ * whatever the weights. Scores in any order, at least one.
  */
 export function epochMean(scores: readonly Timed[], from: number, to: number): number {
   const sorted = isSorted(scores) ? scores : scores.toSorted(byReceipt);
@@ -24,7 +26,7 @@ export function epochMean(scores: readonly Timed[], from: number, to: number): n
   const byTime = time > 0 ? weighted / time : Number.POSITIVE_INFINITY;
   const byCount = count > 0 ? sum / count : Number.POSITIVE_INFINITY;
   const least = Math.min(byTime, byCount);
-  return Number.isFinite(least) ? least : sorted.at(-1)!.score;
+  return Number.isFinite(least) ? meantDecimal(least) : sorted.at(-1)!.score;
 }
 
 function isSorted(scores: readonly Timed[]): boolean {
