@@ -69,15 +69,14 @@ async function scoresOfEpoch(
   const entries = entriesOf(await rowsOf(read, epoch));
   const named = new Map([...entries].map(([hash, { node }]) => [hash, node]));
   const believed = { meshId: toBase64(meshId), named, keysOf: known.of };
-  return evidenceAbout(signedScores(crypto, bytes, keys), believed).flatMap(
-    ({ node, signed, signer }) => {
-      if (signer === undefined) return [];
-      const { suite, score, samples, observed_at: observedAt } = signed.document;
-      const { receivedAt } = entries.get(signed.hash)!;
-      const measured = { suite, score, samples, observedAt, receivedAt };
-      return [{ nodeId: node, signer: known.nameOf(node, signer), ...measured }];
-    },
-  );
+  const [scores = []] = signedScores(crypto, [bytes], keys);
+  return evidenceAbout(scores, believed).flatMap(({ node, signed, signer }) => {
+    if (signer === undefined) return [];
+    const { suite, score, samples, observed_at: observedAt } = signed.document;
+    const { receivedAt } = entries.get(signed.hash)!;
+    const measured = { suite, score, samples, observedAt, receivedAt };
+    return [{ nodeId: node, signer: known.nameOf(node, signer), ...measured }];
+  });
 }
 
 /** What rows say of the scores they name, by hash. */

@@ -14,8 +14,8 @@ import { type Checkpoint, openCheckpoint } from '../record/checkpoint.ts';
 import { formatNote } from '../record/note.ts';
 import { newTiles, tilePath } from '../record/tiles.ts';
 import { print } from './answer.ts';
+import { epochFiles } from './epoch-files.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { inAdvance } from './in-advance.ts';
 import type { LogSourceOptions } from './log-source.ts';
 import { type ReadLog, readLog, rowsOf } from './read-log.ts';
 import { ScoreThreads } from './score-threads.ts';
@@ -34,8 +34,6 @@ export interface ShowOptions extends LogOptions {
 
 /** How often a log that is followed is looked at, ms. */
 const FOLLOW_MS = 2000;
-/** Epochs that are read and whose signatures are verified before their turn. */
-const AHEAD = 16;
 
 /** `meshnet log show [WHERE]`. */
 export async function show(where: string | undefined, options: ShowOptions): Promise<void> {
@@ -91,13 +89,9 @@ export async function verify(
   const replay = new Replay(crypto, log.meshId);
   const epochs = log.leaves.filter((leaf) => leaf.event === 'epoch').map(({ epoch }) => epoch);
   const threads = new ScoreThreads(keysOfLog(log.leaves));
-  const files = inAdvance(epochs, AHEAD, async (epoch): Promise<EpochFiles> => {
-    const [rows, evidence] = await Promise.all([
-      log.read(`verdicts/${epoch}`),
-      log.read(`evidence/${epoch}`),
-    ]);
-    return { rows, scores: await threads.verify(evidence) };
-  });
+  const files = epochFiles(log.leaves, threads, (epoch) =>
+    Promise.all([log.read(`verdicts/${epoch}`), log.read(`evidence/${epoch}`)]),
+  );
   try {
     for (const [index, leaf] of log.leaves.entries()) {
       await replay.leaf(index, leaf, async () => (await files.next()).value as EpochFiles);

@@ -12,10 +12,13 @@ import { defaultProvider } from '../crypto/select.ts';
 /** Bytes of evidence that are verified in the time in which a thread begins. */
 const FEW = 300_000;
 
+/** Of each file. */
+type SignedScores = readonly (readonly SignedScore[])[];
+
 interface ScoreThread {
   readonly worker: Worker;
   /** In the order of what it was given. */
-  readonly waiting: PromiseWithResolvers<readonly SignedScore[]>[];
+  readonly waiting: PromiseWithResolvers<SignedScores>[];
 }
 
 /**
@@ -37,16 +40,17 @@ export class ScoreThreads {
     this.few = few;
   }
 
-  /** The scores in a file of evidence, verified; rejects if a thread failed. */
-  async verify(evidence: Uint8Array = new Uint8Array(0)): Promise<readonly SignedScore[]> {
-    if (evidence.length <= this.few) {
-      this.few -= evidence.length;
-      return signedScores(this.crypto, evidence, this.keys);
+  /** The scores in files of evidence, verified together; rejects if a thread failed. */
+  async verify(files: readonly Uint8Array[]): Promise<SignedScores> {
+    const length = files.reduce((sum, file) => sum + file.length, 0);
+    if (length <= this.few) {
+      this.few -= length;
+      return signedScores(this.crypto, files, this.keys);
     }
     const { worker, waiting } = this.idlest();
-    const answer = Promise.withResolvers<readonly SignedScore[]>();
+    const answer = Promise.withResolvers<SignedScores>();
     waiting.push(answer);
-    worker.postMessage(evidence);
+    worker.postMessage(files);
     return answer.promise;
   }
 
@@ -65,7 +69,7 @@ export class ScoreThreads {
     const url = new URL(`./score-worker${extname(import.meta.url)}`, import.meta.url);
     const worker = new Worker(url, { workerData: this.keys });
     const thread: ScoreThread = { worker, waiting: [] };
-    worker.on('message', (scores: SignedScore[]) => thread.waiting.shift()!.resolve(scores));
+    worker.on('message', (scores: SignedScore[][]) => thread.waiting.shift()!.resolve(scores));
     const fail = (error: Error) => {
       for (const { reject } of thread.waiting.splice(0)) reject(error);
     };

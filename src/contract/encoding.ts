@@ -1,3 +1,5 @@
+import { isCanonicalJson, type Json } from '../record/canonical-json.ts';
+
 /**
  * Text forms of bytes. JSON carries standard base64 with padding (as DSSE and WireGuard do); what
  * travels in headers, tokens and file names is base64url without padding. Decoding is strict: there
@@ -75,6 +77,17 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(UTF8.decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same, or undefined if they are not the one text of it (RFC 8785) either. */
+export function parseCanonicalJson(bytes: Uint8Array): unknown {
+  try {
+    const text = UTF8.decode(bytes);
+    const value = JSON.parse(text) as Json;
+    return isCanonicalJson(text, value) ? value : undefined;
   } catch {
     return undefined;
   }

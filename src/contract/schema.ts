@@ -33,13 +33,19 @@ export interface Violation {
 }
 
 /** The first violation of `schema` by `value`, or undefined if it conforms. */
-export function violation(schema: Schema, value: unknown, field = ''): Violation | undefined {
-  if (!isItself(schema, value)) return { field, expected: describe(schema) };
-  if (Array.isArray(value)) return arrayViolation(schema, value, field);
+export function violation(schema: Schema, value: unknown): Violation | undefined {
+  if (!isItself(schema, value)) return { field: '', expected: describe(schema) };
+  if (Array.isArray(value)) return arrayViolation(schema, value);
   if (value !== null && typeof value === 'object') {
-    return objectViolation(schema, value as Record<string, unknown>, field);
+    return objectViolation(schema, value as Record<string, unknown>);
   }
   return undefined;
+}
+
+/** The same, seen from the value that has it as `place`. */
+function within(place: string, { field, expected }: Violation): Violation {
+  const isName = field !== '' && !field.startsWith('[');
+  return { field: `${place}${isName ? '.' : ''}${field}`, expected };
 }
 
 /** Whether it conforms but for what is in it. */
@@ -62,43 +68,35 @@ function isItself(schema: Schema, value: unknown): boolean {
   return schema.maximum === undefined || value <= schema.maximum;
 }
 
-function arrayViolation(
-  schema: Schema,
-  value: readonly unknown[],
-  field: string,
-): Violation | undefined {
+function arrayViolation(schema: Schema, value: readonly unknown[]): Violation | undefined {
   if (schema.minItems !== undefined && value.length < schema.minItems)
-    return { field, expected: `at least ${schema.minItems} items` };
+    return { field: '', expected: `at least ${schema.minItems} items` };
   if (schema.maxItems !== undefined && value.length > schema.maxItems)
-    return { field, expected: `at most ${schema.maxItems} items` };
+    return { field: '', expected: `at most ${schema.maxItems} items` };
   if (schema.items === undefined) return undefined;
-  for (const [index, item] of value.entries()) {
-    const found = violation(schema.items, item, `${field}[${index}]`);
-    if (found) return found;
+  for (let index = 0; index < value.length; index++) {
+    const found = violation(schema.items, value[index]);
+    if (found) return within(`[${index}]`, found);
   }
   return undefined;
 }
 
-function objectViolation(
-  schema: Schema,
-  value: Record<string, unknown>,
-  field: string,
-): Violation | undefined {
-  const at = (name: string) => (field === '' ? name : `${field}.${name}`);
+function objectViolation(schema: Schema, value: Record<string, unknown>): Violation | undefined {
   const properties = schema.properties ?? {};
   for (const name of schema.required ?? []) {
     if (!Object.hasOwn(value, name)) {
-      return { field: at(name), expected: describe(properties[name] ?? {}) };
+      return { field: name, expected: describe(properties[name] ?? {}) };
     }
   }
   for (const name of Object.keys(value)) {
     const isNamed = Object.hasOwn(properties, name);
     const property = isNamed ? properties[name] : schema.additionalProperties;
     if (property === undefined) continue;
-    const path = at(isNamed ? name : shorten(name));
-    if (property === false) return { field: path, expected: 'no such field' };
-    const found = violation(property, value[name], path);
-    if (found) return found;
+    const found =
+      property === false
+        ? { field: '', expected: 'no such field' }
+        : violation(property, value[name]);
+    if (found) return within(isNamed ? name : shorten(name), found);
   }
   return undefined;
 }

@@ -81,6 +81,9 @@ export const nobleProvider: CryptoProvider = {
     return ed25519.verify(signature, message, publicKey, { zip215: false });
   },
 
+  ed25519VerifyEach: (checks) =>
+    checks.map((one) => nobleProvider.ed25519Verify(one.publicKey, one.message, one.signature)),
+
   sha256: (...parts) => sha256(concatBytes(...parts)),
   hmacSha256(key, ...parts) {
     const state = hmac.create(sha256, key);

@@ -8,6 +8,15 @@ export interface X25519PrivateKey {
   zeroize(): void;
 }
 
+/** A signature to be verified. */
+export interface Ed25519Check {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly message: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
 /** What handshakes, cookies and governance need of cryptography. Implementations: noble, node. */
 export interface CryptoProvider {
   readonly name: string;
@@ -50,6 +59,13 @@ export interface CryptoProvider {
   ed25519Sign(seed: Uint8Array, message: Uint8Array): Uint8Array;
   /** Strict verification (RFC 8032 / FIPS 186-5 rules, not ZIP-215): all providers agree. */
   ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+
+  /**
+   * Which of many signatures verify; for what is public. A provider may verify them together, as RFC 8032
+   * section 5.1.7 defines it: with the cofactor. That differs from {@link ed25519Verify} only for what
+   * the holder of the private key made to differ (docs/SECURITY.md).
+   */
+  ed25519VerifyEach(checks: readonly Ed25519Check[]): boolean[];
 
   sha256(...parts: Uint8Array[]): Uint8Array;
   hmacSha256(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array;

@@ -40,7 +40,26 @@ function textOf(value: string): string {
   return JSON.stringify(value);
 }
 
-/** The same in UTF-8. */
+/** Whether this is the one text of `value`, which `JSON.parse` made of it. */
+export function isCanonicalJson(text: string, value: Json): boolean {
+  // Most texts are what ECMAScript writes without sorting; halves of surrogate pairs it escapes.
+  if (JSON.stringify(value) === text && isSorted(value) && !text.includes('\\ud')) return true;
+  try {
+    return canonicalJson(value) === text;
+  } catch (error) {
+    if (error instanceof RangeError) return false; // it has no canonical text
+    throw error;
+  }
+}
+
+function isSorted(value: Json): boolean {
+  if (value === null || typeof value !== 'object') return true;
+  if (isArray(value)) return value.every(isSorted);
+  const names = Object.keys(value);
+  return names.every((name, i) => (i === 0 || names[i - 1]! < name) && isSorted(value[name]!));
+}
+
+/** The one text of a value, in UTF-8. */
 export function canonicalBytes(value: Json): Uint8Array {
   return encoder.encode(canonicalJson(value));
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { inAdvance } from '../../src/cli/in-advance.ts';
+import { epochFiles } from '../../src/cli/epoch-files.ts';
 import { ScoreThreads } from '../../src/cli/score-threads.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { signingKeyId } from '../../src/contract/ids.ts';
@@ -37,8 +37,6 @@ const random = (length: number) => new Uint8Array(randomBytes(length));
 const MESH = new Uint8Array(32).fill(7);
 const EPOCH_MS = 60_000;
 const EPOCHS_PER_DAY = 86_400_000 / EPOCH_MS;
-/** Epochs ahead of which signatures are verified. */
-const AHEAD = 16;
 const START = 1_800_000_000_000;
 const settings = completeSettings({ tunnelPrefix: '10.0.0.0/16' });
 
@@ -176,12 +174,11 @@ async function report(
 async function verified(store: SqliteStore): Promise<number> {
   const replay = new Replay(crypto, MESH);
   const leaves = await leavesOf(store);
-  const epochs = leaves.filter((leaf) => leaf.event === 'epoch').map(({ epoch }) => epoch);
   const threads = new ScoreThreads(keysOfLog(leaves));
-  const files = inAdvance(epochs, AHEAD, async (epoch) => {
-    const [rows, evidence] = [await store.verdictRows(epoch), await store.newEvidence(epoch)];
-    return { rows, scores: await threads.verify(evidence) };
-  });
+  const files = epochFiles(leaves, threads, async (epoch) => [
+    await store.verdictRows(epoch),
+    await store.newEvidence(epoch),
+  ]);
   try {
     for (const [index, leaf] of leaves.entries()) {
       await replay.leaf(index, leaf, async () => (await files.next()).value as EpochFiles);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { canonicalJson, type Json } from '../../src/record/canonical-json.ts';
+import { canonicalJson, isCanonicalJson, type Json } from '../../src/record/canonical-json.ts';
 
 test('the example of RFC 8785, section 3.2.3', () => {
   const value = JSON.parse(
@@ -27,6 +27,41 @@ test('a value has one text, however its members are ordered', () => {
     }),
   );
 });
+
+test('its text is told from any other of the same value', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'binary' }), fc.boolean(), (value, isSorted) => {
+      const text =
+        isSorted && isWellFormed(value) ? canonicalJson(value as Json) : JSON.stringify(value);
+      const read = JSON.parse(text) as Json;
+      const isOne = isWellFormed(value) && canonicalJson(read) === text;
+      return isCanonicalJson(text, read) === isOne;
+    }),
+  );
+});
+
+test.each([
+  ['{"10":1,"9":2}', true], // read, 9 comes first
+  ['{"9":1,"10":2}', false],
+  ['{"b":1,"a":2}', false],
+  ['{"a":{"c":1,"b":2}}', false],
+  ['[{"b":1,"a":2}]', false],
+  ['{"a":1, "b":2}', false],
+  ['{"a":1,"a":1}', false],
+  ['1.0', false],
+  ['-0', false],
+  ['1e3', false],
+  ['"\\u0061"', false],
+  ['"\\ud800"', false],
+  ['{"\\udc00":1}', false],
+  ['"\\\\ud800"', true], // a backslash and text
+])('%s is canonical: %s', (text, is) => {
+  expect(isCanonicalJson(text, JSON.parse(text) as Json)).toBe(is);
+});
+
+function isWellFormed(value: unknown): boolean {
+  return !/(?<!\\)(\\\\)*\\ud/.test(JSON.stringify(value));
+}
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY, '\ud800', { '\udc00': 1 }])(
   '%s has none',

@@ -1,4 +1,4 @@
-import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { CryptoProvider, Ed25519Check } from '../../crypto/provider.ts';
 import { type BenchmarkDocument, benchmarkSchema } from '../benchmark.ts';
 import { fromBase64, parseJson, toBase64 } from '../encoding.ts';
 import {
@@ -69,32 +69,50 @@ export function signingKeys(crypto: CryptoProvider, keys: Iterable<string>): Sig
   return Map.groupBy(all, ({ id }) => id);
 }
 
-/** Reads a file of evidence, and verifies its signatures by these keys; lines that are no score are left out. */
-export function signedScores(
-  crypto: CryptoProvider,
-  evidence: Uint8Array,
-  keys: SigningKeys,
-): SignedScore[] {
-  const lines = decodeLines(evidence) ?? [];
-  return lines.map((line) => signedScore(crypto, line, keys)).filter((one) => one !== undefined);
+/** A score whose signatures nobody has verified yet. */
+interface ClaimedScore extends Pick<SignedScore, 'hash' | 'document'> {
+  readonly claims: readonly { readonly by: SigningKey; readonly check: Ed25519Check }[];
 }
 
-function signedScore(
+/**
+ * Reads files of evidence, and verifies all their signatures by these keys; lines that are no score are
+ * left out.
+ */
+export function signedScores(
   crypto: CryptoProvider,
-  line: Uint8Array,
+  files: readonly Uint8Array[],
   keys: SigningKeys,
-): SignedScore | undefined {
-  const read = readEnvelope(parseJson(line), PAYLOAD_TYPES.benchmark, benchmarkSchema);
-  if (!read.ok) return undefined;
-  const { document, payload, envelope } = read.value;
-  const message = preAuthEncoding(envelope.payloadType, payload);
-  const signers = envelope.signatures.flatMap(({ keyid, sig }) => {
-    const signature = fromBase64(sig, 64);
-    if (signature === undefined) return [];
-    const named = keys.get(keyid) ?? [];
-    return named.filter(({ key }) =>
-      crypto.ed25519Verify(Uint8Array.fromBase64(key), message, signature),
-    );
+): SignedScore[][] {
+  const read = files.map((file) => claimedScores(crypto, file, keys));
+  const checks = read.flatMap((scores) =>
+    scores.flatMap(({ claims }) => claims.map(({ check }) => check)),
+  );
+  const verified = crypto.ed25519VerifyEach(checks).values();
+  return read.map((scores) =>
+    scores.map(({ hash, document, claims }) => {
+      const signers = claims.filter(() => verified.next().value).map(({ by }) => by);
+      return { hash, document, signers };
+    }),
+  );
+}
+
+function claimedScores(
+  crypto: CryptoProvider,
+  file: Uint8Array,
+  keys: SigningKeys,
+): ClaimedScore[] {
+  return (decodeLines(file) ?? []).flatMap((line) => {
+    const read = readEnvelope(parseJson(line), PAYLOAD_TYPES.benchmark, benchmarkSchema);
+    if (!read.ok) return [];
+    const { document, payload, envelope } = read.value;
+    const message = preAuthEncoding(envelope.payloadType, payload);
+    const claims = envelope.signatures.flatMap(({ keyid, sig }) => {
+      const signature = fromBase64(sig, 64);
+      if (signature === undefined) return [];
+      return (keys.get(keyid) ?? []).map((by) => {
+        return { by, check: { publicKey: Uint8Array.fromBase64(by.key), message, signature } };
+      });
+    });
+    return [{ hash: toBase64(crypto.sha256(message)), document, claims }];
   });
-  return { hash: toBase64(crypto.sha256(message)), document, signers };
 }

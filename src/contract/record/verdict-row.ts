@@ -1,6 +1,6 @@
 import { canonicalJson } from '../../record/canonical-json.ts';
 import { leafHash, type Sha256 } from '../../record/merkle.ts';
-import { equalBytes, fromBase64, parseJson, toBase64 } from '../encoding.ts';
+import { fromBase64, parseCanonicalJson, toBase64 } from '../encoding.ts';
 import { suiteStatusSchema } from '../epoch.ts';
 import { bytes32Field, nodeIdField, reasonField, timeField } from '../fields.ts';
 import { exactly, type FromSchema } from '../from-schema.ts';
@@ -77,10 +77,8 @@ export function verdictRowBytes(row: VerdictRow): Uint8Array {
 
 /** Reads a row. Undefined: malformed, or not its canonical text. */
 export function parseVerdictRow(bytes: Uint8Array): VerdictRow | undefined {
-  const value = parseJson(bytes);
-  if (violation(rowSchema, value) !== undefined) return undefined;
-  const row = value as VerdictRow;
-  return equalBytes(verdictRowBytes(row), bytes) ? row : undefined;
+  const value = parseCanonicalJson(bytes);
+  return violation(rowSchema, value) === undefined ? (value as VerdictRow) : undefined;
 }
 
 const NEWLINE = 0x0a;

@@ -37,7 +37,7 @@ export class LogWatch {
       if (index < size) continue;
       await this.replay.leaf(index, leaf, async (epoch) => {
         const [rows, evidence] = [await read(`verdicts/${epoch}`), await read(`evidence/${epoch}`)];
-        const scores = evidence ? signedScores(crypto, evidence, keys) : [];
+        const [scores = []] = signedScores(crypto, evidence ? [evidence] : [], keys);
         return { rows, scores };
       });
     }
