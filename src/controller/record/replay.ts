@@ -194,11 +194,14 @@ export class Replay {
 
   /** Takes in what is new, and forgets what these rows do not name. */
   private learn(scores: readonly SignedScore[], rows: readonly VerdictRow[]): void {
-    const named = new Map(rows.flatMap((row) => row.evidence.map(({ hash }) => [hash, row.node])));
+    const named = new Map<string, string>();
     const known = new Map<string, EvidenceAbout>();
-    for (const [hash] of named) {
-      const before = this.known.get(hash);
-      if (before) known.set(hash, before);
+    for (const { node, evidence } of rows) {
+      for (const { hash } of evidence) {
+        named.set(hash, node);
+        const before = this.known.get(hash);
+        if (before) known.set(hash, before);
+      }
     }
     const evaluators = this.policy!.judgedBy.evaluators.map(toBase64);
     const keysOf = (node: string) => {

@@ -22,6 +22,8 @@ export class SqliteLog {
   /** By node or hash of a policy, as far as the leaves before `placed`. */
   private readonly places = new Map<string, readonly number[]>();
   private placed = 0;
+  /** What the rows of one epoch name: the last one whose evidence was asked for. */
+  private named: { readonly epoch: number; readonly hashes: ReadonlySet<string> } | undefined;
 
   constructor(database: SqliteDatabase) {
     this.database = database;
@@ -145,14 +147,22 @@ export class SqliteLog {
       'SELECT max(epoch) AS epoch FROM log_bundles WHERE epoch < ?',
       epoch,
     )?.epoch as number | null;
-    const before = last === null ? undefined : this.verdictRows(last);
-    const told = new Set((before ? evidenceIn(textOf(before)) : []).map((one) => one.hash));
+    const told = last === null ? new Set() : this.hashesNamedIn(last);
+    const named = evidenceIn(textOf(rows));
+    this.named = { epoch, hashes: new Set(named.map(({ hash }) => hash)) };
     const lines: Uint8Array[] = [];
-    for (const named of evidenceIn(textOf(rows))) {
-      const line = told.has(named.hash) ? undefined : this.evidenceNamed(named);
+    for (const one of named) {
+      const line = told.has(one.hash) ? undefined : this.evidenceNamed(one);
       if (line !== undefined) lines.push(line);
     }
     return encodeBundle(lines);
+  }
+
+  /** Of an epoch whose rows are kept. Who reads the whole log asks for one epoch after the other. */
+  private hashesNamedIn(epoch: number): ReadonlySet<string> {
+    if (this.named?.epoch === epoch) return this.named.hashes;
+    const rows = this.verdictRows(epoch)!;
+    return new Set(evidenceIn(textOf(rows)).map(({ hash }) => hash));
   }
 
   get state(): LogState {
