@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../record/canonical-json.ts';
+import { canonicalJson, type Json } from '../../record/canonical-json.ts';
 import { leafHash, type Sha256 } from '../../record/merkle.ts';
 import { fromBase64, parseCanonicalJson, toBase64 } from '../encoding.ts';
 import { suiteStatusSchema } from '../epoch.ts';
@@ -52,26 +52,9 @@ export function numbersOf({ reason, suites }: VerdictRow): string {
 
 const encoder = new TextEncoder();
 
-/** A row's bytes: its canonical JSON, written here member by member because there are many rows. */
+/** A row's bytes: its canonical JSON. */
 export function verdictRowBytes(row: VerdictRow): Uint8Array {
-  const evidence = row.evidence.map(
-    ({ hash, received_at }) => `{"hash":"${hash}","received_at":${received_at}}`,
-  );
-  const suites = row.suites.map(({ age_s, passed, samples, score, suite }) =>
-    JSON.stringify({ age_s, passed, samples, score, suite }),
-  );
-  const members = [
-    `"allowed":${row.allowed}`,
-    `"awaited":${row.awaited}`,
-    `"evidence":[${evidence.join()}]`,
-    `"node":${JSON.stringify(row.node)}`,
-    `"passed":${row.passed}`,
-    `"reason":${JSON.stringify(row.reason)}`,
-    `"salt":${JSON.stringify(row.salt)}`,
-    `"standing":${canonicalJson(row.standing)}`,
-    `"suites":[${suites.join()}]`,
-  ];
-  const bytes = Buffer.from(`{${members.join(',')}}`); // in half the time of an encoder
+  const bytes = Buffer.from(canonicalJson(row as unknown as Json)); // in half the time of an encoder
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 

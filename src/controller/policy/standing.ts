@@ -1,6 +1,9 @@
 import { EMPTY_TRACK, type Track } from './track.ts';
 
-/** What judgement remembers of a node from one epoch to the next. Plain data, stored with the epoch. */
+/**
+ * What judgement remembers of a node from one epoch to the next. Plain data, stored with the epoch, and in the
+ * record, whose text has members by their names: it is made in that order.
+ */
 export interface Standing {
   /** As judgement has it: with observe-only a node may be in all the same. */
   readonly isMember: boolean;
@@ -12,7 +15,7 @@ export interface Standing {
   readonly heldSince: number | null;
 }
 
-export const NEWCOMER: Standing = { isMember: false, cut: null, tracks: {}, heldSince: null };
+export const NEWCOMER: Standing = { cut: null, heldSince: null, isMember: false, tracks: {} };
 
 /** A member of which nothing else is known: it became one before there was any memory. */
 export const KNOWN_MEMBER: Standing = { ...NEWCOMER, isMember: true };
@@ -35,10 +38,10 @@ export function standingAfter(
   const isCut = before.isMember && !isMember && cut !== null;
   const isBack = isMember && before.cut !== null;
   return {
-    isMember,
     cut: isMember ? null : (before.cut ?? (isCut ? cut : null)),
-    tracks: isCut || isBack ? emptied(tracks) : tracks,
     heldSince,
+    isMember,
+    tracks: isCut || isBack ? emptied(tracks) : tracks,
   };
 }
 

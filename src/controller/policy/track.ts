@@ -18,7 +18,7 @@ export interface Track {
   readonly heardAt: number;
 }
 
-export const EMPTY_TRACK: Track = { values: [], sum: 0, ref: 0, openedAt: 0, heardAt: 0 };
+export const EMPTY_TRACK: Track = { heardAt: 0, openedAt: 0, ref: 0, sum: 0, values: [] };
 
 /** What is judged: fresh, and made of scores that were received up to `heardAt`. */
 export interface Value {
@@ -48,7 +48,7 @@ export function withValue(
   const { cut } = rule;
   const isSummed = cut.kind === 'cusum' && values.length > 0;
   const sum = isSummed ? nextSum(track.sum, values.at(-1)!, cut) : 0;
-  return { values: [...kept, score], sum, ref: track.ref, openedAt: now, heardAt };
+  return { heardAt, openedAt: now, ref: track.ref, sum, values: [...kept, score] };
 }
 
 /** The same values under the policy in force, which may have changed since. */

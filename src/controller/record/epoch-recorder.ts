@@ -59,16 +59,18 @@ function rowOf(
     .filter((one) => one.hash !== undefined)
     .map(({ hash, receivedAt }) => ({ hash: hash!, received_at: receivedAt }))
     .sort((a, b) => a.received_at - b.received_at || (a.hash < b.hash ? -1 : 1));
-  const { allowed: passed, suites } = verdict;
+  // Members in the order of the text, here and in a standing: then none are sorted.
   return verdictRowBytes({
-    node: nodeId,
     allowed,
-    reason,
-    passed,
-    suites,
-    standing: (judged?.standing ?? null) as VerdictRow['standing'],
     awaited: allowedIfFresh !== undefined,
     evidence,
+    node: nodeId,
+    passed: verdict.allowed,
+    reason,
     salt: toBase64(salt),
+    standing: (judged?.standing ?? null) as VerdictRow['standing'],
+    suites: verdict.suites.map(({ age_s, passed, samples, score, suite }) => {
+      return { age_s, passed, samples, score, suite };
+    }),
   });
 }
