@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { AllowedIps } from '../../src/datapath/allowedips.ts';
 import { NONE } from '../../src/datapath/memory.ts';
 import type { Prefix } from '../../src/wire/prefix.ts';
+import { cpuMs } from '../lab/cpu.ts';
 
 function bit(address: Uint8Array, index: number): number {
   return (address[index >> 3]! >> (7 - (index & 7))) & 1;
@@ -177,21 +178,22 @@ describe('allowed-ips', () => {
     expect(() => table.insert({ address: new Uint8Array(4), length: -1 }, 0)).toThrow(RangeError);
   });
 
-  test('100,000 prefixes go in, are found and go out in seconds, twice in the same memory', () => {
+  test('100,000 prefixes go in, are found and go out in seconds, twice in the same memory', async () => {
     const table = new AllowedIps();
     const count = 100_000;
     const at = (i: number): Prefix => ({
       address: Uint8Array.from([10 + (i >> 16), (i >> 8) & 255, i & 255, (i * 37) & 255]),
       length: 32,
     });
-    const started = performance.now();
-    for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < count; i++) table.insert(at(i), i % 50);
-      expect(table.size).toBe(count);
-      for (let i = 0; i < count; i += 7) expect(lookup(table, at(i).address)).toBe(i % 50);
-      for (let p = 0; p < 50; p++) table.removePeer(p);
-      expect(table.size).toBe(0);
-    }
-    expect(performance.now() - started).toBeLessThan(5000);
+    const ms = await cpuMs(async () => {
+      for (let round = 0; round < 2; round++) {
+        for (let i = 0; i < count; i++) table.insert(at(i), i % 50);
+        expect(table.size).toBe(count);
+        for (let i = 0; i < count; i += 7) expect(lookup(table, at(i).address)).toBe(i % 50);
+        for (let p = 0; p < 50; p++) table.removePeer(p);
+        expect(table.size).toBe(0);
+      }
+    });
+    expect(ms).toBeLessThan(5000);
   });
 });
