@@ -55,7 +55,7 @@ requires('bash')('the completions for bash', () => {
   const complete = (...words: string[]) => {
     const quoted = words.map((word) => `'${word}'`).join(' ');
     const script = `. ${file}; COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _meshnet; echo "\${COMPREPLY[*]}"`;
-    return checked(['bash', '-euc', script]).output.trim().split(' ');
+    return checked(['bash', '--norc', '-euc', script]).output.trim().split(' ');
   };
 
   test('offer the commands, their subcommands and their options', () => {
@@ -89,7 +89,7 @@ requires('zsh')('the completions for zsh', () => {
 
   test('of meshtun, too, are those that its help names', () => {
     const { bash, zsh } = plainCompletions('meshtun', USAGE);
-    expect(checked(['bash', '-euc', bash])).toMatchObject({ code: 0 });
+    expect(checked(['bash', '--norc', '-euc', bash])).toMatchObject({ code: 0 });
     expect(checked(['zsh', '-n', written('_meshtun', zsh)])).toMatchObject({ code: 0 });
     for (const text of [bash, zsh]) expect(text).toContain('--worker-pairs');
   });

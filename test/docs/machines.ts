@@ -202,7 +202,7 @@ export class Machines {
   }
 
   private command(machine: string, text: string, user?: string): string[] {
-    const shell = ['bash', '-euo', 'pipefail', '-c', text];
+    const shell = ['bash', '--norc', '-euo', 'pipefail', '-c', text];
     const namespace = this.namespaces.get(machine);
     if (namespace === undefined) return shell;
     // `ip netns exec` gives each command mounts of its own, which nobody else sees.
