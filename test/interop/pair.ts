@@ -124,7 +124,8 @@ export class End {
     return Number(this.show('latest-handshakes', peer));
   }
 
-  ping(to: string, options: readonly string[] = ['-c', '1', '-W', '2']): Promise<boolean> {
+  /** Whether something is answered; by default one packet, in whatever time a busy machine takes. */
+  ping(to: string, options: readonly string[] = ['-c', '1', '-W', '10']): Promise<boolean> {
     return this.namespace.exec(['ping', '-n', '-q', ...options, to]).then(({ code }) => code === 0);
   }
 
@@ -209,7 +210,8 @@ export class Pair {
   /** The left end starts a handshake; both know it as done when this resolves. */
   async connect(): Promise<void> {
     const { left, right } = this;
-    await until(() => left.ping(right.inner4), 'an answer through the tunnel', 30_000);
+    const often = ['-c', '1', '-W', '2'];
+    await until(() => left.ping(right.inner4, often), 'an answer through the tunnel', 30_000);
     await until(
       () =>
         left.latestHandshake(right.keys.publicKey) > 0 &&

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { until } from '../lab/netns.ts';
 import { forEveryPair } from './matrix.ts';
 import type { End } from './pair.ts';
 import { reaches } from './traffic.ts';
@@ -53,7 +52,7 @@ forEveryPair('roaming', (withPair) => {
       }
       const endpoint = `[fe80::77%${left.link}]:${right.port}`;
       left.set(['peer', right.keys.publicKey, 'endpoint', endpoint]);
-      await until(() => left.ping(right.inner4), 'an answer over link-local addresses');
+      await reaches(left, right, 'an answer over link-local addresses');
       const seen = right.show('endpoints', left.keys.publicKey);
       expect(seen).toMatch(new RegExp(`^\\[fe80::[0-9a-f:]+%${right.link}\\]:${left.port}$`));
       expect(await right.ping(left.inner6)).toBe(true);

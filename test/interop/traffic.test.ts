@@ -12,7 +12,7 @@ forEveryPair('traffic', (withPair, [from, to]) => {
   ] as const)('ping over IPv$outer, pre-shared key: $psk', async ({ outer, psk }) => {
     const options = { outer, ...(psk ? { presharedKey: generatePsk() } : {}) };
     await withPair(options, async ({ left, right }) => {
-      const five = ['-c', '5', '-i', '0.02', '-W', '2'];
+      const five = ['-c', '5', '-i', '0.02', '-W', '10'];
       expect(await left.ping(right.inner4, five)).toBe(true);
       expect(await left.ping(right.inner6, five)).toBe(true);
       expect(await right.ping(left.inner4, five)).toBe(true);
