@@ -20,6 +20,7 @@ export default defineConfig({
           exclude: ['test/interop/**', 'test/e2e/**', '**/*.netns.test.ts', '**/*.long.test.ts'],
           maxWorkers: '100%', // they compute, and hardly ever wait
           testTimeout: 20_000,
+          hookTimeout: 20_000,
         },
       },
       {

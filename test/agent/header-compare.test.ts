@@ -95,10 +95,7 @@ async function member(
   return { compare, counters, events };
 }
 
-async function until(check: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !check(); i++) await new Promise((done) => setTimeout(done, 2));
-  expect(check()).toBe(true);
-}
+const until = (check: () => boolean) => expect.poll(check).toBe(true);
 
 /** What comes to a socket at `address`. */
 async function listenAt(address: string): Promise<{ socket: Socket; heard: Uint8Array[] }> {

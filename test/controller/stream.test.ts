@@ -163,10 +163,7 @@ describe('over HTTP', () => {
     });
   }
 
-  async function arrived(check: () => boolean): Promise<void> {
-    for (let i = 0; i < 500 && !check(); i++) await settled();
-    expect(check()).toBe(true);
-  }
+  const arrived = (check: () => boolean) => expect.poll(check).toBe(true);
 
   const events = (text: string): StreamEvent[] =>
     [...text.matchAll(/^event: epoch\nid: .*\ndata: (.*)$/gm)].map((match) =>

@@ -23,7 +23,7 @@ const crypto = defaultProvider();
 export type Lie = (target: string, response: Response) => Promise<Response> | Response;
 
 /** Real time that something over loopback may take, ms. */
-const PATIENCE = 5000;
+const PATIENCE = 15_000;
 
 /** Waits, in real time, for what goes over sockets. */
 export async function until(what: string, check: () => boolean): Promise<void> {
