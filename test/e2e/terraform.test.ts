@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -16,7 +17,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Role } from '../../src/contract/access.ts';
-import { type Controller, openState, startController } from '../../src/controller/controller.ts';
+import {
+  type ClientCertificates,
+  type Controller,
+  openState,
+  startController,
+} from '../../src/controller/controller.ts';
 import { issueAccess } from '../../src/controller/operations/access.ts';
 import { setPolicy } from '../../src/controller/operations/policy.ts';
 import { removeNode } from '../../src/controller/operations/remove-node.ts';
@@ -24,6 +30,7 @@ import { listTokens } from '../../src/controller/operations/tokens.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { makeCertificate } from '../deploy/kubernetes/cluster.ts';
+import { blocksOf } from '../docs/pages.ts';
 import { DEPLOY_CHECKERS, requires } from '../lab/requirements.ts';
 
 const MESHNET = new URL('../../src/cli/meshnet.ts', import.meta.url).pathname;
@@ -110,12 +117,16 @@ requires(
     }
   };
 
-  const started = (tls: 'own' | { key: string; cert: string }): Promise<Controller> =>
+  const started = (
+    tls: 'own' | { key: string; cert: string },
+    clients?: ClientCertificates,
+  ): Promise<Controller> =>
     startController({
       state: openState(join(mkdtempSync(join(folder, 'controller-')), 'state')),
       listen: { host: '127.0.0.1', port: 0 },
       settings: { epochS: 5 },
       tls,
+      ...(clients === undefined ? {} : { clients }),
       crypto: defaultProvider(),
       random: (length) => new Uint8Array(randomBytes(length)),
     });
@@ -131,15 +142,18 @@ requires(
   const nodes = () => [...mesh.services.directory.nodes.keys()].sort();
 
   const tofu = (token: string, at: string, ...args: string[]): Promise<Ran> =>
+    tofuWith({ MESHNET_ACCESS_TOKEN: token }, at, ...args);
+
+  const tofuWith = (env: NodeJS.ProcessEnv, at: string, ...args: string[]): Promise<Ran> =>
     run([DEPLOY_CHECKERS.tofu, args[0]!, '-no-color', ...args.slice(1)], at, {
       TF_CLI_CONFIG_FILE: join(folder, 'tofurc'),
       TF_IN_AUTOMATION: '1',
       TF_INPUT: '0',
-      MESHNET_ACCESS_TOKEN: token,
       MESHNET_CONTROLLER: mesh.url,
       NODE_PROGRAM: process.execPath,
       MESHNET,
       PLACE: place,
+      ...env,
     });
 
   /** A configuration of a few lines in a folder of its own. */
@@ -383,6 +397,77 @@ requires(
       expect(await tofu(own, status(authority), 'plan')).toMatchObject({ code: 0 });
       const nobody = await tofu('access.nobody', status(authority), 'plan');
       expect(nobody.output.replaceAll(/[\s│]+/g, ' ')).toContain('this is not an access token');
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('a client certificate does in place of a token, from files or as PEM, and its key is in no plan or state', async () => {
+    const own = mkdtempSync(join(folder, 'client-'));
+    const page = blocksOf('docs/INTEGRATION.md').find(({ text }) => text.includes('/CN=desk'))!;
+    expect(await run(['sh', '-ec', page.text], own, {})).toMatchObject({ code: 0 });
+    const [cert, key] = [join(own, 'desk.crt'), join(own, 'desk.key')];
+    const roles = new Map<string, Role>([['desk', 'operate']]);
+    const other = await started('own', {
+      trust: { ca: readFileSync(join(own, 'ca.crt'), 'utf8') },
+      roleOf: (name) => roles.get(name),
+    });
+    try {
+      const token = `resource "meshnet_join_token" "batch" {
+        ttl_s = 600
+        file  = "token"
+      }`;
+      const env = {
+        MESHNET_CONTROLLER: other.url,
+        MESHNET_MESH_ID: Buffer.from(other.meshId).toString('base64'),
+      };
+      const files = { ...env, MESHNET_CLIENT_CERT: cert, MESHNET_CLIENT_KEY: key };
+      const byFiles = configured(token);
+      const applied = await tofuWith(files, byFiles, 'apply', '-auto-approve');
+      expect(applied, applied.output).toMatchObject({ code: 0 });
+      expect(orRefuse(await listTokens(other.services, ADMIN)).tokens).toHaveLength(1);
+      const asked = other.services.recent.all.filter((one) => one.event === 'asked');
+      expect(asked).toMatchObject([{ by: 'certificate:desk', what: 'issue_token' }]);
+      expect(await tofuWith(files, byFiles, 'destroy', '-auto-approve')).toMatchObject({ code: 0 });
+
+      const provider = (more: string) => configured(`provider "meshnet" { ${more} }\n${token}`);
+      const byText = provider(`
+        client_cert = file("${cert}")
+        client_key  = file("${key}")
+      `);
+      const made = await tofuWith(env, byText, 'apply', '-auto-approve');
+      expect(made, made.output).toMatchObject({ code: 0 });
+      const private_ = readFileSync(key, 'utf8').split('\n')[1]!;
+      expect(`${applied.output}${made.output}${left(byFiles)}${left(byText)}`).not.toContain(
+        private_,
+      );
+
+      const refused = async (change: NodeJS.ProcessEnv) => {
+        const { code, output } = await tofuWith({ ...files, ...change }, byFiles, 'plan');
+        expect(code).toBe(1);
+        expect(output).not.toContain(private_);
+        return output.replaceAll(/[\s│]+/g, ' ');
+      };
+      expect(await refused({ MESHNET_CLIENT_KEY: '' })).toContain('belong together');
+      expect(await refused({ MESHNET_CLIENT_KEY: private_ })).toContain('expected PEM or the path');
+      expect(await refused({ MESHNET_CLIENT_KEY: cert })).toContain('others may read the file');
+      expect(await refused({ MESHNET_CLIENT_CERT: join(own, 'ca.crt') })).toContain(
+        'belongs to it',
+      );
+      expect(await refused({ MESHNET_MESH_ID: 'x' })).toContain('mesh_id: expected 32 bytes');
+      const plain = 'http://127.0.0.1:1';
+      expect(await refused({ MESHNET_CONTROLLER: plain })).toContain('over TLS only');
+      expect(await refused({ MESHNET_CLIENT_CERT: '', MESHNET_CLIENT_KEY: '' })).toContain(
+        'or a client certificate',
+      );
+      chmodSync(key, 0o644);
+      expect(await refused({})).toContain('others may read the file (mode 0644)');
+      chmodSync(key, 0o600);
+      roles.clear();
+      const { output } = await tofuWith(files, byText, 'apply', '-auto-approve', '-destroy');
+      expect(output.replaceAll(/[\s│]+/g, ' ')).toContain(
+        'The client certificate desk has no role',
+      );
     } finally {
       await other.close();
     }

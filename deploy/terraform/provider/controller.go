@@ -29,9 +29,27 @@ type controller struct {
 	http  *http.Client
 }
 
+// credentials are what a caller shows of itself. A call with a token goes by the token alone.
+type credentials struct {
+	token, cert, key string
+	// mesh is the id of the mesh where no token names it.
+	mesh string
+}
+
+func (c credentials) meshOf() ([]byte, error) {
+	if c.token != "" {
+		return meshOf(c.token)
+	}
+	return meshNamed(c.mesh)
+}
+
 // newController checks where calls go. authorities: PEM, or nothing for those of this machine.
-func newController(address, token, authorities string) (*controller, error) {
-	mesh, err := meshOf(token)
+func newController(address string, shown credentials, authorities string) (*controller, error) {
+	mesh, err := shown.meshOf()
+	if err != nil {
+		return nil, err
+	}
+	own, err := clientCertificate(shown.cert, shown.key)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +60,9 @@ func newController(address, token, authorities string) (*controller, error) {
 	if target.Scheme != "https" && !(target.Scheme == "http" && isLoopback(target.Hostname())) {
 		return nil, fmt.Errorf("%s: access tokens are sent over TLS only: expected an https:// URL", address)
 	}
+	if target.Scheme != "https" && own != nil {
+		return nil, fmt.Errorf("%s: client certificates are shown over TLS only: expected an https:// URL", address)
+	}
 	var pool *x509.CertPool
 	if authorities != "" {
 		pool = x509.NewCertPool()
@@ -50,10 +71,10 @@ func newController(address, token, authorities string) (*controller, error) {
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = trusting(pool, mesh)
+	transport.TLSClientConfig = trusting(pool, mesh, own)
 	return &controller{
 		url:   target,
-		token: token,
+		token: shown.token,
 		http: &http.Client{
 			Transport:     transport,
 			Timeout:       callTimeout,
@@ -134,7 +155,9 @@ func (c *controller) call(ctx context.Context, method, path string, body, answer
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

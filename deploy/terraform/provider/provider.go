@@ -19,6 +19,9 @@ import (
 const (
 	urlVariable   = "MESHNET_CONTROLLER"
 	tokenVariable = "MESHNET_ACCESS_TOKEN"
+	certVariable  = "MESHNET_CLIENT_CERT"
+	keyVariable   = "MESHNET_CLIENT_KEY"
+	meshVariable  = "MESHNET_MESH_ID"
 )
 
 type meshnet struct{}
@@ -28,6 +31,9 @@ func newProvider() provider.Provider { return &meshnet{} }
 type providerConfig struct {
 	Controller    types.String `tfsdk:"controller"`
 	AccessToken   types.String `tfsdk:"access_token"`
+	ClientCert    types.String `tfsdk:"client_cert"`
+	ClientKey     types.String `tfsdk:"client_key"`
+	MeshID        types.String `tfsdk:"mesh_id"`
 	CACertificate types.String `tfsdk:"ca_certificate"`
 }
 
@@ -49,6 +55,22 @@ func (*meshnet) Schema(_ context.Context, _ provider.SchemaRequest, answer *prov
 				Description: "What `meshnet access create` printed; without it, " + tokenVariable +
 					". It names the mesh, and so whose certificate is believed.",
 			},
+			"client_cert": schema.StringAttribute{
+				Optional: true,
+				Description: "A client certificate in place of a token, or beside it: PEM, or the path of a file; without it, " +
+					certVariable + ".",
+			},
+			"client_key": schema.StringAttribute{
+				Optional:  true,
+				Sensitive: true,
+				Description: "Its private key: PEM, or the path of a file that only its owner may read; without it, " +
+					keyVariable + ".",
+			},
+			"mesh_id": schema.StringAttribute{
+				Optional: true,
+				Description: "The id of the mesh, where no token names it: what `meshnet status --json` shows; without it, " +
+					meshVariable + ".",
+			},
 			"ca_certificate": schema.StringAttribute{
 				Optional: true,
 				Description: "PEM of the authorities that are believed beside the mesh's own; without it, " +
@@ -65,11 +87,25 @@ func (*meshnet) Configure(ctx context.Context, request provider.ConfigureRequest
 		return
 	}
 	address := given(&answer.Diagnostics, "controller", config.Controller, urlVariable)
-	token := given(&answer.Diagnostics, "access_token", config.AccessToken, tokenVariable)
+	if address == "" && !answer.Diagnostics.HasError() {
+		answer.Diagnostics.AddAttributeError(path.Root("controller"), "Not given",
+			fmt.Sprintf("Expected the attribute controller or the environment variable %s.", urlVariable))
+	}
+	shown := credentials{
+		token: strings.TrimSpace(given(&answer.Diagnostics, "access_token", config.AccessToken, tokenVariable)),
+		cert:  given(&answer.Diagnostics, "client_cert", config.ClientCert, certVariable),
+		key:   given(&answer.Diagnostics, "client_key", config.ClientKey, keyVariable),
+		mesh:  given(&answer.Diagnostics, "mesh_id", config.MeshID, meshVariable),
+	}
+	if shown.token == "" && shown.cert == "" && !answer.Diagnostics.HasError() {
+		answer.Diagnostics.AddAttributeError(path.Root("access_token"), "Not given",
+			fmt.Sprintf("Expected the attribute access_token or the environment variable %s, "+
+				"or a client certificate: client_cert, client_key and mesh_id.", tokenVariable))
+	}
 	if answer.Diagnostics.HasError() {
 		return
 	}
-	made, err := newController(address, strings.TrimSpace(token), config.CACertificate.ValueString())
+	made, err := newController(address, shown, config.CACertificate.ValueString())
 	if err != nil {
 		answer.Diagnostics.AddError("The controller cannot be spoken to", err.Error())
 		return
@@ -77,22 +113,17 @@ func (*meshnet) Configure(ctx context.Context, request provider.ConfigureRequest
 	answer.ResourceData, answer.DataSourceData, answer.EphemeralResourceData = made, made, made
 }
 
-// given is an attribute's value, or that of the variable that stands for it.
+// given is an attribute's value, or that of the variable that stands for it; empty if neither is there.
 func given(found *diag.Diagnostics, name string, value types.String, variable string) string {
 	if value.IsUnknown() {
 		found.AddAttributeError(path.Root(name), "Not known yet",
 			fmt.Sprintf("%s depends on what is made in this run; expected a value that is known when it begins.", name))
 		return ""
 	}
-	text := value.ValueString()
-	if text == "" {
-		text = os.Getenv(variable)
+	if text := value.ValueString(); text != "" {
+		return text
 	}
-	if text == "" {
-		found.AddAttributeError(path.Root(name), "Not given",
-			fmt.Sprintf("Expected the attribute %s or the environment variable %s.", name, variable))
-	}
-	return text
+	return os.Getenv(variable)
 }
 
 func (*meshnet) Resources(context.Context) []func() resource.Resource {

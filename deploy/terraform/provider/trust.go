@@ -14,11 +14,18 @@ import (
 const fingerprintLabel = "aligned-meshnet controller key v1\x00"
 
 // trusting makes a TLS configuration that believes a certificate of the given authorities (nil: those of
-// this machine) for that name, and one that the mesh's own key has signed, whatever its name and dates.
-func trusting(authorities *x509.CertPool, mesh []byte) *tls.Config {
+// this machine) for that name, and one that the mesh's own key has signed, whatever its name and dates. own is
+// shown to whoever asks for a certificate, after that; nil: none.
+func trusting(authorities *x509.CertPool, mesh []byte, own *tls.Certificate) *tls.Config {
+	if own == nil {
+		own = &tls.Certificate{}
+	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // looked at below, before anything is sent
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return own, nil // also one of an authority that is not asked for: the controller says what is wrong with it
+		},
 		VerifyConnection: func(state tls.ConnectionState) error {
 			shown := state.PeerCertificates
 			if len(shown) == 0 {
