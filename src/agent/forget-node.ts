@@ -10,6 +10,8 @@ const MEMORY = [
   'endpoint.json',
   'header.json',
   'log.json',
+  'witness.key', // before what it has signed
+  'cosigned.json',
   'emitter.json',
   'controller.json',
   'status.json',
@@ -28,7 +30,10 @@ const MEMORY = [
 export function forgetNode(state: string, waitMs: number): void {
   const lock = lockDirectory(state, { program: 'meshnet leave', waitMs });
   try {
-    for (const name of MEMORY) rmSync(join(state, name), { recursive: true, force: true });
+    for (const name of MEMORY) {
+      for (const one of [name, `${name}.new`]) // of a write that was cut off
+        rmSync(join(state, one), { recursive: true, force: true });
+    }
   } finally {
     lock.release();
   }

@@ -122,6 +122,11 @@ export interface NodeState {
   readEmitter(): EmitterState;
   /** One change after the other, each from what the one before left. */
   changeEmitter(change: (before: EmitterState) => EmitterState): Promise<void>;
+  /**
+   * Resolves when nothing is written any more: what was asked for before is done, what is asked for later is
+   * refused. Whoever has the directory next, or deletes it, has it alone.
+   */
+  close(): Promise<void>;
 }
 
 /** A directory of files, made with mode 0700. */
@@ -160,8 +165,13 @@ export function openNodeState(directory: string): NodeState {
   let cosigned = read('cosigned.json', checkpointSchema)?.checkpoint;
   let emitter = read('emitter.json', emitterSchema) ?? NOTHING_SENT;
   let emitterTurn: Promise<unknown> = Promise.resolve();
-  const write = (name: string, value: unknown) =>
-    replaceFile(path(name), `${JSON.stringify(value)}\n`);
+  let isClosed = false;
+  let last: Promise<void> = Promise.resolve(); // one is done after the other
+  const write = (name: string, value: unknown): Promise<void> => {
+    if (isClosed) return Promise.reject(new Error('not written: the node has ended'));
+    last = replaceFile(path(name), `${JSON.stringify(value)}\n`);
+    return last;
+  };
 
   return {
     readEnrolment: () => enrolment,
@@ -222,6 +232,10 @@ export function openNodeState(directory: string): NodeState {
       });
       emitterTurn = turn.catch(() => {}); // whoever asked for that change is told
       return turn;
+    },
+    close() {
+      isClosed = true;
+      return last.catch(() => {}); // whoever asked for that is told
     },
   };
 }

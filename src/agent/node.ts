@@ -288,6 +288,7 @@ async function startLocked(
       await membership.stop();
       await backend.tunnel.close();
       closeAll(servers);
+      await state.close(); // a push that came with the end may still be looked into
       emit({ event: 'stopped' });
       closeAll([socket]);
     }

@@ -1,6 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { forgetNode } from '../../src/agent/forget-node.ts';
+import { ensureNodeKeys, ensureWitnessKey } from '../../src/agent/node-keys.ts';
 import { openNodeState } from '../../src/agent/node-state.ts';
 import { temporaryDirectory } from './support/rig.ts';
 
@@ -44,4 +47,27 @@ test('pins of version 0.1, which counted otherwise, are kept', () => {
   expect(openNodeState(directory.path).readPins()).toEqual({
     'node-b': { ...keys, missing_s: null },
   });
+});
+
+test('once it is closed, all that was asked for is on the disk, and nothing comes after', async () => {
+  const state = openNodeState(directory.path);
+  const asked = state.writeMark({ epoch: 5, version: 6 });
+  await state.close();
+  expect(openNodeState(directory.path).readMark()).toEqual({ epoch: 5, version: 6 });
+  await asked;
+  await expect(state.writeMark({ epoch: 7, version: 0 })).rejects.toThrow('the node has ended');
+  await expect(state.writeCosigned('x')).rejects.toThrow('the node has ended');
+  expect(readdirSync(directory.path)).toEqual(['mark.json']);
+});
+
+test('who leaves keeps evidence against a controller alone, also where writes were cut off', async () => {
+  const state = openNodeState(directory.path);
+  await state.writeMark({ epoch: 5, version: 6 });
+  await state.writeCosigned('a note');
+  ensureNodeKeys(directory.path, (length) => new Uint8Array(randomBytes(length)));
+  ensureWitnessKey(directory.path, (length) => new Uint8Array(randomBytes(length)));
+  file('signing.key.new', 'half a key');
+  file('split-views.json', []);
+  forgetNode(directory.path, 0);
+  expect(readdirSync(directory.path)).toEqual(['split-views.json']);
 });

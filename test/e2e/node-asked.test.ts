@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
@@ -106,6 +106,29 @@ test('wait-ready returns for a member, and for a node that is out says why in th
   expect(await meshnet('wait-ready', '--socket', socket)).toMatchObject({ code: 0 });
 });
 
+test('wait-out returns when a node is out, by the word of the controller and at a node', async () => {
+  const socket = join(rig.state, 'admin.sock');
+  const at = (name: string, ...more: string[]) =>
+    meshnet('wait-out', name, '--state', state('a'), '--timeout', '1', ...more);
+  const told = await at('c', '--socket', socket);
+  expect(told).toMatchObject({ code: 0 });
+  expect(told.out).toMatch(/^c: out in epoch \d+: .*0\.4/);
+  expect((await at('c', '--socket', nowhere())).out).toMatch(/^c: out, a has no keys with it/);
+  const member = await at('b', '--socket', socket);
+  expect([member.code, member.err]).toEqual([
+    1,
+    expect.stringMatching(/not out within 1 s: b is a member/),
+  ]);
+  const keys = await at('b', '--socket', nowhere());
+  expect([keys.code, keys.err]).toEqual([
+    1,
+    expect.stringMatching(/not out within 1 s: a has keys with b/),
+  ]);
+  const mistyped = await at('bb', '--socket', socket);
+  expect(mistyped).toMatchObject({ code: 4 });
+  expect(mistyped.err).toContain('Did you mean b?');
+});
+
 test('a node that has stopped is not asked in vain', async () => {
   b.stop.abort();
   await b.node.ended;
@@ -148,7 +171,7 @@ test('a node that leaves tells the controller first, ends, and leaves no key', a
   const { stdout } = await leave();
   expect(stdout).toBe('a has left, its keys are deleted\n');
   await a.node.ended;
-  expect(existsSync(state('a'))).toBe(false);
+  expect(existsSync(state('a')) && readdirSync(state('a'))).toBe(false);
   const known = await meshnet('events', '--socket', join(rig.state, 'admin.sock'));
   expect(known.out).toMatch(/ a left, with epoch \d+\.\d+$/m);
   const nodes = await meshnet('node', 'list', '--socket', join(rig.state, 'admin.sock'));

@@ -54,5 +54,6 @@ export function memoryState(): NodeState {
     changeEmitter: async (change) => {
       emitter = change(emitter);
     },
+    close: async () => {},
   };
 }
