@@ -86,6 +86,27 @@ requires(
     }
     const again = await containers.run('tokens');
     expect(again).toEqual({ code: 0, output: 'no token was needed\n' });
+
+    // The profile `bridge`: no device, no capability.
+    const bridged = await containers.run('tokens-bridge');
+    expect(bridged).toEqual({ code: 0, output: 'tokens for node-d\n' });
+    const d = 'node-d';
+    nodes.push(containers.start(d));
+    for (const other of [a, b]) {
+      await until(
+        () => reaches(d, other) === true && reaches(other, d) === true,
+        `echoes between ${other} and a member in userspace`,
+        60_000,
+      );
+    }
+    expect(status(d)?.backend).toBe('userspace');
+    for (const [from, to] of [
+      [c, d],
+      [d, c],
+    ] as const) {
+      await until(() => reaches(from, to) === false, `no answer from ${from} to ${to}`);
+    }
+    expect(await containers.run(d, ['health'])).toMatchObject({ code: 0 });
     for (const container of [...nodes, controller]) {
       expect(await containers.stop(container)).toBe(0);
     }

@@ -160,7 +160,9 @@ export class Machines {
     const running = this.start(machine, block);
     if (awaited === undefined) {
       const { code, signal } = await ended(running.child);
-      if (code !== 0) throw new Error(`exit ${code ?? signal}:\n${running.output()}`);
+      if ((code === 0) === block.words.has('fails')) {
+        throw new Error(`exit ${code ?? signal}:\n${running.output()}`);
+      }
     } else {
       this.running.push(running);
       await until(

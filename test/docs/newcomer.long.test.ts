@@ -99,7 +99,7 @@ requires(
 
     const cut = await typeAll(section(FIRST, 'One behaves badly'));
     expect(cut).toContain('node-c is denied');
-    expect(cut).toContain('100% packet loss'); // of its last echoes
+    expect(cut).toContain('100% packet loss');
 
     const [proxy, ...behind] = section(FIRST, 'A node that does not reach the controller');
     await type(proxy!);

@@ -11,6 +11,7 @@ export const ROOT = resolve(import.meta.dirname, '../..');
  *     sh on=nodes                 on every node; `every`: on every machine
  *     sh on=MACHINE until=TEXT    goes on in the background once its output holds TEXT
  *     sh on=MACHINE instead       ends first what goes on there in the background
+ *     sh on=MACHINE fails         must fail
  *     sh on=MACHINE as=USER       is typed by that user, not by root
  *     sh not-run                  cannot run in a test: NOT_RUN (test/docs/not-run.ts) says why
  *     console on=...              a session: the lines behind `$ ` are the commands

@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import { durationSeconds } from '../numbers.ts';
 import { admin, nodeState } from './options.ts';
 
-/** `meshnet health` and `meshnet wait-ready`. */
+/** `meshnet health`, `meshnet wait-ready` and `meshnet wait-out`. */
 export function declareHealth(program: Command): void {
+  const timeout = ['--timeout <time>', 'give up after this; exit code 1'] as const;
   const asked = (name: string, description: string) =>
     admin(
       program
@@ -19,9 +20,19 @@ export function declareHealth(program: Command): void {
     await health(options);
   });
   asked('wait-ready', 'wait until it decides epochs, or is a member that reaches the others')
-    .option('--timeout <time>', 'give up after this; exit code 1', durationSeconds, 60)
+    .option(...timeout, durationSeconds, 60)
     .action(async (options) => {
       const { waitReady } = await import('../meshnet-health.ts');
       await waitReady(options);
+    });
+  asked(
+    'wait-out',
+    'wait until the epoch is without a node, or until this node has dropped its keys',
+  )
+    .argument('<node>')
+    .option(...timeout, durationSeconds, 60)
+    .action(async (name, options) => {
+      const { waitOut } = await import('../meshnet-health.ts');
+      await waitOut(name, options);
     });
 }
