@@ -60,7 +60,8 @@ function remedyOf(why: string, { url, environment }: ReachOptions): string {
     return `${proxy} is set, and not used: let this machine reach it directly`;
   const { host, protocol } = new URL(url);
   if (/ENOTFOUND|EAI_AGAIN/.test(why)) return `mend the name ${host}, or give --controller another`;
-  if (/certificate/.test(why)) {
+  // The sentence of ours, or OpenSSL's name of what is wrong.
+  if (/certificate|CERT|UNABLE_TO_/.test(why)) {
     return 'ask who answers there; a private authority goes into NODE_EXTRA_CA_CERTS, another mesh needs its own token';
   }
   if (/ECONNREFUSED/.test(why)) return 'start the controller there, with --listen beyond loopback';

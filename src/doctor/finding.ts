@@ -1,6 +1,7 @@
 /** What was looked at. */
 export type Subject =
   | 'running'
+  | 'state'
   | 'reach'
   | 'authority'
   | 'clock'

@@ -37,24 +37,25 @@ export function isNodeState(state: string): boolean {
 export async function examineNode(options: NodeDoctorOptions): Promise<Finding[]> {
   const { state, status, ping } = options;
   const rights = await look('rights', () => [...stateRights(state), ...keyRights(state)]);
-  const memory = await attempt(() => openNodeState(state));
-  const enrolment = memory?.readEnrolment();
-  const url = options.controllerUrl ?? readKnownController(state);
+  const memory = memoryOf(state);
+  const enrolment = memory instanceof Error ? undefined : memory.readEnrolment();
   return [
     ...runningOf(options),
-    ...(url === undefined
-      ? [problem('reach', 'no controller is known', 'give --controller URL')]
-      : await towardsController(url, enrolment, options)),
+    ...(memory instanceof Error
+      ? unreadable(memory, rights)
+      : await towardsController(enrolment, options)),
     ...(status === undefined
       ? []
       : [
           ...(await look('udp', () => udpOf(status, ping))),
-          ...(await look('endpoints', () =>
-            endpointsOf(status.peers, {
-              places: status.places ?? null,
-              port: enrolment?.listen_port ?? 0,
-            }),
-          )),
+          ...(enrolment === undefined
+            ? []
+            : await look('endpoints', () =>
+                endpointsOf(status.peers, {
+                  places: status.places ?? null,
+                  port: enrolment.listen_port,
+                }),
+              )),
           ...(await look('mtu', () => mtuFindings(status))),
         ]),
     ...(enrolment === undefined
@@ -83,11 +84,20 @@ function runningOf({ state, status }: NodeDoctorOptions): Finding[] {
   return [problem('running', `${node_id} is not ready: ${ready_reason}`, remedy)];
 }
 
+/** Without its memory nothing can be said of the controller: it is not known which one is to be believed. */
+function unreadable({ message }: Error, rights: readonly Finding[]): Finding[] {
+  if (rights.some((one) => one.found === message)) return [];
+  return [problem('state', message, 'do what the message says')];
+}
+
 async function towardsController(
-  url: string,
   enrolment: Enrolment | undefined,
   options: NodeDoctorOptions,
 ): Promise<Finding[]> {
+  const url = options.controllerUrl ?? readKnownController(options.state);
+  if (url === undefined) {
+    return [problem('reach', 'no controller is known', 'give --controller URL')];
+  }
   const meshId = fromBase64(enrolment?.mesh_id ?? '', 32);
   const reach = await look('reach', () => reachOf({ ...options, url, meshId }));
   if (reach.some(({ level }) => level === 'problem')) return reach;
@@ -127,11 +137,10 @@ function mayMakeInterfaces(): boolean {
   return ((BigInt(`0x${hex ?? '0'}`) >> CAP_NET_ADMIN) & 1n) === 1n;
 }
 
-/** What cannot be read shows among the rights. */
-async function attempt(read: () => NodeState): Promise<NodeState | undefined> {
+function memoryOf(state: string): NodeState | Error {
   try {
-    return read();
-  } catch {
-    return undefined;
+    return openNodeState(state);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
   }
 }

@@ -14,7 +14,7 @@ const OVERHEAD = { 4: 20 + 8 + 32, 6: 40 + 8 + 32 } as const;
 
 /** Whether UDP gets through to other members and back: an echo counts if it came out of the tunnel. */
 export async function udpOf(
-  { peers }: NodeStatusDocument,
+  { peers, epoch }: Pick<NodeStatusDocument, 'peers' | 'epoch'>,
   ping: (node: string) => Promise<PingAnswer>,
 ): Promise<Finding[]> {
   if (peers.length === 0) return [ok('udp', 'there is no other member to talk to')];
@@ -27,11 +27,15 @@ export async function udpOf(
     ...(answered.length === 0
       ? []
       : [ok('udp', `${names(answered.map(({ peer }) => peer))} answer through the tunnel`)]),
-    ...silent.map(({ peer, answer }) => silence(peer, answer)),
+    ...silent.map(({ peer, answer }) => silence(peer, answer, epoch)),
   ];
 }
 
-function silence({ node_id, tx_bytes, rx_bytes }: PeerView, answer: PingAnswer): Finding {
+const OPEN_UDP =
+  'open that UDP port on the other machine and in the firewalls on the way, both directions; a fixed --listen-port makes that a rule';
+
+function silence(peer: PeerView, answer: PingAnswer, epoch: number): Finding {
+  const { node_id, generation, tx_bytes, rx_bytes } = peer;
   const { error, endpoint, handshake_age_s } = answer;
   if (error !== null) {
     const remedy = 'the node needs CAP_NET_RAW, and its interface must be up';
@@ -44,9 +48,11 @@ function silence({ node_id, tx_bytes, rx_bytes }: PeerView, answer: PingAnswer):
   if (handshake_age_s === null) {
     const far =
       tx_bytes > 0 || rx_bytes === 0 ? `UDP to ${endpoint} goes unanswered` : 'no handshake';
-    const remedy =
-      'open that UDP port on the other machine and in the firewalls on the way, both directions; a fixed --listen-port makes that a rule';
-    return problem('udp', `${node_id}: ${far}`, remedy);
+    return problem('udp', `${node_id}: ${far}`, OPEN_UDP);
+  }
+  if (generation !== null && generation < epoch) {
+    const found = `${node_id}: shook hands in epoch ${generation}, and not in ${epoch}: UDP to ${endpoint} goes unanswered`;
+    return problem('udp', found, OPEN_UDP);
   }
   const remedy = `look at ${node_id}: does it run, does its own firewall drop ICMP on the interface of the mesh?`;
   return problem('udp', `${node_id}: shook hands, but no echo comes out of the tunnel`, remedy);
