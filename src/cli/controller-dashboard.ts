@@ -3,7 +3,8 @@ import { ownCertificate, ownNames, type ServerCertificate } from '../controller/
 import type { Services } from '../controller/services.ts';
 import { controllerSource } from '../dashboard/controller-source.ts';
 import { type DashboardAddress, startDashboard } from '../dashboard/dashboard.ts';
-import { EpochLog } from '../dashboard/epoch-log.ts';
+import { EpochLog, MAX_MARKS } from '../dashboard/epoch-log.ts';
+import { recordedBrakes, recordedPolicies } from '../dashboard/recorded-marks.ts';
 import { version } from '../ground/version.ts';
 import { isLoopback, type Transport } from './controller-transport.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
@@ -45,7 +46,10 @@ export async function openDashboard(
         const names = ownNames(listen.host);
         dashboard.useCertificate(ownCertificate(crypto, signingSeed, names, clock.now()));
       }
-      log.seed(await services.store.recentVerdicts(Math.min(epochs, MAX_SEEDED_EPOCHS)));
+      const { store } = services;
+      const verdicts = await store.recentVerdicts(Math.min(epochs, MAX_SEEDED_EPOCHS));
+      const policies = await recordedPolicies(store, MAX_MARKS);
+      log.seed(verdicts, [...policies, ...recordedBrakes(verdicts)]);
       dashboard.show(controllerSource(services, log, version()));
     },
     useCertificate(one: ServerCertificate): void {

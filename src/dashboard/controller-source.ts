@@ -1,6 +1,8 @@
+import { accepted, rejected } from '../contract/problems.ts';
 import { whoIsIt } from '../controller/operations/access.ts';
 import { signIn } from '../controller/operations/authorise.ts';
 import { policyInForce, setPolicy } from '../controller/operations/policy.ts';
+import { newestCheckpoint } from '../controller/operations/read-log.ts';
 import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
 import type { NodeHistory } from './documents.ts';
@@ -62,10 +64,14 @@ export function controllerSource(
       };
     },
     logFile: async (path) => {
-      if (path === 'checkpoint') return Buffer.from(await published.checkpoint());
-      if (path === 'key') return Buffer.from(await published.verifierKey());
+      if (path === 'key') return accepted(Buffer.from(await published.verifierKey()));
+      if (path === 'checkpoint') {
+        const checkpoint = await newestCheckpoint(services);
+        return checkpoint.ok ? accepted(Buffer.from(checkpoint.value)) : checkpoint;
+      }
       const tile = parseTilePath(path);
-      return tile && store.logTile(tile);
+      const bytes = tile && (await store.logTile(tile));
+      return bytes === undefined ? rejected('not_found') : accepted(bytes);
     },
     health: async () => {
       const document = await documents.present();

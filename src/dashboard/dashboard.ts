@@ -200,8 +200,7 @@ function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
   );
   app.get('/api/health', async () => source().health());
   app.get<{ Params: { '*': string } }>('/log/*', async ({ params }, reply) => {
-    const bytes = await source().logFile(params['*']);
-    if (bytes === undefined) return reply.code(404).send({ title: 'There is no such file' });
+    const bytes = orRefuse(await source().logFile(params['*']));
     return reply.type('application/octet-stream').send(Buffer.from(bytes));
   });
 }

@@ -123,11 +123,11 @@ export interface ChangeView {
   readonly explanation: string;
 }
 
-/** What bears on all nodes: the brake, or another policy. Since the controller started. */
+/** What bears on all nodes: the brake, or another policy. */
 export interface MarkView {
   readonly at: number;
   readonly what: 'brake' | 'policy';
-  /** As the controller's log says it. */
+  /** As the controller's log says it; from before its start, as the record or a verdict does. */
   readonly sentence: string;
 }
 

@@ -3,11 +3,12 @@ import type { Subscriber } from '../controller/spine.ts';
 import type { VerdictRecord } from '../controller/store/store.ts';
 import type { Push } from '../controller/stream-hub.ts';
 import type { ChangeView, EpochPoint, MarkView } from './documents.ts';
+import { askedMark, isOfAll } from './recorded-marks.ts';
 
 /** A day and a half of epochs of 60 s. */
 const MAX_EPOCHS = 2000;
 const MAX_CHANGES = 5000;
-const MAX_MARKS = 500;
+export const MAX_MARKS = 500;
 /** Reasons of a node that has not shown yet what it is. */
 const UNDECIDED: ReadonlySet<string> = new Set([
   'not_yet_decided',
@@ -20,11 +21,11 @@ const NOTHING = { members: 0, denied: 0, shutOut: 0, commitMs: null, pushMs: nul
 /** The latest epochs in numbers, who came and went, and what bore on all. */
 export class EpochLog implements Subscriber {
   readonly name = 'dashboard';
-  readonly events = ['epoch_committed', 'brake', 'brake_released', 'policy_set'] as const;
+  readonly events = ['epoch_committed', 'brake', 'brake_released', 'policy_set', 'asked'] as const;
   /** Oldest first, as are the changes. */
   private epochs: EpochPoint[] = [];
   private changes: ChangeView[] = [];
-  private readonly marks: MarkView[] = [];
+  private marks: MarkView[] = [];
   /** Who is out, and was said to be. */
   private readonly kept = new Set<string>();
   private readonly lastPush: () => Push | undefined;
@@ -36,7 +37,8 @@ export class EpochLog implements Subscriber {
 
   readonly handle = (event: StampedEvent): void => {
     if (event.event === 'epoch_committed') this.committed(event);
-    else this.mark(event);
+    else if (event.event !== 'asked') this.mark(event);
+    else if (isOfAll(event)) this.marks.push({ at: event.at, ...askedMark(event) });
     this.trim();
   };
 
@@ -51,8 +53,17 @@ export class EpochLog implements Subscriber {
     }
   }
 
-  /** Takes what is remembered of the epochs before the first event. By node, oldest first. */
-  seed(verdicts: ReadonlyMap<string, readonly VerdictRecord[]>): void {
+  /**
+   * Takes what is remembered of before the first event: verdicts by node, oldest first, and what bore on
+   * all, in any order.
+   */
+  seed(
+    verdicts: ReadonlyMap<string, readonly VerdictRecord[]>,
+    marks: readonly MarkView[] = [],
+  ): void {
+    const firstMark = this.marks[0]?.at ?? Number.POSITIVE_INFINITY;
+    const earlier = marks.filter(({ at }) => at < firstMark).sort((a, b) => a.at - b.at);
+    this.marks = [...earlier, ...this.marks];
     const later = { epochs: this.epochs, changes: this.changes };
     const first = later.epochs[0]?.epoch ?? Number.POSITIVE_INFINITY;
     const points = new Map<number, { -readonly [K in keyof EpochPoint]: EpochPoint[K] }>();

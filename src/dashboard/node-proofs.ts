@@ -5,6 +5,7 @@ import type { ProofDocument } from '../contract/record/proof.ts';
 import { ProofFault, type ProvableLog, prove } from '../contract/record/prove.ts';
 import { atLeast } from '../controller/operations/authorise.ts';
 import type { HolderCaller } from '../controller/operations/caller.ts';
+import { newestCheckpoint } from '../controller/operations/read-log.ts';
 import type { Services } from '../controller/services.ts';
 import { decodeEntries, TILE_WIDTH, tileWidth } from '../record/tiles.ts';
 
@@ -28,16 +29,18 @@ export class NodeProofs {
   ): Promise<Checked<ProofDocument>> {
     const allowed = await this.mayRead(holder);
     if (!allowed.ok) return allowed;
-    const { lost, notReady } = this.services.governor;
-    // Another checkpoint was signed for what came after the backup: two of them cannot both be true.
-    if (lost.isLost) return rejected('not_ready', { detail: notReady ?? '' });
     if (this.isBusy) {
       return rejected('overloaded', { detail: 'Another proof is being made: try again.' });
     }
     this.isBusy = true;
     try {
+      const checkpoint = await newestCheckpoint(this.services);
+      if (!checkpoint.ok) return checkpoint;
       const { crypto } = this.services;
-      const log = await this.log(AbortSignal.any([signal, AbortSignal.timeout(MAX_MS)]));
+      const log = this.log(
+        checkpoint.value,
+        AbortSignal.any([signal, AbortSignal.timeout(MAX_MS)]),
+      );
       return accepted(await prove(crypto, log, node, epoch));
     } catch (error) {
       if (error instanceof TooLong) {
@@ -58,13 +61,12 @@ export class NodeProofs {
     return rejected('not_authorized', { expected });
   }
 
-  private async log(signal: AbortSignal): Promise<ProvableLog> {
-    const { store, crypto, log, signingSeed } = this.services;
+  private log(checkpoint: string, signal: AbortSignal): ProvableLog {
+    const { store, crypto, signingSeed } = this.services;
     const pause = async () => {
       await nextTurn();
       if (signal.aborted) throw new TooLong();
     };
-    const checkpoint = await log.checkpoint();
     const size = Number(checkpoint.split('\n')[1]);
     let tile = { index: -1, entries: [] as readonly { content: Uint8Array; leaf: Leaf }[] };
     return {

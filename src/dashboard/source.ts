@@ -37,5 +37,5 @@ export interface DashboardSource {
   marks(limit: number): readonly MarkView[];
   health(): Promise<HealthView>;
   /** A file of the log by its path below `/log/`, or `key`: how its key is told to tools. */
-  logFile(path: string): Promise<Uint8Array | undefined>;
+  logFile(path: string): Promise<Checked<Uint8Array>>;
 }

@@ -128,6 +128,20 @@ test('gives out nothing but the files of the page', async () => {
   }
 });
 
+test('while the state is an old backup it gives out no checkpoint, as on the other port', async () => {
+  show();
+  expect((await get('log/checkpoint')).text).toMatch(/^aligned-meshnet/);
+  const { governor } = mesh.controller.services;
+  const current = governor.current!;
+  governor.lost.learn({ epoch: current.epoch + 7, version: current.version + 7 }, current);
+  const answer = await get('log/checkpoint');
+  expect(answer.status).toBe(503);
+  expect(JSON.parse(answer.text)).toMatchObject({ code: 'not_ready', detail: governor.notReady });
+  expect(JSON.parse(answer.text).detail).toContain('run: meshnet controller restored');
+  expect((await get('log/key')).status).toBe(200);
+  expect(errors).toEqual([]);
+});
+
 test('limits are numbers within bounds', async () => {
   show();
   for (const limit of ['0', '-1', 'x', '1e9']) {

@@ -22,11 +22,20 @@ import { signerOf } from './signer.ts';
 /** The log's newest checkpoint, a signed note. */
 export async function readCheckpoint(services: Services, caller: Caller): Promise<Checked<string>> {
   const allowed = await logReadersOnly(services, caller);
-  if (!allowed.ok) return allowed;
-  const { lost, notReady } = services.governor;
-  // Another checkpoint was signed for what came after the backup: two of them cannot both be true.
+  return allowed.ok ? newestCheckpoint(services) : allowed;
+}
+
+/**
+ * The same, for who may read it anyhow. None while the state ends before what was signed: another
+ * checkpoint was signed for what came after the backup, and two of them cannot both be true.
+ */
+export async function newestCheckpoint({
+  governor,
+  log,
+}: Pick<Services, 'governor' | 'log'>): Promise<Checked<string>> {
+  const { lost, notReady } = governor;
   if (lost.isLost) return rejected('not_ready', { detail: notReady ?? '' });
-  return accepted(await services.log.checkpoint());
+  return accepted(await log.checkpoint());
 }
 
 /** The verifier key of the log's checkpoints, as tools are told it. */
@@ -105,9 +114,9 @@ export async function readOwnProof(
 ): Promise<Checked<ProofDocument>> {
   const signer = ownProofAsker(services, caller);
   if (!signer.ok) return signer;
-  const { crypto, store, governor, log } = services;
-  const { lost, notReady } = governor;
-  if (lost.isLost) return rejected('not_ready', { detail: notReady ?? '' });
+  const { crypto, store } = services;
+  const checkpoint = await newestCheckpoint(services);
+  if (!checkpoint.ok) return checkpoint;
   const { nodeId, signing } = signer.value.node;
   const rows = await store.verdictRows(epoch);
   const behind = await store.leavesBehind(nodeId, epoch);
@@ -124,7 +133,7 @@ export async function readOwnProof(
   return accepted(
     verdictProof(crypto, lines, place, {
       controllerKey: crypto.ed25519Public(services.signingSeed),
-      checkpoint: await log.checkpoint(),
+      checkpoint: checkpoint.value,
       epoch: await leaf(behind.epoch),
       policy: await leaf(behind.policy),
       enrolment: await leaf(behind.enrolment),

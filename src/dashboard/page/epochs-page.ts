@@ -105,7 +105,7 @@ const milliseconds = (ms: number) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)
 
 function Marks({ marks }: { marks: readonly MarkView[] }) {
   if (marks.length === 0) return null;
-  return html`<h2 id="marks">Brake and policy, since the start</h2>
+  return html`<h2 id="marks">Brake and policy</h2>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="marks"><table>
       <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">How</th></tr></thead>
       <tbody>${marks.map(

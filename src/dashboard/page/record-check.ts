@@ -5,6 +5,7 @@ import { openCheckpoint, type SignedCheckpoint } from '../../record/checkpoint.t
 import { type NoteKey, parseNote, parseVerifierKey } from '../../record/note.ts';
 import { LogReader } from '../../record/read-log.ts';
 import { fromBase64, toBase64, toHex } from '../../record/text.ts';
+import { ask } from './send.ts';
 
 /**
  * Verifies the record in this browser: that the checkpoint is signed by the mesh's key, that every entry
@@ -119,10 +120,10 @@ function copy(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 async function read(path: string): Promise<Uint8Array | undefined> {
-  const response = await fetch(`/log/${path}`);
-  if (response.status === 404) return undefined;
-  if (!response.ok) throw new Error(`/log/${path}: HTTP ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  const { answer, failure, status } = await ask('GET', `/log/${path}`);
+  if (answer !== undefined) return new Uint8Array(await answer.arrayBuffer());
+  if (status === 404) return undefined;
+  throw new Error(failure);
 }
 
 async function text(path: string): Promise<string> {

@@ -2,6 +2,8 @@
 export interface Said<T> {
   readonly answer?: T;
   readonly failure?: string;
+  /** Of the refusal, if there was one. */
+  readonly status?: number;
 }
 
 interface Refusal {
@@ -24,7 +26,8 @@ export async function ask(method: Method, path: string, body?: object): Promise<
     return { failure: 'The controller does not answer.' };
   }
   if (response.ok) return { answer: response };
-  return { failure: words(await refusalIn(response), response.status) };
+  const { status } = response;
+  return { failure: words(await refusalIn(response), status), status };
 }
 
 /** The same, for what is answered in JSON. */
