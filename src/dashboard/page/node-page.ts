@@ -5,6 +5,7 @@ import { dateTime, duration, score } from './format.ts';
 import { html } from './html.ts';
 import { Plot, type PlotColours } from './plot.ts';
 import { ProofButton } from './proof-button.ts';
+import { lookingSeries } from './series-look.ts';
 import { useAnswer, useNow, usePageState } from './state.ts';
 import { MARKS, standing, WORDS } from './verdict.ts';
 
@@ -72,7 +73,7 @@ function wayBack(node: NodeView, detail: NodeDetail, epoch: EpochView, now: numb
   return `To be back it must pass ${failing.join('; ')}. ${next}`;
 }
 
-/** Scores of one suite by time, with the threshold; one colour for each who signed them. */
+/** Scores of one suite by time, with the threshold; a line of its own for each who signed them. */
 function Scores({ history, epoch }: { history: NodeHistory; epoch: EpochView }) {
   const suites = [...new Set(history.scores.map((one) => one.suite))].sort();
   if (suites.length === 0) return html`<h2>Scores</h2><p>No score was accepted yet.</p>`;
@@ -109,12 +110,9 @@ function SuitePlot({ suite, history, threshold }: SuitePlotProps) {
     series: [
       {},
       { label: 'threshold', stroke: colours.line, dash: [6, 4], points: { show: false } },
-      ...signers.map((signer, i) => ({
-        label: signers.length === 1 ? 'score' : `by ${signer.slice(0, 8)}`,
-        stroke: i === 0 ? colours.member : colours.denied,
-        spanGaps: true,
-        points: { show: true, size: 5 },
-      })),
+      ...signers.map((signer, i) =>
+        lookingSeries(i, signers.length === 1 ? 'score' : `by ${signer.slice(0, 8)}`),
+      ),
     ],
   });
   const below = points.filter((one) => one.score < threshold).length;
