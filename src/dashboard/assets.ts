@@ -21,8 +21,14 @@ const TYPES = {
 
 const SOURCES = join(import.meta.dirname, '..');
 const PAGE = 'dashboard/page';
-/** What of ours the page uses as it is: to verify the record, and to read what it is sent. */
-const SHARED = ['crypto/bytes', 'contract/ids', 'record/*', 'dashboard/columns'];
+/** What of ours the page uses as it is: to verify the record, and to read and show what it is sent. */
+const SHARED = [
+  'crypto/bytes',
+  'contract/ids',
+  'contract/printable',
+  'record/*',
+  'dashboard/columns',
+];
 
 const require = createRequire(import.meta.url);
 

@@ -1,25 +1,27 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import helmet from '@fastify/helmet';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { isLoopbackHost } from '../contract/loopback-host.ts';
 import { guardConnections } from '../controller/http/connection-guard.ts';
+import { type FailedWith, ProblemAnswers } from '../controller/http/problem-answers.ts';
+import { useContractSchemas } from '../controller/http/server.ts';
 import { listenOnSocket } from '../controller/http/servers.ts';
 import type { ServerCertificate } from '../controller/own-certificate.ts';
-import { orRefuse, ProblemError } from '../controller/problem-error.ts';
+import { refuse } from '../controller/problem-error.ts';
 import { type Asset, loadAssets } from './assets.ts';
-import { GZIP_HEADER, LiveFeed } from './live.ts';
+import { acceptsGzip } from './gzip-answers.ts';
+import { LiveFeed } from './live.ts';
+import { liveRoute } from './live-route.ts';
+import { describeDashboard } from './openapi.ts';
 import { isFromOwnPage, isNamedIn } from './own-page.ts';
 import { policyRoutes } from './policy-routes.ts';
+import { readRoutes } from './read-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { Sessions } from './sessions.ts';
 import type { DashboardSource } from './source.ts';
 import { Visitors } from './visitors.ts';
-
-const gzipped = promisify(gzip);
 
 /** An address, or a Unix socket, which becomes this user's alone. */
 export type DashboardAddress =
@@ -46,17 +48,12 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
-const LIMITS = {
-  type: 'object',
-  additionalProperties: false,
-  properties: { limit: { type: 'integer', minimum: 1, maximum: 2000, default: 200 } },
-} as const;
-/** Answers with many of a kind, and nothing secret: they are compressed. */
-const HISTORY = { onSend: compress };
 /** Connections; a page has two or three. */
 const MAX_CONNECTIONS = 512;
 /** A policy document of a thousand groups has less, bytes. */
 const BODY_LIMIT = 256 * 1024;
+/** Of a node, also of one that there cannot be, characters. */
+const MAX_NAME = 1024;
 /** A request or a handshake that is not complete by then is cut off, ms. */
 const REQUEST_TIMEOUT = 10_000;
 
@@ -70,7 +67,15 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   let shown: DashboardSource | undefined;
   const source = () => shown ?? starting();
   const { assets, importMapHash } = loadAssets();
-  const app = createApp(tls);
+  const problems = new ProblemAnswers({
+    now: () => Date.now(),
+    emit: (event) => {
+      if (event.event !== 'request_failed') return;
+      const { route, detail, stack } = event;
+      onError(Object.assign(new Error(`${route}: ${detail}`), { stack }));
+    },
+  });
+  const app = createApp(tls, problems);
   let named = tls?.certificate && new X509Certificate(tls.certificate.cert);
   const sessions = new Sessions({
     random: (length) => new Uint8Array(randomBytes(length)),
@@ -78,23 +83,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   });
   const visitors = new Visitors(tls !== undefined, sessions, source);
   const live = new LiveFeed(() => source().mesh(), onError);
-  app.addHook('onRequest', (request, reply, next) => {
-    const { host } = request.headers;
-    const isOurs = tls === undefined ? isLoopbackHost(host) : named && isNamedIn(named, host);
-    if (!isOurs) return reply.code(421).send({ title: OURS[tls === undefined ? 0 : 1] });
-    if (request.method === 'GET' || isFromOwnPage(request)) return next();
-    return reply.code(403).send({ title: 'Only this page itself may ask for a change' });
-  });
-  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
-    if (error instanceof ProblemError) {
-      return reply.code(error.problem.status).send(error.problem);
-    }
-    const { statusCode = 500 } = error;
-    if (statusCode === 500) onError(error);
-    const detail = statusCode === 500 ? 'It could not be read; the log says why.' : error.message;
-    return reply.code(statusCode).send({ title: 'The controller could not answer', detail });
-  });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ title: 'Not found' }));
+  // First, so that refusals have them, too.
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -114,18 +103,28 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     referrerPolicy: { policy: 'no-referrer' },
     strictTransportSecurity: false, // of all ports of this name: not ours to say
   });
-  for (const [path, asset] of assets) {
-    app.get(path, (request, reply) => sendAsset(asset, request, reply));
-  }
   app.addHook('onSend', (_request, reply, payload, next) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
     next(null, payload);
   });
+  app.addHook('onRequest', async (request) => {
+    const { host } = request.headers;
+    const isOurs = tls === undefined ? isLoopbackHost(host) : named && isNamedIn(named, host);
+    if (!isOurs) refuse('misdirected', { expected: OURS[tls === undefined ? 0 : 1] });
+    if (request.method !== 'GET' && !isFromOwnPage(request)) refuse('foreign_page');
+  });
+  problems.register(app);
+  await describeDashboard(app, tls !== undefined);
+  for (const [path, asset] of assets) {
+    app.get(path, {
+      schema: { hide: true },
+      handler: (request, reply) => sendAsset(asset, request, reply),
+    });
+  }
   sessionRoutes(app, { visitors, sessions, source });
   await app.register(async (inner) => {
     inner.addHook('onRequest', (request) => visitors.mustRead(request));
-    readRoutes(inner, source);
-    proofRoute(inner, source, visitors);
+    readRoutes(inner, source, visitors);
     policyRoutes(inner, source, visitors);
     liveRoute(inner, live, source, visitors, onError);
   });
@@ -144,27 +143,37 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   return { url, show, useCertificate, close };
 }
 
-const OURS = [
-  'Ask by a loopback address or as localhost',
-  'Ask by a name that the certificate is for',
-] as const;
+/** For what no hook sees: a request whose path is none. */
+const BARE = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
+} as const;
 
-function createApp(tls: DashboardOptions['tls']): FastifyInstance {
+const OURS = ['a loopback address, or localhost', 'a name that the certificate is for'] as const;
+
+function createApp(tls: DashboardOptions['tls'], problems: ProblemAnswers): FastifyInstance {
   const https = { ...tls?.certificate, handshakeTimeout: REQUEST_TIMEOUT };
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_NAME },
+    frameworkErrors: (error: FailedWith, request: FastifyRequest, reply: FastifyReply) =>
+      void problems.answer(error, request, reply.headers(BARE)),
+    clientErrorHandler: (error: FailedWith, socket: Socket) => problems.answerRaw(error, socket),
     ...(tls === undefined ? {} : { https }),
   } as Parameters<typeof fastify>[0]) as unknown as FastifyInstance;
   app.removeContentTypeParser('text/plain');
+  useContractSchemas(app);
   guardConnections(app, MAX_CONNECTIONS);
   return app;
 }
 
 function starting(): never {
-  throw Object.assign(new Error('The controller is starting.'), { statusCode: 503 });
+  refuse('not_ready', { detail: 'The controller is starting.' });
 }
 
 async function listenAt(
@@ -179,108 +188,6 @@ async function listenAt(
   await app.listen(address);
   const { port } = app.server.address() as AddressInfo;
   return `${scheme}://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}/`;
-}
-
-function readRoutes(app: FastifyInstance, source: () => DashboardSource): void {
-  app.get('/api/mesh', async () => source().mesh());
-  app.get<{ Params: { id: string } }>('/api/nodes/:id', HISTORY, ({ params }) =>
-    source().node(params.id),
-  );
-  app.get<{ Querystring: { limit: number } }>(
-    '/api/epochs',
-    { ...HISTORY, schema: { querystring: LIMITS } },
-    async ({ query }) => ({ epochs: source().epochs(query.limit) }),
-  );
-  app.get<{ Querystring: { limit: number } }>(
-    '/api/changes',
-    { ...HISTORY, schema: { querystring: LIMITS } },
-    async ({ query: { limit } }) => {
-      return { changes: source().changes(limit), marks: source().marks(limit) };
-    },
-  );
-  app.get('/api/health', async () => source().health());
-  app.get<{ Params: { '*': string } }>('/log/*', async ({ params }, reply) => {
-    const bytes = orRefuse(await source().logFile(params['*']));
-    return reply.type('application/octet-stream').send(Buffer.from(bytes));
-  });
-}
-
-const EPOCH = {
-  type: 'object',
-  required: ['epoch'],
-  additionalProperties: false,
-  properties: { epoch: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER } },
-} as const;
-
-function proofRoute(app: FastifyInstance, source: () => DashboardSource, visitors: Visitors): void {
-  app.get<{ Params: { id: string }; Querystring: { epoch: number } }>(
-    '/api/nodes/:id/proof',
-    { schema: { querystring: EPOCH } },
-    async (request, reply) => {
-      const { params, query } = request;
-      const holder = visitors.holder(request);
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
-      const proof = orRefuse(await source().proof(params.id, query.epoch, holder, gone.signal));
-      return reply.type('application/json').send(`${JSON.stringify(proof)}\n`);
-    },
-  );
-}
-
-async function compress(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  payload: unknown,
-): Promise<unknown> {
-  if (typeof payload !== 'string' || !acceptsGzip(request)) return payload;
-  reply.header('content-encoding', 'gzip').header('vary', 'accept-encoding');
-  return gzipped(payload);
-}
-
-/** Compressed for who understands it: it tells the asker nothing that is secret, so its length may tell, too. */
-function liveRoute(
-  app: FastifyInstance,
-  live: LiveFeed,
-  source: () => DashboardSource,
-  visitors: Visitors,
-  onError: (error: unknown) => void,
-): void {
-  app.get('/api/live', async (request, reply) => {
-    source();
-    if (live.isFull) return reply.code(503).send({ title: 'Too many pages are open' });
-    reply.header('content-type', 'text/event-stream').header('cache-control', 'no-store');
-    reply.header('vary', 'accept-encoding');
-    const isGzip = acceptsGzip(request);
-    if (isGzip) reply.header('content-encoding', 'gzip');
-    reply.hijack();
-    const { raw } = reply;
-    raw.writeHead(200, reply.getHeaders() as Record<string, string>);
-    if (isGzip) raw.write(GZIP_HEADER);
-    else raw.flushHeaders();
-    try {
-      const ended = await live.add({
-        get backlog() {
-          return raw.writableLength;
-        },
-        write: (event) => void raw.write(isGzip ? event.compressed : event.text),
-        end: () => void raw.destroy(),
-      });
-      raw.once('close', ended);
-      raw.once('error', ended);
-      raw.once(
-        'close',
-        visitors.onLeave(request, () => void raw.destroy()),
-      );
-      if (raw.destroyed) ended();
-    } catch (error) {
-      onError(error);
-      raw.destroy(); // the page asks anew
-    }
-  });
-}
-
-function acceptsGzip(request: FastifyRequest): boolean {
-  return /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
 }
 
 function sendAsset(asset: Asset, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -17,11 +17,16 @@ export function policyRoutes(
   source: () => DashboardSource,
   visitors: Visitors,
 ): void {
-  app.get('/api/policy', async () => source().policy());
+  app.get('/api/policy', {
+    schema: { summary: 'The policy in force' },
+    handler: async () => source().policy(),
+  });
 
   app.post<{ Body: { document: object } }>(
     '/api/policy/replay',
-    { schema: { body: PROPOSAL } },
+    {
+      schema: { summary: 'Tries another policy on the scores that are remembered', body: PROPOSAL },
+    },
     async ({ body }, reply) => {
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
@@ -31,7 +36,12 @@ export function policyRoutes(
 
   app.put<{ Body: PolicyChange }>(
     '/api/policy',
-    { schema: { body: policyChangeSchema } },
+    {
+      schema: {
+        summary: 'Sets another policy, or tells what it would do',
+        body: policyChangeSchema,
+      },
+    },
     async (request) => orRefuse(await source().setPolicy(visitors.mustHold(request), request.body)),
   );
 }

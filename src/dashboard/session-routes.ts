@@ -27,14 +27,17 @@ export function sessionRoutes(
 ): void {
   const { mustSignIn } = visitors;
 
-  app.get('/api/session', async (request): Promise<SessionView> => {
-    const self = await visitors.who(request);
-    return { mustSignIn, name: self?.name ?? null, role: self?.role ?? null };
+  app.get('/api/session', {
+    schema: { summary: 'Whether one must sign in, and who did' },
+    handler: async (request): Promise<SessionView> => {
+      const self = await visitors.who(request);
+      return { mustSignIn, name: self?.name ?? null, role: self?.role ?? null };
+    },
   });
 
   app.post<{ Body: { token: string } }>(
     '/api/session',
-    { schema: { body: TOKEN } },
+    { schema: { summary: 'Signs in with an access token', body: TOKEN } },
     async (request, reply): Promise<SessionView> => {
       const holder = orRefuse(await source().signIn(request.body.token, request.ip ?? ''));
       const { name, role } = orRefuse(await source().whoIs(holder));
@@ -45,9 +48,12 @@ export function sessionRoutes(
     },
   );
 
-  app.delete('/api/session', async (request, reply) => {
-    const shown = shownIn(request);
-    if (shown !== undefined) sessions.end(shown);
-    return reply.code(204).header('set-cookie', NO_COOKIE).send();
+  app.delete('/api/session', {
+    schema: { summary: 'Signs out' },
+    handler: async (request, reply) => {
+      const shown = shownIn(request);
+      if (shown !== undefined) sessions.end(shown);
+      return reply.code(204).header('set-cookie', NO_COOKIE).send();
+    },
   });
 }

@@ -6,7 +6,7 @@ import { SESSION_MS, type Sessions } from './sessions.ts';
 import type { DashboardSource } from './source.ts';
 
 /** Bound to this host and to TLS (RFC 6265bis, section 4.1.3.2); on loopback browsers take HTTP for private. */
-const COOKIE = '__Host-meshnet';
+export const COOKIE = '__Host-meshnet';
 const SHOWN = new RegExp(`(?:^|; *)${COOKIE}=([A-Za-z0-9_-]{43})(?:;|$)`);
 const ATTRIBUTES = 'Path=/; HttpOnly; Secure; SameSite=Strict';
 /** Whoever follows the mesh is asked this often whether it still may, ms. */

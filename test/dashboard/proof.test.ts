@@ -74,7 +74,7 @@ test('what nobody decided has no proof, and it says so', async () => {
     `No proof: epoch ${epoch} says nothing about c.`,
   ]);
   expect(await detailOf('b', 9999)).toEqual([404, 'No proof: the log has no epoch 9999.']);
-  for (const of of ['0', '-1', 'x', '1.5', '']) expect((await proofOf('b', of)).status).toBe(400);
+  for (const of of ['0', '-1', 'x', '1.5', '']) expect((await proofOf('b', of)).status).toBe(422);
 });
 
 test('where each node reads its own verdicts alone, proofs are for admins', async () => {

@@ -1,8 +1,7 @@
-import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { PROBLEM_MEDIA_TYPE, problemSchema } from '../../contract/problems.ts';
 import { METRICS_MEDIA_TYPE } from '../../contract/prometheus.ts';
 import { PROTOCOL_PARAMETER, protocolParameterField } from '../../contract/protocol.ts';
+import { type DescribedCall, describeServer } from './describe-server.ts';
 
 /**
  * The description of the calls at `/openapi.json` (OpenAPI 3.1), made from the schemas that check them,
@@ -115,9 +114,8 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
 };
 
-/** Any call can meet these; with a body, those as well. */
+/** Any call can meet these. */
 const ALWAYS = [400, 408, 422, 429, 431, 500, 503];
-const WITH_BODY = [413, 415];
 
 const SECURITY: Readonly<Record<Caller, readonly object[]>> = {
   anybody: [],
@@ -127,82 +125,47 @@ const SECURITY: Readonly<Record<Caller, readonly object[]>> = {
   admin: [{ accessToken: [] }, { clientCertificate: [] }, {}],
 };
 
-export async function describeCalls(app: FastifyInstance): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Aligned Meshnet controller',
-        version: '1',
-        description: 'What nodes, evaluators, monitors and administrators ask of a controller.',
-        license: { name: 'MIT', identifier: 'MIT' },
-      },
-      servers: [{ url: '/', description: 'the address that the controller listens on' }],
-      components: {
-        securitySchemes: {
-          accessToken: {
-            type: 'http',
-            scheme: 'bearer',
-            description: 'An access token, over TLS; its role says what may be done with it',
-          },
-          clientCertificate: {
-            type: 'mutualTLS',
-            description: 'A certificate of the authority of clients, whose name has a role',
-          } as never, // of OpenAPI 3.1, and not in the types
-          requestSignature: {
-            type: 'apiKey',
-            in: 'header',
-            name: 'signature',
-            description:
-              'RFC 9421 with Ed25519 over method, authority, path and query; see signature-input',
-          },
-        },
-      },
-    },
-    transform: ({ schema, url, route }) => {
-      const operation = OPERATIONS[`${String(route.method)} ${url}`];
-      if (operation === undefined) return { schema, url };
-      return { schema: { ...schema, ...described(operation, schema ?? {}) }, url };
-    },
-  });
-}
-
 /** The parameter that any call can have. */
 const numberedQuery = {
   type: 'object',
   properties: { [PROTOCOL_PARAMETER]: protocolParameterField },
 };
 
-interface RouteSchema {
-  readonly body?: unknown;
-  readonly querystring?: unknown;
-  readonly response?: unknown;
+export async function describeCalls(app: FastifyInstance): Promise<void> {
+  await describeServer(app, {
+    title: 'Aligned Meshnet controller',
+    description: 'What nodes, evaluators, monitors and administrators ask of a controller.',
+    server: 'the address that the controller listens on',
+    securitySchemes: {
+      accessToken: {
+        type: 'http',
+        scheme: 'bearer',
+        description: 'An access token, over TLS; its role says what may be done with it',
+      },
+      clientCertificate: {
+        type: 'mutualTLS',
+        description: 'A certificate of the authority of clients, whose name has a role',
+      },
+      requestSignature: {
+        type: 'apiKey',
+        in: 'header',
+        name: 'signature',
+        description:
+          'RFC 9421 with Ed25519 over method, authority, path and query; see signature-input',
+      },
+    },
+    calls: new Map(Object.entries(OPERATIONS).map(([route, one]) => [route, described(one)])),
+  });
 }
 
-function described(operation: Operation, route: RouteSchema): object {
-  const { id, caller, media, empty } = operation;
-  const refusals = [...(caller === 'admin' ? [401, 403] : []), ...(operation.refusals ?? [])];
-  const { body, response = {}, querystring = numberedQuery } = route;
-  const statuses = [...refusals, ...ALWAYS, ...(body === undefined ? [] : WITH_BODY)];
-  const success =
-    media !== undefined
-      ? { 200: { description: 'OK', content: { [media]: { schema: { type: 'string' } } } } }
-      : empty !== undefined
-        ? { [empty]: { type: 'null', description: 'Done' } }
-        : Object.keys(response as object).length === 0
-          ? { 200: { type: 'object', description: 'OK' } }
-          : (response as object);
-  const refused = Object.fromEntries(
-    statuses.map((status) => [
-      status,
-      { description: 'Refused', content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } } },
-    ]),
-  );
+function described({ id, caller, refusals = [], ...success }: Operation): DescribedCall {
+  const isAdmin = caller === 'admin';
   return {
-    operationId: id,
-    tags: [caller === 'admin' ? 'administration' : 'mesh'],
+    id,
+    tag: isAdmin ? 'administration' : 'mesh',
     security: SECURITY[caller],
-    ...(caller === 'admin' ? {} : { querystring }),
-    response: { ...success, ...refused },
+    refusals: [...(isAdmin ? [401, 403] : []), ...refusals, ...ALWAYS],
+    ...success,
+    ...(!isAdmin && { query: numberedQuery }),
   };
 }

@@ -65,7 +65,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 }
 
 /** The contract's schemas are checked by the contract's checker, so that both sides agree. */
-function useContractSchemas(app: FastifyInstance): void {
+export function useContractSchemas(app: FastifyInstance): void {
   // Envelopes are read by the operations, which name what is wrong inside them, too.
   const readByOperations: readonly unknown[] = [envelopeSchema, enrolmentRequestSchema];
   app.setValidatorCompiler(({ schema, httpPart }) => (data: unknown) => {

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { printable } from '../../contract/printable.ts';
 import type { EpochView } from '../documents.ts';
 import { clockTime, count, duration } from './format.ts';
 import { html } from './html.ts';
@@ -52,7 +53,8 @@ export function App() {
   }, [isShown]);
   const title = name === 'node' ? rest[0] : PAGES.find(([path]) => path === name)?.[1];
   useEffect(() => {
-    document.title = title === undefined ? 'Aligned Meshnet' : `${title} · Aligned Meshnet`;
+    document.title =
+      title === undefined ? 'Aligned Meshnet' : `${printable(title)} · Aligned Meshnet`;
   }, [title]); // setting it costs the browser more than drawing all the rest
   return html`
     <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { printable } from '../../contract/printable.ts';
 import type { NodeView } from '../documents.ts';
 import { count, score } from './format.ts';
 import { html } from './html.ts';
@@ -56,7 +57,7 @@ export function NodeMatrix({ ids, nodes, standings }: NodeMatrixProps) {
     element.title =
       node === undefined
         ? ''
-        : `${node.id}: ${WORDS[standings.get(node.id)!]}, score ${score(node.score)}`;
+        : `${printable(node.id)}: ${WORDS[standings.get(node.id)!]}, score ${score(node.score)}`;
   };
   const open = (event: MouseEvent) => {
     const node = nodeAt(event);

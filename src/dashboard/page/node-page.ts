@@ -3,9 +3,9 @@ import type { AlignedData } from 'uplot';
 import type { EpochView, NodeDetail, NodeHistory, NodeView } from '../documents.ts';
 import { dateTime, duration, score } from './format.ts';
 import { html } from './html.ts';
+import { lookingSeries } from './looking-series.ts';
 import { Plot, type PlotColours } from './plot.ts';
 import { ProofButton } from './proof-button.ts';
-import { lookingSeries } from './series-look.ts';
 import { useAnswer, useNow, usePageState } from './state.ts';
 import { MARKS, standing, WORDS } from './verdict.ts';
 

@@ -72,7 +72,7 @@ function Verified({ check }: { check: RecordCheck }) {
       <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>
       <tbody>${check.entries.toReversed().map(
         (entry) => html`<tr>
-        <th scope="row">${dateTime(Number(entry.at))}</th><td>${String(entry.event)}</td><td class="why">${details(entry)}</td>
+        <th scope="row">${dateTime(Number(entry.at))}</th><td>${String(entry.event).replaceAll('_', ' ')}</td><td class="why">${details(entry)}</td>
       </tr>`,
       )}</tbody>
     </table></div>`;
@@ -80,9 +80,25 @@ function Verified({ check }: { check: RecordCheck }) {
 
 /** What an entry is about, in a few words; the whole of it is in the log. */
 function details(entry: Readonly<Record<string, unknown>>): string {
-  if (entry.event !== 'epoch') return entry.node === undefined ? '' : String(entry.node);
+  switch (entry.event) {
+    case 'epoch':
+      return epochDetails(entry);
+    case 'asked': {
+      const about = entry.about === null ? '' : ` ${entry.about}`;
+      return `${String(entry.what).replaceAll('_', ' ')}${about}, by ${entry.by ?? 'the admin socket'}`;
+    }
+    case 'policy':
+      return `its hash is ${entry.hash}`;
+    case 'restored':
+      return `goes on with epoch ${entry.epoch}`;
+    default:
+      return entry.node === undefined ? '' : String(entry.node);
+  }
+}
+
+function epochDetails(entry: Readonly<Record<string, unknown>>): string {
   const removed = entry.removed as { count: number; nodes: string[] | null };
   const cut =
     removed.count === 0 ? '' : `, shut out: ${removed.nodes?.join(', ') ?? removed.count}`;
-  return `${entry.epoch}: ${entry.members} members, ${entry.denied} denied${cut}`;
+  return `${entry.epoch}: ${count(Number(entry.members), 'member')}, ${entry.denied} denied${cut}`;
 }
