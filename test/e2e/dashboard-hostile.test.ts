@@ -57,7 +57,6 @@ requires('chromium')('names, suites, reasons and rules of who means ill', () => 
 
   const PAGES: readonly (readonly [name: string, seen: string])[] = [
     ['mesh', 'What happened'],
-    [`node/${encodeURIComponent(HOSTILE[0])}`, 'Save proof of epoch 100'],
     [`node/${encodeURIComponent(HOSTILE[2])}`, 'Save proof of epoch 100'],
     [`node/${encodeURIComponent(HOSTILE[5])}`, 'Save proof of epoch 100'],
     ['epochs', 'later it was written to the last stream'],
@@ -68,15 +67,18 @@ requires('chromium')('names, suites, reasons and rules of who means ill', () => 
     [`${encodeURIComponent(HOSTILE[0])}`, 'There is nothing at this address'],
   ];
 
-  test.each(LOOKS.flatMap((look) => PAGES.map((page) => [look[0], ...page, look] as const)))(
-    '%s, %s: are text that stays where it is',
-    async (name, path, seen, look) => {
+  test.each(LOOKS.map((look) => [look[0], look] as const))(
+    '%s: are text that stays where it is, on each page',
+    async (name, look) => {
       const { page, complaints } = await open(look);
-      await page.goto(`${dashboard.url}#/${path}`);
-      await page.getByText(seen).first().waitFor();
-      await mustBeHarmless(page, `${name}-${path.slice(0, 20).replace(/\W/g, '_')}`);
+      for (const [path, seen] of PAGES) {
+        await page.goto(`${dashboard.url}#/${path}`);
+        await page.getByText(seen).first().waitFor();
+        await mustBeHarmless(page, `${name}-${path.slice(0, 20).replace(/\W/g, '_')}`);
+      }
       expect(complaints).toEqual([]);
     },
+    240_000,
   );
 
   test.each(LOOKS.map((look) => [look[0], look] as const))(

@@ -21,6 +21,9 @@ export interface PlotColours {
   readonly line: string;
 }
 
+/** The last label of the axis reaches beyond its end; CSS pixels, null: as it comes. */
+const ROOM: NonNullable<Options['padding']> = [null, 28, null, null];
+
 /** A plot as wide as its place. */
 export function Plot({ label, data, options, height = 260 }: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
@@ -30,7 +33,7 @@ export function Plot({ label, data, options, height = 260 }: PlotProps) {
     const draw = () => {
       plot.current?.destroy();
       const size = { width: Math.max(200, element.clientWidth), height };
-      plot.current = new uPlot({ ...options(colours()), ...size }, data, element);
+      plot.current = new uPlot({ padding: ROOM, ...options(colours()), ...size }, data, element);
     };
     draw();
     const sized = new ResizeObserver(() => {
