@@ -14,6 +14,7 @@ import { type Checkpoint, openCheckpoint } from '../record/checkpoint.ts';
 import { formatNote } from '../record/note.ts';
 import { newTiles, tilePath } from '../record/tiles.ts';
 import { print } from './answer.ts';
+import { csvLine } from './csv.ts';
 import { epochFiles } from './epoch-files.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import type { LogSourceOptions } from './log-source.ts';
@@ -185,27 +186,40 @@ export async function exportLog(where: string | undefined, options: ExportOption
     for (const leaf of log.leaves) process.stdout.write(`${printableJson(JSON.stringify(leaf))}\n`);
     return;
   }
-  process.stdout.write('at,event,epoch,node,members,denied,removed\r\n');
-  for (const leaf of log.leaves) process.stdout.write(`${csvLine(leaf)}\r\n`);
+  process.stdout.write(csvLine(COLUMNS));
+  for (const leaf of log.leaves) {
+    const fields = { at: new Date(leaf.at).toISOString(), event: leaf.event, ...fieldsOf(leaf) };
+    process.stdout.write(csvLine(COLUMNS.map((name) => fields[name] ?? '')));
+  }
 }
 
-/** Fields are ids, numbers and names of events: none needs quotes (RFC 4180). */
-function csvLine(leaf: Leaf): string {
-  const at = new Date(leaf.at).toISOString();
-  if (leaf.event === 'epoch') {
-    const { epoch, members, denied, removed } = leaf;
-    return [
-      at,
-      leaf.event,
-      epoch,
-      '',
-      members,
-      denied,
-      (removed.nodes ?? [removed.count]).join(' '),
-    ].join();
+const COLUMNS = [
+  'at',
+  'event',
+  'epoch',
+  'node',
+  'members',
+  'denied',
+  'removed',
+  'by',
+  'what',
+  'about',
+] as const;
+
+/** `removed`: names with blanks between them, or how many if they are too many to name. */
+function fieldsOf(leaf: Leaf): { readonly [name in (typeof COLUMNS)[number]]?: string | number } {
+  switch (leaf.event) {
+    case 'epoch': {
+      const { epoch, members, denied, removed } = leaf;
+      return { epoch, members, denied, removed: removed.nodes?.join(' ') ?? removed.count };
+    }
+    case 'asked':
+      return { by: leaf.by ?? '', what: leaf.what, about: leaf.about ?? '' };
+    case 'restored':
+      return { epoch: leaf.epoch };
+    default:
+      return 'node' in leaf ? { node: leaf.node } : {};
   }
-  const epoch = leaf.event === 'restored' ? leaf.epoch : '';
-  return [at, leaf.event, epoch, 'node' in leaf ? leaf.node : '', '', '', ''].join();
 }
 
 /** The checkpoint comes last: what it names is there by then. */
