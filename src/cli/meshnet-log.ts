@@ -83,26 +83,7 @@ export async function verify(
   where: string | undefined,
   options: LogOptions & { readonly seen?: string },
 ): Promise<void> {
-  const crypto = defaultProvider();
-  const tell = progressOf(options);
-  const log = await readLog(where, options, tell);
-  if (options.seen !== undefined) mustExtend(log, options.seen);
-  const replay = new Replay(crypto, log.meshId);
-  const epochs = log.leaves.filter((leaf) => leaf.event === 'epoch').map(({ epoch }) => epoch);
-  const threads = new ScoreThreads(keysOfLog(log.leaves));
-  const files = epochFiles(log.leaves, threads, (epoch) =>
-    Promise.all([log.read(`verdicts/${epoch}`), log.read(`evidence/${epoch}`)]),
-  );
-  try {
-    for (const [index, leaf] of log.leaves.entries()) {
-      await replay.leaf(index, leaf, async () => (await files.next()).value as EpochFiles);
-      if (leaf.event === 'epoch')
-        tell(`verified ${replay.tally.epochs} of ${epochs.length} epochs`);
-    }
-  } finally {
-    await threads.close();
-  }
-  tell('');
+  const { log, replay } = await withProgress(options, (tell) => replayed(where, options, tell));
   const { findings, tally } = replay;
   const { origin, size } = log.checkpoint;
   const counted = [
@@ -132,6 +113,30 @@ export async function verify(
       `the log is wrong in ${findings.length} places`,
     );
   }
+}
+
+async function replayed(
+  where: string | undefined,
+  options: LogOptions & { readonly seen?: string },
+  tell: (what: string) => void,
+) {
+  const log = await readLog(where, options, tell);
+  if (options.seen !== undefined) mustExtend(log, options.seen);
+  const replay = new Replay(defaultProvider(), log.meshId);
+  const epochs = log.leaves.filter((leaf) => leaf.event === 'epoch').length;
+  const threads = new ScoreThreads(keysOfLog(log.leaves));
+  const files = epochFiles(log.leaves, threads, (epoch) =>
+    Promise.all([log.read(`verdicts/${epoch}`), log.read(`evidence/${epoch}`)]),
+  );
+  try {
+    for (const [index, leaf] of log.leaves.entries()) {
+      await replay.leaf(index, leaf, async () => (await files.next()).value as EpochFiles);
+      if (leaf.event === 'epoch') tell(`verified ${replay.tally.epochs} of ${epochs} epochs`);
+    }
+  } finally {
+    await threads.close();
+  }
+  return { log, replay };
 }
 
 function told(count: number, what: string): string[] {
@@ -167,10 +172,18 @@ function mustBeginWith(
   }
 }
 
-/** Says on a terminal how far a command is. */
-function progressOf({ json }: LogOptions): (what: string) => void {
-  if (json || !process.stderr.isTTY) return () => {};
-  return (what) => void process.stderr.write(`\r\u001b[K${what}`);
+/** Says on a terminal how far `work` is, in a line that is gone when it ends, however that is. */
+async function withProgress<Result>(
+  { json }: LogOptions,
+  work: (tell: (what: string) => void) => Promise<Result>,
+): Promise<Result> {
+  if (json || !process.stderr.isTTY) return work(() => {});
+  const tell = (what: string) => void process.stderr.write(`\r\u001b[K${what}`);
+  try {
+    return await work(tell);
+  } finally {
+    tell('');
+  }
 }
 
 export interface ExportOptions extends LogOptions {
@@ -180,7 +193,7 @@ export interface ExportOptions extends LogOptions {
 
 /** `meshnet log export [WHERE]`: leaves as lines, or the whole log as files for any web server. */
 export async function exportLog(where: string | undefined, options: ExportOptions): Promise<void> {
-  const log = await readLog(where, options, progressOf(options));
+  const log = await withProgress(options, (tell) => readLog(where, options, tell));
   if (options.directory !== undefined) return copy(log, options.directory);
   if (options.format === 'jsonl') {
     for (const leaf of log.leaves) process.stdout.write(`${printableJson(JSON.stringify(leaf))}\n`);

@@ -368,6 +368,26 @@ test('show of a node has what was asked about it', async () => {
   expect((await log('show', '--node', 'b')).out).not.toMatch(/asked/i);
 });
 
+test('on a terminal the progress is in a line of its own, which is gone before anything else is said', async () => {
+  const line = '\r\u001b[K';
+  const broken = lie('a missing tile', () => {});
+  rmSync(join(broken, 'tile', 'entries'), { recursive: true });
+  Object.defineProperty(process.stderr, 'isTTY', { value: true, configurable: true });
+  try {
+    const right = await verify(honest);
+    expect(right.err).toMatch(/verified \d+ of \d+ epochs/);
+    const exported = await log('export');
+    expect(exported.err).toMatch(/read \d+ of \d+ leaves/);
+    for (const { err } of [right, exported]) expect(err.endsWith(line)).toBe(true);
+    const wrong = await verify(broken);
+    expect(wrong.code).toBe(1);
+    expect(wrong.err.split(line).at(-1)).toMatch(/^meshnet: tile\/entries.*is missing\n$/);
+    expect((await log('export', '--json')).err).toBe('');
+  } finally {
+    Reflect.deleteProperty(process.stderr, 'isTTY');
+  }
+});
+
 test('export writes a line for each leaf', async () => {
   const jsonl = (await log('export')).out.trim().split('\n');
   const csv = (await log('export', '--format', 'csv')).out.trim().split('\r\n');
