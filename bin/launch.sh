@@ -1,8 +1,19 @@
 # Sourced by the launchers beside it, with `root` set to the folder above theirs.
 # Runs src/cli/<name>.ts of a checkout, or dist/program/<name>.js of an installed package, on Node 26.
 
+# True if the package "$1" says that it is one: to start it only for that takes longer than all else here.
+package_is_node_26() {
+  while read -r key value; do
+    case $key$value in
+      '"version":"2'[6-9].* | '"version":"'[3-9][0-9].* | '"version":"'[1-9][0-9][0-9].*) return 0 ;;
+    esac
+  done <"$1"
+  return 1
+}
+
 # Prints nothing; true if "$1" is a Node that is new enough.
 is_node_26() {
+  [ -r "${1%/bin/node}/package.json" ] && package_is_node_26 "${1%/bin/node}/package.json" && return
   case $("$1" --version 2>/dev/null) in
     v2[6-9].* | v[3-9][0-9].* | v[1-9][0-9][0-9].*) return 0 ;;
   esac
@@ -42,7 +53,7 @@ use_compile_cache() {
   else
     return
   fi
-  (umask 077 && mkdir -p "$cache") 2>/dev/null
+  [ -d "$cache" ] || (umask 077 && mkdir -p "$cache") 2>/dev/null
   is_ours "$cache" || return
   NODE_COMPILE_CACHE=$cache
   export NODE_COMPILE_CACHE

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -38,4 +47,22 @@ test.runIf(process.geteuid?.() === 0)("nor from somebody else's", () => {
   mkdirSync(foreign, { mode: 0o700 });
   chownSync(foreign, 12_345, 12_345);
   expect(isOurs(foreign)).toBe(false);
+});
+
+test.each([
+  ['26.10.0', true],
+  ['100.0.0', true],
+  ['25.9.1', false],
+  [undefined, false],
+])('a package that says it is Node %s is not started to be asked', (version, isKnown) => {
+  const asked = join(directory, 'asked');
+  const node = join(directory, 'node/bin/node');
+  mkdirSync(join(directory, 'node/bin'), { recursive: true });
+  writeFileSync(node, `#!/bin/sh\necho >'${asked}'; echo v26.0.0\n`, { mode: 0o755 });
+  if (version !== undefined) {
+    const text = JSON.stringify({ name: 'node', version, engines: { node: '>=26' } }, undefined, 2);
+    writeFileSync(join(directory, 'node/package.json'), text);
+  }
+  execFileSync('sh', ['-c', '. "$1"; is_node_26 "$2"', 'sh', launcher, node]);
+  expect(existsSync(asked)).toBe(!isKnown);
 });
