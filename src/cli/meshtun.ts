@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     const log = logTo(output, logLevel, interfaceName, process.env[TO_SYSLOG] !== '1');
     // Loaded here: the process that only starts another one does without.
     const { bootDataThreads } = await import('./meshtun-boot.ts');
-    bootDataThreads(parsed.run, log);
+    bootDataThreads(parsed.run);
     const { runDaemon } = await import('./meshtun-daemon.ts');
     await runDaemon(parsed.run, log, (name) => report({ ready: name }));
     return 0;

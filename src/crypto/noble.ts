@@ -1,10 +1,20 @@
+import { createRequire } from 'node:module';
 import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { blake2s } from '@noble/hashes/blake2.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, copyBytes, counterNonce, isZero, zeroize } from './bytes.ts';
 import type { CryptoProvider, X25519PrivateKey } from './provider.ts';
+
+type Curves = typeof import('@noble/curves/ed25519.js');
+
+let loaded: Curves | undefined;
+
+/** Loaded at the first use: that takes a quarter of a start, and who has OpenSSL's X25519 needs them late or never. */
+function curves(): Curves {
+  loaded ??= createRequire(import.meta.url)('@noble/curves/ed25519.js') as Curves;
+  return loaded;
+}
 
 type Cipher = { encrypt(data: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
 
@@ -20,7 +30,7 @@ function open(cipher: Cipher, ciphertext: Uint8Array): Uint8Array | undefined {
 
 function agree(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
   try {
-    const shared = x25519.getSharedSecret(privateKey, publicKey);
+    const shared = curves().x25519.getSharedSecret(privateKey, publicKey);
     return isZero(shared) ? undefined : shared;
   } catch {
     return undefined; // noble refuses an all-zero result itself
@@ -30,7 +40,7 @@ function agree(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | unde
 /** Strict point rules (no small order, canonical encoding), shared by all providers. */
 export function isAcceptableEd25519Key(publicKey: Uint8Array): boolean {
   try {
-    return !ed25519.Point.fromBytes(publicKey, false).isSmallOrder();
+    return !curves().ed25519.Point.fromBytes(publicKey, false).isSmallOrder();
   } catch {
     return false;
   }
@@ -40,13 +50,13 @@ export function isAcceptableEd25519Key(publicKey: Uint8Array): boolean {
 export const nobleProvider: CryptoProvider = {
   name: 'noble',
 
-  x25519Public: (privateKey) => x25519.getPublicKey(privateKey),
+  x25519Public: (privateKey) => curves().x25519.getPublicKey(privateKey),
   x25519: agree,
   x25519PrivateKey(privateKey): X25519PrivateKey {
     const own = copyBytes(privateKey);
     let isOpen = true;
     return {
-      publicKey: x25519.getPublicKey(own),
+      publicKey: curves().x25519.getPublicKey(own),
       agree: (publicKey) => (isOpen ? agree(own, publicKey) : undefined),
       zeroize() {
         isOpen = false;
@@ -74,11 +84,11 @@ export const nobleProvider: CryptoProvider = {
   xaeadSeal: (key, nonce, plaintext, ad) => xchacha20poly1305(key, nonce, ad).encrypt(plaintext),
   xaeadOpen: (key, nonce, ciphertext, ad) => open(xchacha20poly1305(key, nonce, ad), ciphertext),
 
-  ed25519Public: (seed) => ed25519.getPublicKey(seed),
-  ed25519Sign: (seed, message) => ed25519.sign(message, seed),
+  ed25519Public: (seed) => curves().ed25519.getPublicKey(seed),
+  ed25519Sign: (seed, message) => curves().ed25519.sign(message, seed),
   ed25519Verify(publicKey, message, signature) {
     if (signature.length !== 64 || !isAcceptableEd25519Key(publicKey)) return false;
-    return ed25519.verify(signature, message, publicKey, { zip215: false });
+    return curves().ed25519.verify(signature, message, publicKey, { zip215: false });
   },
 
   ed25519VerifyEach: (checks) =>

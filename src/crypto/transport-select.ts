@@ -1,16 +1,18 @@
 import { nobleProvider } from './noble.ts';
 import { isNodeProviderAvailable, nodeProvider } from './node.ts';
 import type { TransportAead, TransportAeadFactory } from './transport-aead.ts';
+import {
+  firstChoice,
+  isKernel,
+  TRANSPORT_AEADS,
+  type TransportAeadName,
+  type TransportChoice,
+} from './transport-choice.ts';
 import { copyingAead } from './transport-copying.ts';
 import { memoryKernelFault, transportAeadFault } from './transport-self-test.ts';
 import { wasmAead } from './transport-wasm.ts';
-import type { KernelVariant } from './wasm/kernel-bytes.ts';
 import { compileKernel } from './wasm/loader.ts';
 import { type WasmMemoryKernel, wasmMemoryKernel } from './wasm/memory-kernel.ts';
-
-/** Implementations of the transport AEAD, the fastest first. */
-export const TRANSPORT_AEADS = ['wasm-simd-revec', 'wasm-simd', 'node', 'noble'] as const;
-export type TransportAeadName = (typeof TRANSPORT_AEADS)[number];
 
 export const TRANSPORT_AEAD_FACTORIES: Readonly<Record<TransportAeadName, TransportAeadFactory>> = {
   'wasm-simd-revec': wasmAead('wasm-simd-revec'),
@@ -19,21 +21,9 @@ export const TRANSPORT_AEAD_FACTORIES: Readonly<Record<TransportAeadName, Transp
   noble: copyingAead(nobleProvider),
 };
 
-/**
- * V8 versions (major.minor) on which the experimental options of `wasm-simd-revec` were tested: a
- * self-test notices wrong results, but cannot notice a compiler that aborts the process.
- */
-const TESTED_V8 = ['14.6'];
-
-export interface TransportAeadOptions {
-  /** Where to begin in {@link TRANSPORT_AEADS}; the environment goes before it. */
-  readonly prefer?: TransportAeadName;
+export interface TransportAeadOptions extends TransportChoice {
   /** Called with one line when an implementation is passed over because it does not work here. */
   readonly log: (message: string) => void;
-  /** MESH_AEAD names an implementation to begin with; MESH_CRYPTO=noble forces noble. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Default: `process.arch`. */
-  readonly architecture?: string;
   /** Injected by tests. */
   readonly factories?: Readonly<Record<TransportAeadName, TransportAeadFactory>>;
 }
@@ -91,10 +81,6 @@ function memoryKernelBeside(name: TransportAeadName): Transport['memoryKernel'] 
   return isKernel(name) ? (memory) => wasmMemoryKernel(memory, name) : undefined;
 }
 
-function isKernel(name: TransportAeadName): name is KernelVariant {
-  return name === 'wasm-simd-revec' || name === 'wasm-simd';
-}
-
 function faultOf(name: TransportAeadName, create: TransportAeadFactory): string | undefined {
   if (name === 'node' && !isNodeProviderAvailable()) return 'node:crypto lacks a primitive';
   const memoryKernel = memoryKernelBeside(name);
@@ -103,22 +89,4 @@ function faultOf(name: TransportAeadName, create: TransportAeadFactory): string 
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-function firstChoice(options: TransportAeadOptions): TransportAeadName {
-  const environment = options.environment ?? process.env;
-  if (environment.MESH_CRYPTO === 'noble') return 'noble';
-  const wanted = environment.MESH_AEAD;
-  if (wanted !== undefined && wanted !== '') {
-    const name = TRANSPORT_AEADS.find((known) => known === wanted);
-    if (name !== undefined) return name;
-    throw new RangeError(
-      `MESH_AEAD is ${JSON.stringify(wanted)}; expected one of ${TRANSPORT_AEADS.join(', ')}`,
-    );
-  }
-  if (options.prefer !== undefined) return options.prefer;
-  // V8 has the option on x64 only, and prints an error where it is not.
-  if ((options.architecture ?? process.arch) !== 'x64') return 'wasm-simd';
-  const v8 = process.versions.v8.split('.').slice(0, 2).join('.');
-  return TESTED_V8.includes(v8) ? 'wasm-simd-revec' : 'wasm-simd';
 }

@@ -1,6 +1,6 @@
 import { SLACK } from '../crypto/transport-aead.ts';
 import { REJECT_AFTER_MESSAGES_HIGH, REJECT_AFTER_MESSAGES_LOW } from '../session/limits.ts';
-import { ReplayWindow } from '../session/replay-window.ts';
+import type { ReplayWindow } from '../session/replay-window.ts';
 import { COOKIE_REPLY } from '../wire/cookie-reply.ts';
 import { INITIATION } from '../wire/initiation.ts';
 import { IPV4, IPV6, ipTotalLength } from '../wire/ip.ts';
@@ -29,16 +29,19 @@ export class Inbound implements InboundPath {
   private readonly coalescer: Coalescer;
   private readonly endpointRules: EndpointRules;
   private readonly keypairs: KeypairLookup;
-  /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
-  private readonly peerOfKeypair: Int32Array;
+  /**
+   * Keypair slots that this thread was told of and not yet told to forget: 1 + peer, 0 for none, so that
+   * room which is not used is memory that is not touched.
+   */
+  private readonly ownerOfKeypair: Int32Array;
   /** No slot from here on has ever been used: control takes the lowest ones first. */
   private usedSlots = 0;
   /** Receiver index of each slot in the table. */
   private readonly indexOfKeypair: Int32Array;
   /** Keypair slots on which this thread has received something. */
   private readonly confirmed: Uint8Array;
-  /** One per slot, made when the slot is first used. The windows themselves are in the memory. */
-  private readonly windows: (ReplayWindow | undefined)[];
+  /** That of the keypair at hand. */
+  private readonly window: ReplayWindow;
   /** Other threads ask the same windows. */
   private readonly sharesWindows: boolean;
   private readonly openedStart: number;
@@ -59,10 +62,10 @@ export class Inbound implements InboundPath {
     this.coalescer = new Coalescer(options);
     this.endpointRules = new EndpointRules(memory, options.allowedIps);
     this.keypairs = new KeypairLookup(memory.layout.maxKeypairs);
-    this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
+    this.ownerOfKeypair = new Int32Array(memory.layout.maxKeypairs);
     this.indexOfKeypair = new Int32Array(memory.layout.maxKeypairs);
     this.confirmed = new Uint8Array(memory.layout.maxKeypairs);
-    this.windows = new Array<ReplayWindow | undefined>(memory.layout.maxKeypairs).fill(undefined);
+    this.window = memory.replayWindow(0);
     this.sharesWindows = memory.layout.lanes > 1;
     this.openedStart = memory.buffers(thread) + BUFFER.opened;
     this.openedEnd = this.openedStart + BUFFER.openedLength;
@@ -141,7 +144,7 @@ export class Inbound implements InboundPath {
   removePeer(peer: number): void {
     this.flush();
     for (let slot = 0; slot < this.usedSlots; slot++) {
-      if (this.peerOfKeypair[slot] === peer) this.removeKeypair(slot);
+      if (this.ownerOfKeypair[slot] === peer + 1) this.removeKeypair(slot);
     }
     this.options.allowedIps.removePeer(peer);
     clearEndpoint(this.options.memory, peer);
@@ -150,10 +153,9 @@ export class Inbound implements InboundPath {
   installKeypair(slot: number): void {
     const { memory } = this.options;
     const keypair = memory.keypair(slot);
-    this.windows[slot] ??= new ReplayWindow(memory.i32, memory.replayWindow(slot) >> 2);
     this.confirmed[slot] = 0;
     this.usedSlots = Math.max(this.usedSlots, slot + 1);
-    this.peerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]!;
+    this.ownerOfKeypair[slot] = memory.u32[(keypair + KEYPAIR.peer) >> 2]! + 1;
     const index = memory.i32[(keypair + KEYPAIR.localIndex) >> 2]!;
     this.indexOfKeypair[slot] = index;
     this.keypairs.set(index, slot);
@@ -162,7 +164,7 @@ export class Inbound implements InboundPath {
   removeAllKeypairs(): number {
     let removed = 0;
     for (let slot = 0; slot < this.usedSlots; slot++) {
-      if (this.peerOfKeypair[slot] === NONE) continue;
+      if (this.ownerOfKeypair[slot] === 0) continue;
       this.removeKeypair(slot);
       removed++;
     }
@@ -170,8 +172,8 @@ export class Inbound implements InboundPath {
   }
 
   removeKeypair(slot: number): void {
-    if (this.peerOfKeypair[slot] === NONE) return;
-    this.peerOfKeypair[slot] = NONE;
+    if (this.ownerOfKeypair[slot] === 0) return;
+    this.ownerOfKeypair[slot] = 0;
     this.keypairs.delete(this.indexOfKeypair[slot]!);
     letGoOfKey(this.options.memory, slot, 'receive');
   }
@@ -238,11 +240,12 @@ export class Inbound implements InboundPath {
     ) {
       return DROP.authenticationFailed;
     }
-    const window = this.windows[slot]!;
+    const { window } = this;
+    window.moveTo(slot);
     const isNew = this.sharesWindows ? window.acceptShared(low, high) : window.accept(low, high);
     if (!isNew) return DROP.replayed;
 
-    const peer = this.peerOfKeypair[slot]!;
+    const peer = this.ownerOfKeypair[slot]! - 1;
     this.received(peer, keypair, length, padded > 0, now);
     if (peer !== this.comparedPeer) {
       this.comparedPeer = peer;

@@ -1,10 +1,10 @@
 import { SCRATCH_LENGTH } from '../crypto/transport-aead.ts';
-import { REPLAY_WINDOW_LENGTH } from '../session/replay-window.ts';
+import { REPLAY_WINDOW_LENGTH, ReplayWindow } from '../session/replay-window.ts';
 import { ENDPOINT } from '../wire/endpoint.ts';
 import { VNET_HEADER } from '../wire/virtio-net.ts';
 
 /**
- * The one linear memory that the control thread and the data workers share: keypair slots, peer
+ * The linear memory that the control thread and the data workers share: keypair slots, peer
  * slots, counters, and for each data thread its packet buffers and AEAD scratch.
  *
  * Data workers come in pairs, an outbound and an inbound one: the lanes. All lanes know all peers
@@ -191,12 +191,23 @@ export const BUFFER = {
 const THREAD_LENGTH = SCRATCH_LENGTH + COUNTERS_LENGTH + BUFFER_LENGTH;
 const PAGE = 65536;
 
+/** What a {@link PacketMemory} lies in. */
+export interface SharedMemory {
+  readonly memory: WebAssembly.Memory;
+  /**
+   * The replay windows, most of the addresses and untouched by the kernel. In the WebAssembly memory
+   * they would count as used, and V8 collects garbage in each thread that is handed more than 64 MB.
+   */
+  readonly windows: SharedArrayBuffer;
+}
+
 const align = (offset: number, to: number): number => Math.ceil(offset / to) * to;
 
 /** Views and offsets over the shared memory. Construct it in each thread from the same memory. */
-export class PacketMemory {
+export class PacketMemory implements SharedMemory {
   readonly layout: MemoryLayout;
   readonly memory: WebAssembly.Memory;
+  readonly windows: SharedArrayBuffer;
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
@@ -206,27 +217,28 @@ export class PacketMemory {
   private readonly keypairs: number;
   private readonly peers: number;
   private readonly lanePeers: number;
-  private readonly replayWindows: number;
+  private readonly replayWindows: Int32Array;
   private readonly threads: number;
 
-  constructor(layout: MemoryLayout, memory?: WebAssembly.Memory) {
+  constructor(layout: MemoryLayout, shared?: SharedMemory) {
     this.layout = layout;
     this.keypairs = HEADER_LENGTH;
     this.peers = align(this.keypairs + layout.maxKeypairs * KEYPAIR.length, 4096);
     this.lanePeers = align(this.peers + layout.maxPeers * PEER.length, 4096);
     const lanePeersLength = layout.lanes * layout.maxPeers * LANE_PEER.length;
-    this.replayWindows = align(this.lanePeers + lanePeersLength, 4096);
-    const replayWindowsLength = layout.maxKeypairs * REPLAY_WINDOW_LENGTH;
-    this.threads = align(this.replayWindows + replayWindowsLength, 4096);
+    this.threads = align(this.lanePeers + lanePeersLength, 4096);
     const pages = Math.ceil((this.threads + layout.threads * THREAD_LENGTH) / PAGE);
     this.memory =
-      memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+      shared?.memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const { buffer } = this.memory;
     if (buffer.byteLength < pages * PAGE) {
       throw new RangeError(
         `packet memory has ${buffer.byteLength} bytes, layout needs ${pages * PAGE}`,
       );
     }
+    const windowsLength = layout.maxKeypairs * REPLAY_WINDOW_LENGTH;
+    this.windows = shared?.windows ?? new SharedArrayBuffer(windowsLength);
+    this.replayWindows = new Int32Array(this.windows, 0, windowsLength >> 2);
     this.u8 = new Uint8Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
@@ -249,9 +261,9 @@ export class PacketMemory {
     return this.lanePeers + (lane * this.layout.maxPeers + slot) * LANE_PEER.length;
   }
 
-  /** Byte offset of a keypair slot's replay window (REPLAY_WINDOW_LENGTH bytes). */
-  replayWindow(slot: number): number {
-    return this.replayWindows + slot * REPLAY_WINDOW_LENGTH;
+  /** A keypair slot's replay window. */
+  replayWindow(slot: number): ReplayWindow {
+    return new ReplayWindow(this.replayWindows, slot);
   }
 
   /** Byte offset of a data thread's AEAD scratch (SCRATCH_LENGTH bytes). */

@@ -32,8 +32,11 @@ export class Outbound implements OutboundPath {
   private readonly options: OutboundOptions;
   private readonly segmenter: Segmenter;
   private readonly staging = new Staging();
-  /** Keypair slots that this thread was told of and not yet told to forget: peer, or NONE. */
-  private readonly peerOfKeypair: Int32Array;
+  /**
+   * Keypair slots that this thread was told of and not yet told to forget: 1 + peer, 0 for none, so that
+   * room which is not used is memory that is not touched.
+   */
+  private readonly ownerOfKeypair: Int32Array;
   /** No slot from here on has ever been used: control takes the lowest ones first. */
   private usedSlots = 0;
   /** Keypair slot that each peer's packets are sent on, or NONE. */
@@ -48,7 +51,7 @@ export class Outbound implements OutboundPath {
     this.options = options;
     this.mtu = options.mtu;
     this.segmenter = new Segmenter(memory, options.kernel);
-    this.peerOfKeypair = new Int32Array(memory.layout.maxKeypairs).fill(NONE);
+    this.ownerOfKeypair = new Int32Array(memory.layout.maxKeypairs);
     this.sendingKeypair = new Int32Array(memory.layout.maxPeers).fill(NONE);
     this.sharesCounters = memory.layout.lanes > 1;
     this.packetBuffer = memory.buffers(thread) + BUFFER.packet;
@@ -77,7 +80,7 @@ export class Outbound implements OutboundPath {
 
   sendOn(peer: number, slot: number, confirm: boolean, now: number): void {
     this.flush();
-    const keypair = slot !== NONE && this.peerOfKeypair[slot] === peer ? slot : NONE;
+    const keypair = slot !== NONE && this.ownerOfKeypair[slot] === peer + 1 ? slot : NONE;
     this.setSendingKeypair(peer, keypair);
     if (keypair === NONE) return;
     const { memory } = this.options;
@@ -124,7 +127,7 @@ export class Outbound implements OutboundPath {
   removePeer(peer: number): void {
     this.flush();
     for (let slot = 0; slot < this.usedSlots; slot++) {
-      if (this.peerOfKeypair[slot] === peer) this.removeKeypair(slot);
+      if (this.ownerOfKeypair[slot] === peer + 1) this.removeKeypair(slot);
     }
     this.setSendingKeypair(peer, NONE);
     this.dropStaged(peer);
@@ -134,13 +137,13 @@ export class Outbound implements OutboundPath {
   installKeypair(slot: number): void {
     const { memory } = this.options;
     this.usedSlots = Math.max(this.usedSlots, slot + 1);
-    this.peerOfKeypair[slot] = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]!;
+    this.ownerOfKeypair[slot] = memory.u32[(memory.keypair(slot) + KEYPAIR.peer) >> 2]! + 1;
   }
 
   removeAllKeypairs(): number {
     let removed = 0;
     for (let slot = 0; slot < this.usedSlots; slot++) {
-      if (this.peerOfKeypair[slot] === NONE) continue;
+      if (this.ownerOfKeypair[slot] === 0) continue;
       this.removeKeypair(slot);
       removed++;
     }
@@ -149,9 +152,9 @@ export class Outbound implements OutboundPath {
 
   removeKeypair(slot: number): void {
     this.flush();
-    const peer = this.peerOfKeypair[slot]!;
-    if (peer === NONE) return;
-    this.peerOfKeypair[slot] = NONE;
+    const peer = this.ownerOfKeypair[slot]! - 1;
+    if (peer < 0) return;
+    this.ownerOfKeypair[slot] = 0;
     if (this.sendingKeypair[peer] === slot) this.setSendingKeypair(peer, NONE);
     letGoOfKey(this.options.memory, slot, 'send');
   }
@@ -241,7 +244,7 @@ export class Outbound implements OutboundPath {
     const { memory } = this.options;
     const { i32 } = memory;
     const next = Atomics.load(i32, (memory.peer(peer) + PEER.nextKeypair) >> 2) - 1;
-    if (next < 0 || this.peerOfKeypair[next] !== peer) return false;
+    if (next < 0 || this.ownerOfKeypair[next] !== peer + 1) return false;
     if (Atomics.load(i32, (memory.keypair(next) + KEYPAIR.confirmed) >> 2) === 0) return false;
     if (this.sendingKeypair[peer] !== next) this.setSendingKeypair(peer, next);
     return true;

@@ -7,8 +7,9 @@ const GREATEST_LOW = WORDS;
 const GREATEST_HIGH = WORDS + 1;
 const LOCK = WORDS + 2;
 
-/** Bytes of a window in memory: whole cache lines. */
-export const REPLAY_WINDOW_LENGTH = (WORDS + 16) * 4;
+/** Words of a window in memory: whole cache lines. */
+const LENGTH = WORDS + 16;
+export const REPLAY_WINDOW_LENGTH = LENGTH * 4;
 
 /** How often to try for the lock before the processor is left to whoever has it, for this long (ms). */
 const SPINS = 200;
@@ -24,12 +25,17 @@ const LOCK_INTERVAL = 0.05;
  */
 export class ReplayWindow {
   private readonly words: Int32Array;
-  private readonly start: number;
+  private start: number;
 
-  /** The window at word `start` of `words`. */
-  constructor(words: Int32Array, start: number) {
+  /** The window with this number of those that lie in `words`, one after the other. */
+  constructor(words: Int32Array, number: number) {
     this.words = words;
-    this.start = start;
+    this.start = number * LENGTH;
+  }
+
+  /** From now on it is the window with this number. */
+  moveTo(number: number): void {
+    this.start = number * LENGTH;
   }
 
   /** True, and remembered, if the message with this counter was not seen before and may be taken. */
@@ -75,6 +81,6 @@ export class ReplayWindow {
 
   /** Nothing has been seen any more. Only while no thread may ask. */
   reset(): void {
-    this.words.fill(0, this.start, this.start + REPLAY_WINDOW_LENGTH / 4);
+    this.words.fill(0, this.start, this.start + LENGTH);
   }
 }

@@ -72,7 +72,7 @@ export const DEFAULT_MTU = 1420;
  */
 const DEFAULT_MAX_PEERS = 20_480;
 
-/** Own tuning: the packet memory has 0.8 GB of addresses then; offsets into it reach 2 GB. */
+/** Own tuning: packet memory and replay windows have 0.8 GB of addresses then; offsets into either reach 2 GB. */
 const MOST_PEERS = 65_536;
 
 /** Environment variable: most peers of a tunnel, where its options name no number. */

@@ -1,7 +1,6 @@
 import { KEYPAIR, LANE_PEER, type PacketMemory, PEER } from '../datapath/memory.ts';
 import { clearEndpoint, readEndpoint, writeEndpoint } from '../datapath/peer-endpoint.ts';
 import { type NewKeypair, NO_KEYPAIR, type PeerActivity } from '../device/data-plane.ts';
-import { ReplayWindow } from '../session/replay-window.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 
 /** Fills a keypair slot for all lanes. The data path must not know of the slot yet. */
@@ -19,7 +18,7 @@ export function writeKeypair(memory: PacketMemory, keypair: NewKeypair): void {
   memory.f64[(at + KEYPAIR.rekeyAt) >> 3] = keypair.rekeyAt;
   memory.f64[(at + KEYPAIR.lastReceivedAt) >> 3] = 0;
   // Here and not where a lane is told of the slot: another one may be receiving on it by then.
-  new ReplayWindow(memory.i32, memory.replayWindow(keypair.slot) >> 2).reset();
+  memory.replayWindow(keypair.slot).reset();
   Atomics.store(memory.i32, (at + KEYPAIR.sendHolders) >> 2, lanes);
   Atomics.store(memory.i32, (at + KEYPAIR.receiveHolders) >> 2, lanes);
   Atomics.store(memory.i32, (at + KEYPAIR.confirmed) >> 2, 0);

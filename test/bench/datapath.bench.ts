@@ -7,7 +7,6 @@ import { javascriptKernel, type MemoryKernelFactory } from '../../src/datapath/c
 import { Inbound } from '../../src/datapath/inbound.ts';
 import { BUFFER, KEYPAIR, PacketMemory } from '../../src/datapath/memory.ts';
 import { Outbound } from '../../src/datapath/outbound.ts';
-import { ReplayWindow } from '../../src/session/replay-window.ts';
 import { copyingAead } from '../lab/aead.ts';
 import { publish } from '../lab/suite.ts';
 
@@ -140,7 +139,7 @@ const results: Record<string, string | number>[] = [];
 for (const [cipher, aead, kernel] of CIPHERS) {
   for (const load of LOADS) {
     const { memory, inbound, outbound, state, endpoint } = setUp(aead, kernel);
-    const window = new ReplayWindow(memory.i32, memory.replayWindow(2) >> 2);
+    const window = memory.replayWindow(2);
     const { header, bytes } = packet(load.length, load.gsoSize);
     const at = memory.buffers(0) + BUFFER.packet;
     const packets = load.gsoSize > 0 ? Math.ceil((load.length - 52) / load.gsoSize) : SINGLES;

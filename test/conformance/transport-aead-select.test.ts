@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { TransportAead, TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import type { TransportAeadName } from '../../src/crypto/transport-choice.ts';
 import {
   selectTransport,
   selectTransportAead,
   TRANSPORT_AEAD_FACTORIES,
-  type TransportAeadName,
 } from '../../src/crypto/transport-select.ts';
 import { transportAeadFault } from '../../src/crypto/transport-self-test.ts';
 

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { SCRATCH_LENGTH, SLACK, TAG_LENGTH } from '../../src/crypto/transport-aead.ts';
-import { TRANSPORT_AEAD_FACTORIES, TRANSPORT_AEADS } from '../../src/crypto/transport-select.ts';
+import { TRANSPORT_AEADS } from '../../src/crypto/transport-choice.ts';
+import { TRANSPORT_AEAD_FACTORIES } from '../../src/crypto/transport-select.ts';
 import { seededBytes } from '../lab/random.ts';
 import { fromHex, readVectors, toHex } from '../lab/vectors.ts';
 

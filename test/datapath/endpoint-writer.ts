@@ -1,15 +1,15 @@
 import { workerData } from 'node:worker_threads';
-import { PacketMemory } from '../../src/datapath/memory.ts';
+import { PacketMemory, type SharedMemory } from '../../src/datapath/memory.ts';
 import { writeEndpoint } from '../../src/datapath/peer-endpoint.ts';
 
 /** Writes endpoints to peer 0 whose words are all the same number, one after the other. */
-const { layout, memory, thread, rounds } = workerData as {
+const { layout, shared, thread, rounds } = workerData as {
   layout: PacketMemory['layout'];
-  memory: WebAssembly.Memory;
+  shared: SharedMemory;
   thread: number;
   rounds: number;
 };
-const packets = new PacketMemory(layout, memory);
+const packets = new PacketMemory(layout, shared);
 const at = packets.buffers(thread);
 for (let round = 1; round <= rounds; round++) {
   packets.u32.fill(round * 4 + thread, at >> 2, (at >> 2) + 12);

@@ -1,21 +1,21 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { AllowedIps } from '../../src/datapath/allowedips.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
-import { BUFFER, PacketMemory } from '../../src/datapath/memory.ts';
+import { BUFFER, PacketMemory, type SharedMemory } from '../../src/datapath/memory.ts';
 import { Outbound } from '../../src/datapath/outbound.ts';
 import { TRANSPORT_DATA } from '../../src/wire/transport-data.ts';
 import { address } from './plain.ts';
 
 /** One lane in a thread of its own, sealing until no counter may be used. Posts those it used. */
-const { layout, memory, lane, packet, header, ready } = workerData as {
+const { layout, shared, lane, packet, header, ready } = workerData as {
   layout: PacketMemory['layout'];
-  memory: WebAssembly.Memory;
+  shared: SharedMemory;
   lane: number;
   packet: Uint8Array;
   header: Uint8Array;
   ready: SharedArrayBuffer;
 };
-const packets = new PacketMemory(layout, memory);
+const packets = new PacketMemory(layout, shared);
 const allowedIps = new AllowedIps();
 allowedIps.insert({ address: address(4, 2), length: 32 }, 1);
 const counters: number[] = [];
@@ -34,7 +34,7 @@ const outbound = new Outbound({
     openBefore: () => false,
     openEnd() {},
   },
-  kernel: javascriptKernel(memory),
+  kernel: javascriptKernel(packets.memory),
   allowedIps,
   mtu: 1420,
   sink: {

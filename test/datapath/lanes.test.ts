@@ -151,7 +151,7 @@ describe('lanes that send on one keypair', () => {
       Array.from({ length: layout.lanes }, async (_, lane) => {
         const workerData = {
           layout,
-          memory: memory.memory,
+          shared: { memory: memory.memory, windows: memory.windows },
           lane,
           packet: bytes,
           header: vnet,

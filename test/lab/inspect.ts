@@ -1,4 +1,5 @@
 import { KEYPAIR, LANE_PEER, type PacketMemory } from '../../src/datapath/memory.ts';
+import { REPLAY_WINDOW_LENGTH } from '../../src/session/replay-window.ts';
 import type { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
 import { MESSAGE_TYPE, messageType } from '../../src/wire/message-type.ts';
 import type { SimulatedNode, Simulation } from './simulation.ts';
@@ -39,11 +40,13 @@ export function setSendCounter(core: TunnelCore, slot: number, counter: bigint):
 export function slotBytes(core: TunnelCore): string {
   const memory = memoryOf(core);
   const hex = (from: number, to: number) => new Uint8Array(memory.u8.subarray(from, to)).toHex();
-  const parts = [hex(memory.keypair(0), memory.replayWindow(0))];
+  const parts = [hex(memory.keypair(0), memory.scratch(0))];
+  const windows = new Uint8Array(memory.windows);
   for (let slot = 0; slot < memory.layout.maxKeypairs; slot++) {
     // All windows together are megabytes, of which all but those of slots in use are zero.
     if (memory.u32[(memory.keypair(slot) + KEYPAIR.localIndex) >> 2] === 0) continue;
-    parts.push(hex(memory.replayWindow(slot), memory.replayWindow(slot + 1)));
+    const at = slot * REPLAY_WINDOW_LENGTH;
+    parts.push(windows.slice(at, at + REPLAY_WINDOW_LENGTH).toHex());
   }
   return parts.join('');
 }

@@ -1,10 +1,10 @@
 import { nodeProvider } from '../../src/crypto/node.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import type { TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
+import type { TransportAeadName } from '../../src/crypto/transport-choice.ts';
 import {
   selectTransportAead,
   TRANSPORT_AEAD_FACTORIES,
-  type TransportAeadName,
 } from '../../src/crypto/transport-select.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import type { DeviceChange, PeerChange, PeerStatus } from '../../src/device/config.ts';

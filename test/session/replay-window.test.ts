@@ -5,9 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { REJECT_AFTER_MESSAGES, REPLAY_WINDOW } from '../../src/session/limits.ts';
 import { REPLAY_WINDOW_LENGTH, ReplayWindow } from '../../src/session/replay-window.ts';
 
-/** Between other words, which it must leave alone. */
+/** Between two others, which it must leave alone. */
 function newWindow(): ReplayWindow {
-  return new ReplayWindow(new Int32Array(REPLAY_WINDOW_LENGTH / 4 + 16), 8);
+  return new ReplayWindow(new Int32Array((REPLAY_WINDOW_LENGTH / 4) * 3), 1);
 }
 
 const accept = (window: ReplayWindow, counter: bigint): boolean =>
@@ -115,17 +115,28 @@ describe('replay window', () => {
   });
 
   test('lies in its own words of the memory, and zeros there are a new window', () => {
-    const words = new Int32Array(REPLAY_WINDOW_LENGTH / 4 + 2);
-    words[0] = 1;
-    words[words.length - 1] = 1;
+    const length = REPLAY_WINDOW_LENGTH / 4;
+    const words = new Int32Array(3 * length);
+    const [before, behind] = [length - 1, 2 * length];
+    words[before] = 1;
+    words[behind] = 1;
     const window = new ReplayWindow(words, 1);
     for (let counter = 0n; counter < 20_000n; counter++) expect(accept(window, counter)).toBe(true);
     expect(accept(new ReplayWindow(words, 1), 19_999n)).toBe(false);
     window.reset();
-    expect(words[0]).toBe(1);
-    expect(words[words.length - 1]).toBe(1);
-    words.fill(0, 1, -1);
+    expect(words[before]).toBe(1);
+    expect(words[behind]).toBe(1);
+    words.fill(0, length, 2 * length);
     expect(accept(window, 0n)).toBe(true);
+  });
+
+  test('can be moved to another, and back', () => {
+    const window = newWindow();
+    expect(accept(window, 5n)).toBe(true);
+    window.moveTo(2);
+    expect(accept(window, 5n)).toBe(true);
+    window.moveTo(1);
+    expect(accept(window, 5n)).toBe(false);
   });
 
   test('takes each counter once from threads that ask at the same time', async () => {

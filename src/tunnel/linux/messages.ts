@@ -1,5 +1,5 @@
-import type { TransportAeadName } from '../../crypto/transport-select.ts';
-import type { MemoryLayout } from '../../datapath/memory.ts';
+import type { TransportAeadName } from '../../crypto/transport-choice.ts';
+import type { MemoryLayout, SharedMemory } from '../../datapath/memory.ts';
 
 /** What control and the data workers say to each other. No secret is ever in a message. */
 
@@ -70,7 +70,7 @@ export const threadCount = (lanes: number): number => 2 * lanes + 1;
 /** What a worker is started with. */
 export interface WorkerSetup {
   readonly layout: MemoryLayout;
-  readonly memory: WebAssembly.Memory;
+  readonly memory: SharedMemory;
   /** See signals.ts. */
   readonly signals: SharedArrayBuffer;
   readonly wakeFd: number;

@@ -149,9 +149,18 @@ export class WorkerDataPlane implements DataPlane {
     this.toAllOutbound({ op: 'mtu', mtu });
   }
 
-  /** Calls `done` once everything asked for so far has been carried out by all workers. */
+  /**
+   * Calls `done` once everything asked for so far has been carried out by all workers: at once where
+   * nothing ever was, so that nobody waits for workers that are still getting ready.
+   */
   settled(done: () => void): void {
-    this.toAll({ op: 'pass' }, done);
+    if (this.number === 1 && !this.scheduled) done();
+    else this.toAll({ op: 'pass' }, done);
+  }
+
+  /** Has every worker look at what is in the memory. */
+  wake(): void {
+    this.toAll({ op: 'pass' });
   }
 
   /** A worker has carried out every batch up to `number`. */

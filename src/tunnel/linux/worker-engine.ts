@@ -98,12 +98,13 @@ export class WorkerEngine implements Engine {
       lanes,
     };
     this.memory = new PacketMemory(layout);
+    const { memory, windows } = this.memory;
     this.lease = new Lease(this.memory, bootNow);
     const transport = defaultTransport((message) => options.log?.(message));
     this.workers = new DataWorkers({
       setup: {
         layout,
-        memory: this.memory.memory,
+        memory: { memory, windows },
         udpFamily: udp.family,
         linkFd,
         routeFd: this.routes.eventFd,
@@ -156,7 +157,7 @@ export class WorkerEngine implements Engine {
   extendLease(until: number, now: number): void {
     const isFirst = this.lease.patience === undefined;
     this.lease.extend(until);
-    if (isFirst) this.plane.settled(() => {}); // wakes the workers, which wait without a limit so far
+    if (isFirst) this.plane.wake(); // wakes the workers, which wait without a limit so far
     this.updateUp(now);
   }
 

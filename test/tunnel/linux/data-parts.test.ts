@@ -14,8 +14,15 @@ test('a worker that is handed the compiled kernel changes no option of the proce
   const { name, module } = selectTransport({ log: () => {}, environment: {} });
   expect(module).toBeInstanceOf(WebAssembly.Module);
   const layout = { maxPeers: 4, maxKeypairs: 8, threads: threadCount(1), lanes: 1 };
-  const { memory } = new PacketMemory(layout);
-  const setup = { layout, memory, aead: name, kernelModule: module, lane: 0 } as WorkerSetup;
+  const { memory, windows } = new PacketMemory(layout);
+  const shared = { memory, windows };
+  const setup = {
+    layout,
+    memory: shared,
+    aead: name,
+    kernelModule: module,
+    lane: 0,
+  } as WorkerSetup;
 
   vi.resetModules(); // as in a thread of its own
   const setFlags = vi.spyOn(v8, 'setFlagsFromString');

@@ -61,6 +61,21 @@ test('a change is done when both workers have acknowledged it, not before', asyn
   expect(events).toEqual(['removed']);
 });
 
+test('where nothing was asked of the workers, nobody waits for them; they can be woken', async () => {
+  plane.settled(note('settled'));
+  expect(events).toEqual(['settled']);
+  await turn();
+  expect(posted).toEqual([]);
+  plane.wake();
+  plane.settled(note('woken'));
+  await turn();
+  expect(posted.map(({ thread }) => thread)).toEqual([inboundThread(0), outboundThread(0)]);
+  expect(events).toEqual(['settled']);
+  acknowledge(outboundThread(0));
+  acknowledge(inboundThread(0));
+  expect(events).toEqual(['settled', 'woken']);
+});
+
 test('with several lanes, a change is done when every worker has acknowledged it', async () => {
   const threads = threadCount(2);
   memory = new PacketMemory({ maxPeers: 4, maxKeypairs: 8, threads, lanes: 2 });
