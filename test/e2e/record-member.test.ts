@@ -56,11 +56,13 @@ test('where each sees its own verdict alone, it can still prove that one, and th
   const recordReaders = { log: 'everybody', verdicts: 'own' } as const;
   rig = await NodeRig.open({ epochS: 3, epochOnLoopback: false, recordReaders });
   const a = await rig.node('a', () => 0.9);
-  await rig.node('b', () => 0.8);
-  await expect.poll(() => a.node.status().state, soon).toBe('member');
+  const b = await rig.node('b', () => 0.8);
+  await expect
+    .poll(() => [a, b].map(({ node }) => node.status().state), soon)
+    .toEqual(['member', 'member']);
   const own = ['--state', join(rig.directory.path, 'a'), '--socket', join(rig.directory.path, 'x')];
   const mesh = ['--mesh', toBase64(rig.controller.meshId)];
-  const epoch = String(a.node.status().epoch);
+  const epoch = String(b.node.status().epoch); // in which there is a verdict of each
 
   const verified = await meshnet('log', 'verify', '--json', ...own);
   expect(JSON.parse(verified.out)).toMatchObject({ findings: [], withoutRows: 0 });
