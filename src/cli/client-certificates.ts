@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { AgentClock } from '../agent/clock.ts';
 import { accessNameField, isAccessName, ROLES, type Role } from '../contract/access.ts';
 import type { ClientCertificates, ClientTrust } from '../controller/controller.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { followFiles } from './follow-files.ts';
+import { FileFault, readPlainFile } from './plain-file.ts';
 import { parseRevocationLists, type RevocationLists } from './revocation-lists.ts';
 
 /** Others may write it. */
@@ -147,18 +147,12 @@ function readRoles(path: string): ReadonlyMap<string, Role> {
 
 function read(option: string, path: string, isOurs = false): string {
   try {
-    const fd = openSync(path, 'r');
-    try {
-      if (isOurs && (fstatSync(fd).mode & WRITABLE) !== 0) {
-        throw usage(`${option} ${path}: others may write it, run: chmod go-w ${path}`);
-      }
-      return readFileSync(fd, 'utf8');
-    } finally {
-      closeSync(fd);
-    }
+    return readPlainFile(path, ({ mode }) => {
+      if (!isOurs || (mode & WRITABLE) === 0) return;
+      throw new FileFault(`others may write it, run: chmod go-w ${path}`);
+    });
   } catch (error) {
-    if (error instanceof CommandError) throw error;
-    throw usage(`${option} ${path}: ${(error as NodeJS.ErrnoException).code}`);
+    throw usage(`${option} ${path}: ${(error as Error).message}`);
   }
 }
 

@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { ClientIdentity } from '../agent/controller-fetch.ts';
 import { KeyFileError } from '../contract/key-file.ts';
 import { privacyFault } from '../ground/files.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { readPlainFile } from './plain-file.ts';
 
 /** Absolute paths of a client certificate and of its private key, both PEM. */
 export interface ClientFiles {
@@ -32,17 +32,13 @@ export function readClientFiles(files: ClientFiles): ClientIdentity {
 
 function textOf(option: string, path: string, isSecret: boolean): string {
   try {
-    const fd = openSync(path, 'r');
-    try {
-      const fault = isSecret ? privacyFault(path, fstatSync(fd)) : undefined;
+    return readPlainFile(path, (stat) => {
+      const fault = isSecret ? privacyFault(path, stat) : undefined;
       if (fault !== undefined) throw new KeyFileError('not_private', fault);
-      return readFileSync(fd, 'utf8');
-    } finally {
-      closeSync(fd);
-    }
+    });
   } catch (error) {
     if (error instanceof KeyFileError) throw error;
-    throw usage(`${option} ${path}: ${(error as NodeJS.ErrnoException).code}`);
+    throw usage(`${option} ${path}: ${(error as Error).message}`);
   }
 }
 

@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import type { AgentClock } from '../agent/clock.ts';
 import type { ServerCertificate } from '../controller/own-certificate.ts';
 import { followFiles } from './follow-files.ts';
+import { readPlainFile } from './plain-file.ts';
 
 /** A file that holds no certificate or key, or two that do not belong together. */
 export class TlsFileError extends Error {
@@ -61,15 +62,19 @@ export class TlsFiles {
     if (!parsed.checkPrivateKey(privateKey)) {
       throw new TlsFileError(`--tls-key ${this.keyPath}: not the key of ${this.certPath}`);
     }
+    // What follows the first certificate, and what this machine's TLS does not take: a key that is too short, say.
+    attempt(`--tls-cert ${this.certPath}: no chain of certificates that TLS can serve`, () => {
+      return createSecureContext({ cert, key });
+    });
     return { cert, key };
   }
 }
 
 function textOf(option: string, path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readPlainFile(path);
   } catch (error) {
-    throw new TlsFileError(`${option} ${path}: ${(error as NodeJS.ErrnoException).code}`);
+    throw new TlsFileError(`${option} ${path}: ${(error as Error).message}`);
   }
 }
 

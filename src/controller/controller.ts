@@ -216,15 +216,17 @@ async function serve(
       await stop();
     };
     let present = tls;
-    const presentNow = () =>
-      (network.server as unknown as TlsServer).setSecureContext({ ...present, ...verifying() });
+    const serveWith = (certificate: ServerCertificate | undefined) => {
+      const context = { ...certificate, ...verifying() };
+      (network.server as unknown as TlsServer).setSecureContext(context);
+      present = certificate; // what TLS does not take has thrown
+    };
     const useCertificate = (certificate: ServerCertificate) => {
-      present = certificate;
-      presentNow();
+      serveWith(certificate);
       emit(certificateUsed(certificate));
     };
     const verifyClients = () => {
-      presentNow();
+      serveWith(present);
       for (const socket of verified ?? []) socket.destroy();
       emit({ event: 'clients_verified' });
     };

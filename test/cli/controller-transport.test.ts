@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -59,6 +60,8 @@ test.for([
     () => ({ tlsKey: '/nonexistent' }),
     '--tls-key /nonexistent: ENOENT',
   ],
+  ['a device', () => ({ tlsCert: '/dev/zero' }), '--tls-cert /dev/zero: not a plain file'],
+  ['a folder', () => ({ tlsCert: directory.path }), 'not a plain file'],
   ['a key where the certificate belongs', () => ({ tlsCert: files.tlsKey }), 'not a certificate'],
   ['a certificate where the key belongs', () => ({ tlsKey: files.tlsCert }), 'not a private key'],
   ['two ways at once', () => ({ insecureHttp: true }), 'exclude each other'],
@@ -122,6 +125,19 @@ test('a renewed certificate is served to new connections; one that is broken is 
   await clock.advance(60_000);
   expect(await served()).toBe('DNS:another.example');
   expect(warnings).toEqual([expect.stringMatching(/not a certificate in PEM; .* stays in use$/)]);
+  write('chain.example');
+  const chain = `${readFileSync(files.tlsCert, 'utf8')}-----BEGIN CERTIFICATE-----\nMIIB\n`;
+  writeFileSync(files.tlsCert, chain); // a renewal that is written by half
+  await clock.advance(60_000);
+  expect(await served()).toBe('DNS:another.example');
+  expect(warnings.slice(1)).toEqual([expect.stringMatching(/no chain of certificates that TLS/)]);
+  rmSync(files.tlsCert);
+  execFileSync('mkfifo', [files.tlsCert]); // would have a reader wait for ever
+  await clock.advance(60_000);
+  rmSync(files.tlsCert);
+  expect(warnings.slice(2)).toEqual([
+    expect.stringMatching(/: not a plain file; .* stays in use$/),
+  ]);
   write('fourth.example');
   await clock.advance(5000);
   expect(await served()).toBe('DNS:fourth.example');
