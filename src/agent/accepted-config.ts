@@ -8,14 +8,16 @@ import {
 } from '../contract/config.ts';
 import { equalBytes, fromBase64, toBase64 } from '../contract/encoding.ts';
 import { type KeyRecord, keyTexts } from '../contract/key-record.ts';
+import { NodeList } from '../contract/node-list.ts';
 import { openPsks } from '../contract/sealed-psks.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import type { PresharedKey } from '../tunnel/create-tunnel.ts';
+import type { EpochKeys } from '../tunnel/create-tunnel.ts';
 import { type NamedHeader, namedHeader, type OwnKeys } from './config-header.ts';
 import type { ConfigAnswer } from './controller-client.ts';
 import type { NodeKeys } from './node-keys.ts';
 import type { Mark } from './node-state.ts';
 import type { PinCheck } from './pins.ts';
+import type { DesiredPeer } from './reconcile.ts';
 import type { RecordCache } from './record-cache.ts';
 
 /** A config that is the controller's, for us, fresh, newest, and complete. */
@@ -25,8 +27,10 @@ export interface AcceptedConfig {
   readonly protocol: number;
   /** Of the controller's log; undefined from a controller that has none. */
   readonly checkpoint: string | undefined;
-  /** In byte order of their ids; peers whose keys contradict a pin are not among them. */
-  readonly peers: readonly AcceptedPeer[];
+  /** Peers whose keys contradict a pin are not among them. */
+  readonly peers: NodeList<AcceptedPeer>;
+  /** Of the peers that have none of their own. The same object for as long as they are the same. */
+  readonly keys?: EpochKeys;
   readonly roster: readonly RosterEntry[];
   /** Undefined: it names no header. */
   readonly header: NamedHeader | undefined;
@@ -41,15 +45,8 @@ export type InForceDocument = Pick<
   'epoch' | 'version' | 'issued_at' | 'lifetime_s' | 'allowed' | 'reason' | 'explanation'
 >;
 
-export interface AcceptedPeer {
-  readonly nodeId: string;
+export interface AcceptedPeer extends DesiredPeer {
   readonly record: KeyRecord;
-  readonly tunnelAddress: string;
-  readonly endpoint: string | null;
-  readonly candidates?: readonly string[];
-  readonly sinceEpoch: number;
-  /** Secret. */
-  readonly psk: PresharedKey;
 }
 
 /** Why an answer is not acted upon; each is a counter. */
@@ -169,7 +166,7 @@ export async function judgeConfig(
     const record = records[i]!;
     const verdict = pins(record);
     if (verdict === 'refused') refusedPeers.push(peer.node_id);
-    else peers.push(acceptedPeer(peer, record, psks[i]!));
+    else peers.push(acceptedPeer(peer, record, { psk: psks[i]!, generation: document.epoch }));
     if (verdict === 'changed') changedPeers.push(peer.node_id);
   }
   const { roster } = document;
@@ -178,7 +175,7 @@ export async function judgeConfig(
     document,
     protocol,
     checkpoint,
-    peers,
+    peers: NodeList.of(peers),
     roster,
     header,
     expiresAt,
@@ -204,25 +201,25 @@ function ignore(ignored: IgnoredReason, detail: string): Judgement {
   return { ignored, detail };
 }
 
-function acceptedPeer(peer: ConfigPeer, record: KeyRecord, psk: Uint8Array): AcceptedPeer {
+function acceptedPeer(
+  peer: ConfigPeer,
+  record: KeyRecord,
+  key: NonNullable<DesiredPeer['key']>,
+): AcceptedPeer {
   return {
     nodeId: peer.node_id,
     record,
+    publicKey: record.wireguard,
     tunnelAddress: peer.tunnel_address,
     endpoint: peer.endpoint,
     ...(peer.candidates === undefined ? {} : { candidates: peer.candidates }),
     sinceEpoch: peer.since_epoch,
-    psk,
+    key,
   };
 }
 
-/** What is told of the other members, and where this node stands. */
-type ToldPeers = Pick<ConfigDocument, 'audience' | 'tunnel_address' | 'tunnel_prefix' | 'epoch'> & {
-  readonly peers: readonly Pick<ConfigPeer, 'node_id' | 'tunnel_address' | 'since_epoch'>[];
-};
-
 /** What an honest controller never says. */
-export function contradictionIn(document: ToldPeers): string | undefined {
+function contradictionIn(document: ConfigDocument): string | undefined {
   const { peers, audience } = document;
   const addresses = new Set([document.tunnel_address]);
   for (const [i, peer] of peers.entries()) {
@@ -244,7 +241,7 @@ function sealContradictionIn(document: ConfigDocument): string | undefined {
   return (sealed_psks !== null) !== peers.length > 0 ? 'PSKs do not match the peers' : undefined;
 }
 
-function inPrefix(address: string, prefix: string): boolean {
+export function inPrefix(address: string, prefix: string): boolean {
   const slash = prefix.indexOf('/');
   const shift = 32 - Number(prefix.slice(slash + 1));
   if (shift === 32) return true;
@@ -262,7 +259,7 @@ function ipv4Number(address: string): number {
   return ((value << 8) | octet) >>> 0;
 }
 
-export function distinctKeys(
+function distinctKeys(
   own: Pick<OwnIdentity, 'wireguardPublic'>,
   records: readonly KeyRecord[],
 ): boolean {

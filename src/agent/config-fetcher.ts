@@ -99,7 +99,7 @@ export class ConfigFetcher {
   /** What a config takes away does not wait until it is known whether it fits. */
   private async removeMissing({ document, peers }: AcceptedConfig): Promise<void> {
     const { membership, identity } = this.options;
-    const since = new Map(peers.map((peer) => [peer.nodeId, peer.sinceEpoch]));
+    const since = new Map(peers.items.map((peer) => [peer.nodeId, peer.sinceEpoch]));
     // Whoever has been out in between goes as well, and comes back with what fits.
     const missing = [...membership.peers.values()]
       .filter((peer) => since.get(peer.nodeId) !== peer.sinceEpoch)

@@ -6,19 +6,14 @@ import type { MemberLeaf, MembershipTree } from '../contract/epoch/membership-tr
 import { pairPsk } from '../contract/epoch/pair-psk.ts';
 import { openRoster, type RosterEntry } from '../contract/epoch/roster.ts';
 import { type KeyRecord, openKeyRecord } from '../contract/key-record.ts';
+import { NodeList } from '../contract/node-list.ts';
 import { PROTOCOL } from '../contract/protocol.ts';
 import type { CryptoProvider, X25519PrivateKey } from '../crypto/provider.ts';
-import {
-  type AcceptedConfig,
-  type AcceptedPeer,
-  contradictionIn,
-  distinctKeys,
-  type IgnoredConfig,
-  type Judgement,
-  type OwnIdentity,
-} from './accepted-config.ts';
+import type { EpochKeys } from '../tunnel/create-tunnel.ts';
+import type { AcceptedConfig, IgnoredConfig, Judgement, OwnIdentity } from './accepted-config.ts';
 import { selfFault } from './config-header.ts';
 import { openBases } from './epoch-keys.ts';
+import { JudgedMembers, type JudgedPeers } from './judged-members.ts';
 import type { Lease } from './lease.ts';
 import { type FetchPiece, MemberTree } from './member-tree.ts';
 import type { PinCheck } from './pins.ts';
@@ -33,35 +28,34 @@ export interface EpochFollowerOptions {
   readonly readKeys: (value: unknown) => KeysAnswer | undefined;
 }
 
-/** A member with what is worked out once for as long as its keys stay the same. */
-interface KnownMember {
-  /** Undefined: its record is not what its own key has signed. */
-  readonly record: KeyRecord | undefined;
-  /** Diffie-Hellman with our static key, 32 bytes, secret; undefined for a key of small order. */
-  readonly shared: Uint8Array | undefined;
-}
-
 /** The membership and the keys of one header. */
 interface PresentEpoch {
   readonly header: Header;
   readonly members: MembershipTree;
-  /** Of all members but the node itself: worked out when a handshake with that one needs it. */
-  readonly psks: ReadonlyMap<string, () => Uint8Array>;
+  /** Of all members but the node itself. */
+  readonly keys: EpochKeys;
 }
 
 /** Works out of leases, headers and sealed keys who is a peer, and with which key. */
 export class EpochFollower {
   private readonly options: EpochFollowerOptions;
   private readonly tree: MemberTree;
-  /** By the signature of its record: the very bytes, which stay where a member only moves. */
-  private readonly known = new WeakMap<Uint8Array, KnownMember>();
+  private readonly judgedMembers: JudgedMembers;
+  /**
+   * By the signature of a member's record, the very bytes, which stay where it only moves: what is worked out
+   * once for as long as its keys stay the same. Undefined: its record is not what its own key has signed.
+   */
+  private readonly records = new WeakMap<Uint8Array, KeyRecord | undefined>();
+  private readonly shared = new WeakMap<Uint8Array, Uint8Array>();
   private readonly wireguard: X25519PrivateKey;
   private present: PresentEpoch | undefined;
   private roster: { readonly name: string; readonly list: readonly RosterEntry[] } | undefined;
+  private listed: Record<'members' | 'elsewhere' | 'all', readonly RosterEntry[]> | undefined;
 
   constructor(options: EpochFollowerOptions) {
     this.options = options;
     this.tree = new MemberTree(options.crypto);
+    this.judgedMembers = new JudgedMembers(options.identity, (leaf) => this.recordOf(leaf));
     this.wireguard = options.crypto.x25519PrivateKey(options.identity.wireguard);
   }
 
@@ -94,7 +88,7 @@ export class EpochFollower {
     const members = await this.tree.goTo(header, answer, async () => undefined);
     const present = members && this.opened(header, members, answer);
     if (present === undefined || 'ignored' in present) return undefined;
-    const roster = this.roster?.list ?? [];
+    const roster = this.roster?.list ?? NO_ROSTER;
     return this.judged({ ...lease, document }, header, present, roster, pins);
   }
 
@@ -126,15 +120,17 @@ export class EpochFollower {
       epoch: header.document.epoch,
       membersRoot: header.membersRoot,
     };
-    const psks = new Map<string, () => Uint8Array>();
-    for (const [place, leaf] of members.leaves.entries()) {
-      const { shared } = leaf === self ? {} : this.knownOf(leaf);
-      if (shared === undefined) continue;
-      psks.set(leaf.entry.nodeId, () =>
-        pairPsk(crypto, context, bases(place), shared, self.entry, leaf.entry),
-      );
-    }
-    this.present = { header, members, psks };
+    const presharedKeyOf = (publicKey: Uint8Array): Uint8Array | undefined => {
+      const nodeId = this.judgedMembers.nodeOf(publicKey);
+      const place = nodeId === undefined ? -1 : members.list.placeOf(nodeId);
+      const leaf = members.leaves[place];
+      // In a later epoch it may be another's, or nobody's.
+      if (leaf === undefined || !equalBytes(leaf.entry.wireguard, publicKey)) return undefined;
+      const shared = this.sharedWith(leaf);
+      return shared && pairPsk(crypto, context, bases(place), shared, self.entry, leaf.entry);
+    };
+    const keys: EpochKeys = { generation: context.epoch, presharedKeyOf };
+    this.present = { header, members, keys };
     return this.present;
   }
 
@@ -146,77 +142,60 @@ export class EpochFollower {
     pins: PinCheck,
   ): Judgement {
     const { identity } = this.options;
-    const others = (present?.members.leaves ?? []).filter(
-      (leaf) => leaf.entry.nodeId !== identity.nodeId,
-    );
+    const { epoch, tunnel_address: tunnelAddress, tunnel_prefix: tunnelPrefix } = document;
     const self = present?.members.get(identity.nodeId)?.entry;
-    const told = { audience: identity.nodeId, tunnel_address: document.tunnel_address };
-    const fault =
-      (self && selfFault(identity, told, self)) ??
-      contradictionIn({
-        ...told,
-        tunnel_prefix: document.tunnel_prefix,
-        epoch: document.epoch,
-        peers: others.map(({ entry }) => ({
-          node_id: entry.nodeId,
-          tunnel_address: entry.tunnelAddress,
-          since_epoch: entry.sinceEpoch,
-        })),
-      });
+    const told = { audience: identity.nodeId, tunnel_address: tunnelAddress };
+    const fault = self && selfFault(identity, told, self);
     if (fault !== undefined) return ignore('inconsistent', fault);
-    const peers: AcceptedPeer[] = [];
-    const refusedPeers: string[] = [];
-    const changedPeers: string[] = [];
-    for (const leaf of others) {
-      const { nodeId, tunnelAddress, endpoint, candidates, sinceEpoch } = leaf.entry;
-      const { record } = this.knownOf(leaf);
-      const psk = present?.psks.get(nodeId);
-      const verdict = record && psk ? pins(record) : 'refused';
-      if (verdict === 'changed') changedPeers.push(nodeId);
-      if (record && psk && verdict !== 'refused') {
-        const places = { endpoint, ...(candidates === undefined ? {} : { candidates }) };
-        peers.push({ nodeId, record, tunnelAddress, ...places, sinceEpoch, psk });
-      } else {
-        refusedPeers.push(nodeId);
-      }
-    }
-    if (
-      !distinctKeys(
-        identity,
-        peers.map((peer) => peer.record),
-      )
-    )
-      return ignore('bad_key_record', 'two nodes have one key');
-    const members = others.map(({ entry }) => ({
-      node_id: entry.nodeId,
-      tunnel_address: entry.tunnelAddress,
-      allowed: true,
-    }));
-    const elsewhere = roster.filter((entry) => entry.node_id !== identity.nodeId);
+    const judged = present
+      ? this.judgedMembers.judge(present.members, { epoch, tunnelAddress, tunnelPrefix }, pins)
+      : NOBODY;
+    if (typeof judged === 'string') return ignore('inconsistent', judged);
     const config: AcceptedConfig = {
       document: { ...document, issued_at: document.now, lifetime_s: header.document.lifetime_s },
       protocol: PROTOCOL,
       checkpoint: document.checkpoint,
-      peers,
-      roster: [...members, ...elsewhere],
+      peers: judged.peers,
+      ...(present && { keys: present.keys }),
+      roster: this.everybody(judged.roster, roster),
       header: { hash: header.hash, members: present?.members },
       expiresAt: askedAt + header.document.lifetime_s,
       etag: undefined,
     };
-    return { config, refusedPeers, changedPeers };
+    return { config, refusedPeers: judged.refused, changedPeers: judged.changed };
   }
 
-  private knownOf(leaf: MemberLeaf): KnownMember {
-    let known = this.known.get(leaf.entry.recordSignature);
-    if (known === undefined) {
-      const { crypto, identity } = this.options;
-      const envelope = recordEnvelopeOf(crypto, identity.meshId, leaf.entry);
-      const opened = openKeyRecord(crypto, envelope);
-      const shared = this.wireguard.agree(leaf.entry.wireguard);
-      known = { record: opened.ok ? opened.value : undefined, shared };
-      this.known.set(leaf.entry.recordSignature, known);
+  /** The same list again for the same ones. */
+  private everybody(
+    members: readonly RosterEntry[],
+    elsewhere: readonly RosterEntry[],
+  ): readonly RosterEntry[] {
+    const { nodeId } = this.options.identity;
+    if (this.listed?.members !== members || this.listed.elsewhere !== elsewhere) {
+      const others = elsewhere.filter((entry) => entry.node_id !== nodeId);
+      this.listed = { members, elsewhere, all: [...members, ...others] };
     }
-    return known;
+    return this.listed.all;
+  }
+
+  private recordOf(leaf: MemberLeaf): KeyRecord | undefined {
+    const { recordSignature } = leaf.entry;
+    if (!this.records.has(recordSignature)) {
+      const { crypto, identity } = this.options;
+      const opened = openKeyRecord(crypto, recordEnvelopeOf(crypto, identity.meshId, leaf.entry));
+      this.records.set(recordSignature, opened.ok ? opened.value : undefined);
+    }
+    return this.records.get(recordSignature);
+  }
+
+  /** Diffie-Hellman of both static keys, 32 bytes, secret; undefined for a key of small order. */
+  private sharedWith({ entry }: MemberLeaf): Uint8Array | undefined {
+    let shared = this.shared.get(entry.recordSignature);
+    if (shared === undefined) {
+      shared = this.wireguard.agree(entry.wireguard);
+      if (shared !== undefined) this.shared.set(entry.recordSignature, shared);
+    }
+    return shared;
   }
 
   private async rosterOf(name: string): Promise<readonly RosterEntry[] | undefined> {
@@ -228,6 +207,9 @@ export class EpochFollower {
     return list;
   }
 }
+
+const NO_ROSTER: readonly RosterEntry[] = [];
+const NOBODY: JudgedPeers = { peers: NodeList.of<never>([]), refused: [], changed: [], roster: [] };
 
 function ignore(ignored: IgnoredConfig['ignored'], detail: string): IgnoredConfig {
   return { ignored, detail };

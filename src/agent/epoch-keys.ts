@@ -22,7 +22,7 @@ export function openBases(
   const { document, ephemeral } = opened.value;
   if (document.kind !== header.document.keys) return 'the seals are of another kind';
   const { nodeId, meshId } = own;
-  const index = members.leaves.findIndex((leaf) => leaf.entry.nodeId === nodeId);
+  const index = members.list.placeOf(nodeId);
   const sealed = fromBase64(answer.sealed);
   const proof = answer.proof.map((hash) => fromBase64(hash, 32)!);
   if (!sealed || index < 0 || !isSealOf(crypto, opened.value, { nodeId, index }, sealed, proof)) {

@@ -1,11 +1,12 @@
 import { compareVersions, type RosterEntry } from '../contract/config.ts';
+import { NodeList } from '../contract/node-list.ts';
 import type { DeviceChange, Tunnel } from '../tunnel/create-tunnel.ts';
 import type { AcceptedConfig } from './accepted-config.ts';
 import type { AgentClock } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { EmitEvent } from './events.ts';
 import type { Mark, NodeState } from './node-state.ts';
-import { updatePins } from './pins.ts';
+import { isAnybodyMissing, type Pins, updatePins } from './pins.ts';
 import {
   type DesiredPeer,
   type DesiredPeers,
@@ -36,7 +37,7 @@ export interface MembershipOptions {
   readonly onLease?: (until: number) => void;
 }
 
-const NO_PEERS: DesiredPeers = new Map();
+const NO_PEERS: DesiredPeers = { peers: NodeList.of<DesiredPeer>([]) };
 
 /**
  * What is in force on the device, and the rules about time and order (docs/GOVERNANCE.md). Every
@@ -54,6 +55,10 @@ export class Membership {
   private appliedAt = 0;
   /** Boot clock, seconds, when the pins were last compared with a config. */
   private pinsAt: number | undefined;
+  /** Pins that nothing but another roster changes, and the roster that they were compared with. */
+  private settledPins:
+    | { readonly pins: Pins; readonly roster: AcceptedConfig['roster'] }
+    | undefined;
 
   constructor(options: MembershipOptions) {
     this.options = options;
@@ -78,8 +83,8 @@ export class Membership {
     return this.config?.roster ?? [];
   }
 
-  get peers(): DesiredPeers {
-    return this.applied ?? NO_PEERS;
+  get peers(): NodeList<DesiredPeer> {
+    return (this.applied ?? NO_PEERS).peers;
   }
 
   get peersSince(): number {
@@ -97,7 +102,7 @@ export class Membership {
   /** Puts an accepted config in force. False if something newer came meanwhile or it failed. */
   apply(config: AcceptedConfig): Promise<boolean> {
     return this.inTurn(async () => {
-      const { state, clock, counters } = this.options;
+      const { clock, counters } = this.options;
       const { document } = config;
       if (compareVersions(document, this.highest) < 0 || clock.boot() >= config.expiresAt) {
         counters.add('config_ignored_overtaken');
@@ -105,15 +110,7 @@ export class Membership {
       }
       try {
         await this.raiseMark(document); // on the disk before it has any effect
-        const pins = state.readPins();
-        const newPins = updatePins(
-          pins,
-          config,
-          config.peers.map((peer) => peer.record),
-          this.options.epochS,
-          this.passedSinceConfig(),
-        );
-        if (newPins !== pins) await state.writePins(newPins);
+        await this.updatePins(config);
       } catch (error) {
         this.diskFailed(error); // what is in force stays until its lifetime
         return false;
@@ -126,7 +123,8 @@ export class Membership {
 
       this.options.onLease?.(config.expiresAt); // before keys that need it are made
       const before = this.applied;
-      const desired = desiredPeers(config);
+      const { peers, keys } = config;
+      const desired: DesiredPeers = { peers, keys };
       const change = reconcile(before, desired);
       const dated = change && { ...change, earliestTime: this.earliestTime(config) };
       if (dated && !(await this.change(dated, desired))) return false;
@@ -158,7 +156,7 @@ export class Membership {
     if (order <= 0 && !isMore) return false;
     // In this process the mark counts from here on: no older config lets anybody in again.
     if (order > 0) this.highest = mark;
-    const gone = nodes.includes(ownId) ? [...this.peers.keys()] : nodes;
+    const gone = nodes.includes(ownId) ? this.peers.keys() : nodes;
     const change = removalOf(this.applied, gone);
     const removed = change ? this.refusable(change) : Promise.resolve(true);
     const turn = this.inTurn(async () => {
@@ -167,7 +165,7 @@ export class Membership {
       // What was under way when the push came may have had these peers in it; and a refusal is met
       // by removing everybody.
       const again = removalOf(this.applied, gone);
-      const applied = again ? await this.change(again, without(this.peers, gone)) : wasRemoved;
+      const applied = again ? await this.change(again, without(this.applied, gone)) : wasRemoved;
       if (change && applied) {
         const took_ms = Math.round((clock.monotonic() - receivedAt) * 1000) / 1000;
         emit({ event: 'removed', ...mark, nodes: nodes.filter((id) => id !== ownId), took_ms });
@@ -185,8 +183,9 @@ export class Membership {
 
   /** A config that came into force meanwhile has peers that an earlier word took off the device. */
   private async putBack(nodes: readonly string[]): Promise<void> {
-    const change = this.applied && reconcile(without(this.peers, nodes), this.applied);
-    if (change) await this.change(change, this.peers);
+    const { applied } = this;
+    const change = applied && reconcile(without(applied, nodes), applied);
+    if (change) await this.change(change, applied);
   }
 
   /** Fails closed if the lifetime is over. To be called often; cheap when it is not. */
@@ -248,6 +247,18 @@ export class Membership {
     await state.writeHandshakeDate(Math.ceil(until + 3 * epochS * 1000)).catch((error: unknown) => {
       this.diskFailed(error);
     });
+  }
+
+  private async updatePins(config: AcceptedConfig): Promise<void> {
+    const { state, epochS } = this.options;
+    const { roster, peers } = config;
+    const passed = this.passedSinceConfig();
+    const pins = state.readPins();
+    if (pins === this.settledPins?.pins && roster === this.settledPins.roster) return;
+    const records = peers.items.map((peer) => peer.record);
+    const newPins = updatePins(pins, config, records, epochS, passed);
+    if (newPins !== pins) await state.writePins(newPins);
+    this.settledPins = isAnybodyMissing(newPins, epochS) ? undefined : { pins: newPins, roster };
   }
 
   /** Seconds on the boot clock since the config before this one; 0 for the first of this process. */
@@ -312,35 +323,15 @@ export class Membership {
       allowed: document.allowed,
       reason: document.reason,
       explanation: document.explanation,
-      members: [...this.peers.keys()],
-      removed: [...before.keys()].filter((nodeId) => !this.peers.has(nodeId)),
+      members: this.peers.keys(),
+      removed: this.peers.changesSince(before.peers).removed.map(({ nodeId }) => nodeId),
     });
   }
 }
 
-function without(peers: DesiredPeers, nodes: Iterable<string>): DesiredPeers {
-  const left = new Map(peers);
-  for (const nodeId of nodes) left.delete(nodeId);
-  return left;
-}
-
-function desiredPeers(config: AcceptedConfig): DesiredPeers {
-  const { epoch } = config.document;
-  return new Map(
-    config.peers.map((peer): [string, DesiredPeer] => [
-      peer.nodeId,
-      {
-        nodeId: peer.nodeId,
-        publicKey: peer.record.wireguard,
-        psk: peer.psk,
-        generation: epoch,
-        sinceEpoch: peer.sinceEpoch,
-        tunnelAddress: peer.tunnelAddress,
-        endpoint: peer.endpoint,
-        ...(peer.candidates === undefined ? {} : { candidates: peer.candidates }),
-      },
-    ]),
-  );
+function without(desired: DesiredPeers | undefined, nodes: Iterable<string>): DesiredPeers {
+  const { peers, keys } = desired ?? NO_PEERS;
+  return { peers: peers.with(nodes, []), keys };
 }
 
 function messageOf(error: unknown): string {

@@ -8,9 +8,13 @@ import type { Pin } from './node-state.ts';
  * `refused`   another one
  */
 export type PinVerdict = 'fits' | 'changed' | 'refused';
-export type PinCheck = (record: KeyRecord) => PinVerdict;
+export interface PinCheck {
+  (record: KeyRecord): PinVerdict;
+  /** The same ones say the same of a record, but for `changed`, which needs its time. */
+  readonly pins: Pins;
+}
 
-type Pins = Readonly<Record<string, Pin>>;
+export type Pins = Readonly<Record<string, Pin>>;
 
 /** How many epochs (of the length that the mesh had at enrolment) a name must have been away. */
 const ABSENT_EPOCHS = 3;
@@ -24,11 +28,17 @@ const ABSENT_EPOCHS = 3;
  * a new one of a known name is always told of.
  */
 export function pinCheck(pins: Pins, epochS: number): PinCheck {
-  return (record) => {
+  const check = (record: KeyRecord): PinVerdict => {
     const pin = Object.hasOwn(pins, record.nodeId) ? pins[record.nodeId] : undefined;
     if (pin === undefined || matches(pin, record)) return 'fits';
     return isLetGo(pin, epochS) ? 'changed' : 'refused';
   };
+  return Object.assign(check, { pins });
+}
+
+/** Whether some of them change with time alone. */
+export function isAnybodyMissing(pins: Pins, epochS: number): boolean {
+  return Object.values(pins).some((pin) => pin.missing_s !== null && !isLetGo(pin, epochS));
 }
 
 /**

@@ -1,5 +1,6 @@
 import { equalBytes } from '../contract/encoding.ts';
-import type { DeviceChange, PeerChange, PresharedKey } from '../tunnel/create-tunnel.ts';
+import { NodeList } from '../contract/node-list.ts';
+import type { DeviceChange, EpochKeys, PeerChange } from '../tunnel/create-tunnel.ts';
 import { ANYWHERE, acceptableEndpoint } from '../wire/acceptable-endpoint.ts';
 import { parseAddress, parseEndpoint } from '../wire/address-text.ts';
 import type { Endpoint } from '../wire/endpoint.ts';
@@ -9,9 +10,8 @@ export interface DesiredPeer {
   readonly nodeId: string;
   /** X25519, 32 bytes. */
   readonly publicKey: Uint8Array;
-  /** Secret. */
-  readonly psk: PresharedKey;
-  readonly generation: number;
+  /** Of its own (32 bytes, secret); without it the key is that of the epoch. */
+  readonly key?: { readonly psk: Uint8Array; readonly generation: number };
   readonly sinceEpoch: number;
   readonly tunnelAddress: string;
   readonly endpoint: string | null;
@@ -19,31 +19,41 @@ export interface DesiredPeer {
   readonly candidates?: readonly string[];
 }
 
-/** The peers of a device, by node id. `undefined` where the device's content is unknown. */
-export type DesiredPeers = ReadonlyMap<string, DesiredPeer>;
+/** What a device has, or is to have. */
+export interface DesiredPeers {
+  readonly peers: NodeList<DesiredPeer>;
+  /** For those that have none of their own. */
+  readonly keys?: EpochKeys | undefined;
+}
 
 /**
- * The one change that takes the device from `before` to `after`, or undefined if there is none.
- * Pure. A peer's key, PSK and allowed-ips go in one operation, so no moment exists in which it has
- * the one without the other. What stays is not said again: an epoch gives every peer a new key, and few
- * another address.
+ * The one change that takes the device from `before` to `after`, or undefined if there is none; `before` is
+ * undefined where its content is unknown. Pure. A peer's key, PSK and allowed-ips go in one operation, so no
+ * moment exists in which it has the one without the other. What stays is not said again: an epoch gives all
+ * peers new keys at once, and few another address.
  */
 export function reconcile(
   before: DesiredPeers | undefined,
   after: DesiredPeers,
 ): DeviceChange | undefined {
-  const peers: PeerChange[] = [];
-  for (const old of before?.values() ?? []) {
-    const now = after.get(old.nodeId);
-    if (now && equalBytes(now.publicKey, old.publicKey)) continue;
-    peers.push({ publicKey: old.publicKey, remove: true });
-  }
-  for (const peer of after.values()) {
-    const change = peerChange(before?.get(peer.nodeId), peer);
+  const { keys } = after;
+  const { removed, put } = after.peers.changesSince(before?.peers ?? NOBODY);
+  const rekeyed = put.flatMap((peer) => {
+    const old = before?.peers.get(peer.nodeId);
+    return old && !equalBytes(old.publicKey, peer.publicKey) ? [old] : [];
+  });
+  const peers: PeerChange[] = [...removed, ...rekeyed].map(({ publicKey }) => ({
+    publicKey,
+    remove: true,
+  }));
+  for (const peer of put) {
+    const change = peerChange(before?.peers.get(peer.nodeId), peer, keys?.generation);
     if (change) peers.push(change);
   }
-  if (before === undefined) return { replacePeers: true, peers };
-  return peers.length === 0 ? undefined : { peers };
+  const epoch = keys !== undefined && keys !== before?.keys ? { epoch: keys } : {};
+  if (before === undefined) return { replacePeers: true, ...epoch, peers };
+  if (peers.length > 0) return { ...epoch, peers };
+  return 'epoch' in epoch ? epoch : undefined;
 }
 
 /** The change that takes `nodes` off a device with the peers `before`, or undefined if it has none of them. */
@@ -54,7 +64,7 @@ export function removalOf(
   if (before === undefined) return { replacePeers: true, peers: [] };
   const peers: PeerChange[] = [];
   for (const nodeId of nodes) {
-    const peer = before.get(nodeId);
+    const peer = before.peers.get(nodeId);
     if (peer) peers.push({ publicKey: peer.publicKey, remove: true });
   }
   return peers.length === 0 ? undefined : { peers };
@@ -66,11 +76,20 @@ export function removalsOf(change: DeviceChange): DeviceChange {
   return change.replacePeers === true ? { replacePeers: true, peers: [] } : { peers };
 }
 
-function peerChange(old: DesiredPeer | undefined, peer: DesiredPeer): PeerChange | undefined {
+function peerChange(
+  old: DesiredPeer | undefined,
+  peer: DesiredPeer,
+  generation: number | undefined,
+): PeerChange | undefined {
   const known = old && equalBytes(old.publicKey, peer.publicKey) ? old : undefined;
   if (known && samePeer(known, peer)) return undefined;
-  const { publicKey, psk: presharedKey, generation, sinceEpoch: expireBefore } = peer;
-  const keyed = { publicKey, presharedKey, generation, expireBefore };
+  const { publicKey, key, sinceEpoch: expireBefore } = peer;
+  const keyed = {
+    publicKey,
+    ...(key && { presharedKey: key.psk }),
+    generation: key?.generation ?? generation!,
+    expireBefore,
+  };
   const isThere = known?.tunnelAddress === peer.tunnelAddress;
   const change: PeerChange = isThere ? keyed : { ...keyed, ...routesTo(peer.tunnelAddress) };
   if (known && samePlaces(known, peer)) return change;
@@ -96,11 +115,10 @@ function usable(text: string): Endpoint | undefined {
 
 function samePeer(a: DesiredPeer, b: DesiredPeer): boolean {
   return (
-    a.generation === b.generation &&
     a.sinceEpoch === b.sinceEpoch &&
     a.tunnelAddress === b.tunnelAddress &&
     samePlaces(a, b) &&
-    samePsk(a.psk, b.psk)
+    sameKey(a.key, b.key)
   );
 }
 
@@ -108,8 +126,9 @@ function samePlaces(a: DesiredPeer, b: DesiredPeer): boolean {
   return a.endpoint === b.endpoint && a.candidates?.join() === b.candidates?.join();
 }
 
-/** What works a key out is the same for as long as the key is. */
-function samePsk(a: PresharedKey, b: PresharedKey): boolean {
-  if (typeof a === 'function' || typeof b === 'function') return a === b;
-  return equalBytes(a, b);
+function sameKey(a: DesiredPeer['key'], b: DesiredPeer['key']): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.generation === b.generation && equalBytes(a.psk, b.psk);
 }
+
+const NOBODY = NodeList.of<DesiredPeer>([]);

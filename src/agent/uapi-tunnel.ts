@@ -2,6 +2,7 @@ import { toBase64 } from '../contract/encoding.ts';
 import {
   type DeviceChange,
   type DeviceStatus,
+  type EpochKeys,
   type PeerChange,
   presharedKeyBytes,
   type Tunnel,
@@ -29,6 +30,7 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
   private readonly stop = new AbortController();
   /** What each peer was last told, by key. PSKs live here and in the device only. */
   private readonly peers = new Map<string, KnownPeer>();
+  private epoch: EpochKeys | undefined;
   /** How often a session had to be ended to renew it. */
   private addedAgain = 0;
   private latest: Pick<UapiStatus, 'listenPort' | 'peers'> = { listenPort: 0, peers: [] };
@@ -49,7 +51,7 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
   }
 
   async configure(change: DeviceChange): Promise<void> {
-    const peers = (change.peers ?? []).map(withKey);
+    const peers = this.keyed(change);
     const changes = peers.flatMap((peer) => this.foreignChange(peer, change));
     await uapiSet(this.options.socket, { ...change, peers: changes });
     if (change.replacePeers) this.peers.clear();
@@ -81,6 +83,28 @@ export class UapiTunnel implements Pick<Tunnel, 'configure' | 'status' | 'expire
     const change = { privateKey: new Uint8Array(32), replacePeers: true };
     await uapiSet(this.options.socket, change).catch(() => {}); // gone with the device
     this.settleClosed(undefined);
+  }
+
+  /** A foreign device does not ask for a key when it needs it: an epoch gives each peer its own at once. */
+  private keyed(change: DeviceChange): KeyedChange[] {
+    const { epoch = this.epoch, replacePeers } = change;
+    const changes = change.peers ?? [];
+    this.epoch = epoch;
+    if (epoch === undefined) return changes.map(withKey);
+    const named = new Set(changes.map(({ publicKey }) => toBase64(publicKey)));
+    const others =
+      change.epoch === undefined || replacePeers
+        ? []
+        : [...this.peers].filter(([key]) => !named.has(key));
+    const { generation } = epoch;
+    const renewed = others.map(
+      ([, { last }]): PeerChange => ({ publicKey: last.publicKey, generation }),
+    );
+    return [...changes, ...renewed].map((peer) => {
+      if (peer.generation === undefined || peer.presharedKey !== undefined) return withKey(peer);
+      const presharedKey = epoch.presharedKeyOf(peer.publicKey);
+      return presharedKey === undefined ? withKey(peer) : { ...peer, presharedKey };
+    });
   }
 
   /** One peer's change in the words a foreign device knows. */

@@ -75,9 +75,6 @@ function checkPeer(field: string, peer: PeerChange): void {
     checkEndpoint(`${field}.candidates[${i}]`, candidate);
   });
   checkNumbers(`${field}.`, peer, LARGEST.peer);
-  if (peer.generation !== undefined && peer.presharedKey === undefined) {
-    invalid(`${field}.generation`, 'none without the pre-shared key that it belongs to');
-  }
   peer.allowedIps?.forEach((change, i) => {
     checkPrefix(`${field}.allowedIps[${i}]`, change.prefix);
   });
@@ -89,13 +86,19 @@ function checkPeer(field: string, peer: PeerChange): void {
  */
 export function checkChange(
   change: DeviceChange,
-  limits: { requirePsk: boolean; freePeers: number; maxPeers: number },
+  limits: { requirePsk: boolean; freePeers: number; maxPeers: number; epoch: number },
   peerOf: (
     publicKey: Uint8Array,
   ) => { generation: number; presharedKey: { isSet: boolean } } | undefined,
 ): void {
   if (change.privateKey !== undefined) checkKey('privateKey', change.privateKey);
   checkNumbers('', change, LARGEST.device);
+  const epoch = change.epoch?.generation ?? limits.epoch;
+  if (change.epoch !== undefined) {
+    checkNumbers('epoch.', change.epoch, LARGEST.epoch);
+    const least = Math.max(1, limits.epoch);
+    if (epoch < least) invalid('epoch.generation', `at least ${least}`);
+  }
   let added = 0;
   change.peers?.forEach((peer, i) => {
     const field = `peers[${i}]`;
@@ -104,12 +107,16 @@ export function checkChange(
     const present = change.replacePeers ? undefined : peerOf(peer.publicKey);
     if (present === undefined && peer.updateOnly) return;
     if (present === undefined) added++;
+    const followsEpoch = peer.generation !== undefined && peer.presharedKey === undefined;
+    if (followsEpoch && (peer.generation === 0 || peer.generation > epoch)) {
+      invalid(`${field}.generation`, `the key that it belongs to, or one of the device's epochs`);
+    }
     if (present !== undefined && (peer.generation ?? present.generation) < present.generation) {
       invalid(`${field}.generation`, `at least ${present.generation}, the one in use`);
     }
     const hasPsk =
       peer.presharedKey === undefined
-        ? (present?.presharedKey.isSet ?? false)
+        ? followsEpoch || (present?.presharedKey.isSet ?? false)
         : typeof peer.presharedKey === 'function' || !isZero(peer.presharedKey);
     if (limits.requirePsk && !hasPsk) {
       throw new TunnelError(

@@ -61,6 +61,8 @@ export class Clockwork {
   /** Their deadlines are to be looked at again. */
   private readonly dirty = new Set<Peer>();
   private readonly window = new RotationWindow<Peer>();
+  /** All but the quiet ones, of those with a key of an epoch: whom the next one concerns. */
+  private readonly active = new Set<Peer>();
   private readonly sampled: PeerActivity = newActivity();
   private sampledAt = Number.NEGATIVE_INFINITY;
 
@@ -107,6 +109,17 @@ export class Clockwork {
     this.dirty.delete(peer);
     this.deadlines.delete(peer);
     this.window.forget(peer);
+    this.active.delete(peer);
+  }
+
+  /** Those that an epoch's beginning may ask to make a handshake. */
+  get peersInUse(): Iterable<Peer> {
+    return this.active;
+  }
+
+  /** Something goes on with the peer: the next epoch looks at it. */
+  inUse(peer: Peer): void {
+    if (!peer.removed && peer.generation > 0) this.active.add(peer);
   }
 
   /** The interface went down: nothing is under way any more. */
@@ -146,12 +159,13 @@ export class Clockwork {
     if (peer.generation === 0) return;
     this.window.forget(peer);
     this.touched(peer);
-    // One that is under way has its reason: it goes on under the new key.
-    peer.isQuiet = reason === 'epoch' && peer.rotation === undefined && this.isQuiet(peer, now);
+    peer.isQuiet = reason === 'epoch' && this.isQuiet(peer, now);
     if (peer.isQuiet) {
       peer.rotation = undefined;
+      this.active.delete(peer);
       return;
     }
+    this.active.add(peer);
     const peerTried = reason === 'peerTried';
     const startAt = rotationStart(
       now,
@@ -161,7 +175,7 @@ export class Clockwork {
       peerTried,
       this.options.random,
     );
-    peer.rotation = new Rotation(startAt, peerTried);
+    peer.rotation = new Rotation(startAt, peerTried, peer.rotation?.since ?? now);
   }
 
   /** Packets wait for a session, or the present one is due for renewal. */
@@ -174,7 +188,8 @@ export class Clockwork {
     }
     // A packet waits: the schedule of a rotation, which is dense, and at once.
     peer.isQuiet = false;
-    peer.rotation = new Rotation(now, true);
+    this.active.add(peer);
+    peer.rotation = new Rotation(now, true, now);
     if (now >= this.earliestInitiation(peer, MIN_INITIATION_SPACING))
       this.attemptRotation(peer, now);
     this.touched(peer);
@@ -185,7 +200,10 @@ export class Clockwork {
     if (quietPairsWait !== true || peer.timers.persistentKeepalive > 0) return false;
     const { lastDataSentAt, lastDataReceivedAt } = peer.seen;
     const last = Math.max(lastDataSentAt, lastDataReceivedAt, peer.wantedAt);
-    return last <= 0 || now - last > QUIET_AFTER_EPOCHS * epoch;
+    const isLong = (since: number): boolean => now - since > QUIET_AFTER_EPOCHS * epoch;
+    // A rotation that is under way has its reason, and goes on under the new key: but not for ever.
+    if (peer.rotation !== undefined && !isLong(peer.rotation.since)) return false;
+    return last <= 0 || isLong(last);
   }
 
   private attemptRotation(peer: Peer, now: number): void {
@@ -215,6 +233,7 @@ export class Clockwork {
     for (const peer of this.dirty) {
       if ((peer.keypairs.sending?.generation ?? -1) >= peer.generation) {
         peer.isQuiet = false;
+        this.inUse(peer);
         peer.rotation = undefined; // over: packets are sent on its generation
         this.window.forget(peer);
       }

@@ -1,6 +1,6 @@
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
-import type { PresharedKey } from './preshared-key.ts';
+import type { EpochKeys, PresharedKey } from './preshared-key.ts';
 
 /** A change to one peer. Absent fields stay as they are. Applied as one operation. */
 export interface PeerChange {
@@ -11,7 +11,10 @@ export interface PeerChange {
   readonly updateOnly?: boolean;
   /** 32 bytes; all zero clears it (as in WireGuard's own configuration protocol). */
   readonly presharedKey?: PresharedKey;
-  /** Generation (epoch) of `presharedKey`; keypairs made with it carry this number. Default: as before, 0 for a new peer. */
+  /**
+   * Generation (epoch) of `presharedKey`; keypairs made with it carry this number. Default: as before, 0 for
+   * a new peer. Without `presharedKey` the key is that which the device's epoch has for the peer.
+   */
   readonly generation?: number;
   /** Keypairs of an older generation are zeroed at once (the peer was out in between). */
   readonly expireBefore?: number;
@@ -34,6 +37,7 @@ export const LARGEST = {
     expireBefore: Number.MAX_SAFE_INTEGER,
     persistentKeepalive: 0xffff,
   },
+  epoch: { generation: Number.MAX_SAFE_INTEGER },
   device: {
     listenPort: 0xffff,
     fwmark: 0xffff_ffff,
@@ -62,6 +66,11 @@ export interface DeviceChange {
    */
   readonly earliestTime?: number;
   readonly replacePeers?: boolean;
+  /**
+   * An epoch begins: all peers whose key has a generation, none of them later, get the key that it has for
+   * them. What they had before is zeroed. Not before the one that the device is in.
+   */
+  readonly epoch?: EpochKeys;
   readonly peers?: readonly PeerChange[];
 }
 

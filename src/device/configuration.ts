@@ -13,6 +13,7 @@ import type { Handshakes } from './handshakes.ts';
 import { Identity } from './identity.ts';
 import type { Peer } from './peer.ts';
 import type { PeerTable } from './peer-table.ts';
+import type { EpochKeys } from './preshared-key.ts';
 import type { RotationSettings } from './rotation.ts';
 import type { Sessions } from './sessions.ts';
 import { UNKNOWN_INITIATOR_TIME } from './unknown-initiators.ts';
@@ -46,7 +47,8 @@ export class Configuration {
   apply(change: DeviceChange, now: number, done: () => void): void {
     const { peers, requirePsk } = this.options;
     const { free: freePeers, capacity: maxPeers } = peers;
-    checkChange(change, { requirePsk, freePeers, maxPeers }, (key) => peers.get(key));
+    const limits = { requirePsk, freePeers, maxPeers, epoch: peers.epoch.generation };
+    checkChange(change, limits, (key) => peers.get(key));
     const barrier = new Barrier(done);
     if (change.earliestTime !== undefined) {
       this.options.handshakes.dates.from(change.earliestTime, now);
@@ -55,6 +57,7 @@ export class Configuration {
     if (change.replacePeers) {
       for (const peer of [...peers.all()]) this.removePeer(peer, barrier);
     }
+    if (change.epoch !== undefined) this.beginEpoch(change.epoch, now);
     for (const peer of change.peers ?? []) this.changePeer(peer, now, barrier);
     barrier.release();
   }
@@ -134,10 +137,7 @@ export class Configuration {
       for (const [key, prefix] of peer.allowedIps) this.disallow(peer, key, prefix);
     }
     for (const { prefix, remove } of change.allowedIps ?? []) this.route(peer, prefix, remove);
-    if (change.presharedKey !== undefined) {
-      peer.presharedKey.set(change.presharedKey);
-      this.setGeneration(peer, change.generation ?? peer.generation, present === undefined, now);
-    }
+    this.setKey(peer, change, present === undefined, now);
     if (change.expireBefore !== undefined) {
       const before = change.expireBefore;
       sessions.remove(peer, (k) => k.generation < before, barrier.hold());
@@ -146,6 +146,7 @@ export class Configuration {
       const changed = peer.timers.persistentKeepalive !== change.persistentKeepalive;
       peer.timers.persistentKeepalive = change.persistentKeepalive;
       if (changed && clockwork.isUp) peer.timers.persistentKeepaliveChanged(now);
+      if (peer.isQuiet) clockwork.startRotation(peer, now, 'epoch');
     }
     clockwork.touched(peer);
   }
@@ -159,18 +160,40 @@ export class Configuration {
     plane.setEndpoint(peer.slot, endpoint);
   }
 
-  private setGeneration(peer: Peer, generation: number, isNew: boolean, now: number): void {
-    const { handshakes, clockwork, rotation } = this.options;
-    const hadOlder = peer.generation < generation;
-    peer.generation = generation;
-    if (!hadOlder && !isNew) return;
-    // The peer tried before we knew it, or was answered under the key that is now old: it will
-    // find that its keypair is of no use, so do not make it wait.
-    const recently = Math.min(UNKNOWN_INITIATOR_TIME, rotation.epoch / 6);
+  /** Of all peers that have a key of the epoch only those that are in use are looked at. */
+  private beginEpoch(keys: EpochKeys, now: number): void {
+    const { peers, clockwork } = this.options;
+    const before = peers.epoch.generation;
+    peers.epoch.begin(keys);
+    if (keys.generation === before) return;
+    for (const peer of clockwork.peersInUse) {
+      if (peer.generation !== keys.generation) continue;
+      const reason = this.wasAnsweredBefore(peer, now) ? 'peerTried' : 'epoch';
+      clockwork.startRotation(peer, now, reason);
+    }
+  }
+
+  private setKey(peer: Peer, change: PeerChange, isNew: boolean, now: number): void {
+    const { handshakes, clockwork } = this.options;
+    const { presharedKey, generation = peer.generation } = change;
+    const before = peer.generation;
+    if (presharedKey !== undefined) peer.presharedKey.set(presharedKey, generation);
+    else if (change.generation !== undefined) peer.presharedKey.follow(generation);
+    else return;
+    if (peer.generation === before && !isNew) return;
+    // The peer tried before we knew it.
     const peerTried =
-      handshakes.unknownInitiators.forget(peer.publicKey, now) ||
-      (now - peer.answeredAt < recently && peer.answeredGeneration < generation);
+      handshakes.unknownInitiators.forget(peer.publicKey, now) || this.wasAnsweredBefore(peer, now);
     clockwork.startRotation(peer, now, peerTried ? 'peerTried' : isNew ? 'new' : 'epoch');
+  }
+
+  /**
+   * The peer was answered under a key that is now old: it will find that its keypair is of no use, so it
+   * is not made to wait.
+   */
+  private wasAnsweredBefore(peer: Peer, now: number): boolean {
+    const recently = Math.min(UNKNOWN_INITIATOR_TIME, this.options.rotation.epoch / 6);
+    return now - peer.answeredAt < recently && peer.answeredGeneration < peer.generation;
   }
 
   private removePeer(peer: Peer, barrier: Barrier): void {

@@ -98,6 +98,7 @@ export class Device implements DataPlaneEvents {
       keyLog: options.keyLog,
       touched,
       answered: (peer, now) => this.clockwork.answered(peer, now),
+      inUse: (peer) => this.clockwork.inUse(peer),
       completed: (peer, generation) => this.handshakeCompleted(peer, generation),
       reject: (reason) => {
         this.rejects[reason]++;

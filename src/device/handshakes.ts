@@ -28,6 +28,7 @@ import { UnknownInitiators } from './unknown-initiators.ts';
 const INITIATION_SPACING = 20;
 
 const NOTHING = new Uint8Array(0);
+const NO_KEY = new Uint8Array(32);
 
 /** Everything that opens the session of one handshake. Views, valid during the call. */
 export interface HandshakeSecrets {
@@ -58,6 +59,8 @@ export interface HandshakesOptions {
   readonly touched: (peer: Peer) => void;
   /** The peer answered an initiation. */
   readonly answered: (peer: Peer, now: number) => void;
+  /** An initiation of the peer was answered. */
+  readonly inUse: (peer: Peer) => void;
   readonly completed: (peer: Peer, generation: number) => void;
   readonly reject: (reason: RejectReason) => void;
   /** For debugging: told the secrets of every handshake. */
@@ -171,7 +174,7 @@ export class Handshakes {
       privateKey,
       peerPublicKey: publicKey,
       ephemeral,
-      presharedKey: presharedKey.use(),
+      presharedKey: presharedKey.use() ?? NO_KEY,
     });
   }
 
@@ -245,6 +248,8 @@ export class Handshakes {
     if (!isAfterTai64n(timestamp, peer.memory.receivedTimestamp)) return 'timestampReplayed';
     if (now - peer.initiationReceivedAt < INITIATION_SPACING) return 'initiationFlood';
     if (requirePsk && !peer.presharedKey.isSet) return 'presharedKeyMissing';
+    const presharedKey = peer.presharedKey.use();
+    if (presharedKey === undefined) return 'presharedKeyMissing';
     if (!sessions.hasRoom) return 'keypairTableFull';
 
     peer.memory.receivedTimestamp.set(timestamp);
@@ -255,7 +260,7 @@ export class Handshakes {
     plane.setEndpoint(peer.slot, source);
     plane.addTraffic(peer.slot, 0, message.length);
     peer.timers.authenticatedPacketReceived(now);
-    this.respond(peer, noise, initiation.sender, source, now);
+    this.respond(peer, noise, presharedKey, initiation.sender, source, now);
     return undefined;
   }
 
@@ -280,16 +285,17 @@ export class Handshakes {
   private respond(
     peer: Peer,
     noise: Responder,
+    presharedKey: Uint8Array,
     remoteIndex: number,
     endpoint: Endpoint,
     now: number,
   ): void {
-    const { crypto, random, plane, indexes, sessions, send } = this.options;
+    const { crypto, random, plane, indexes, sessions, send, inUse } = this.options;
     const ephemeralPrivate = random(32);
     const ephemeral = crypto.x25519PrivateKey(ephemeralPrivate);
     this.logKeys(peer, ephemeralPrivate);
     zeroize(ephemeralPrivate);
-    const second = noise.writeMessage(ephemeral, NOTHING, peer.presharedKey.use());
+    const second = noise.writeMessage(ephemeral, NOTHING, presharedKey);
     ephemeral.zeroize();
     if (second === undefined) return;
     const localIndex = indexes.add({ peer });
@@ -302,6 +308,7 @@ export class Handshakes {
     peer.cookies.addMacs(message, now);
     peer.answeredAt = now;
     peer.answeredGeneration = peer.generation;
+    inUse(peer);
     const session = { localIndex, remoteIndex, initiation: undefined, now };
     sessions.install(peer, second.keys, session, () => {
       peer.timers.authenticatedPacketSent(now);
@@ -321,10 +328,12 @@ export class Handshakes {
     const initiation = peer?.initiations.find((one) => one.localIndex === response.receiver);
     if (peer === undefined || initiation === undefined) return 'responseReceiverUnknown';
     if (!sessions.hasRoom) return 'keypairTableFull';
+    const presharedKey = peer.presharedKey.use();
+    if (presharedKey === undefined) return 'presharedKeyMissing';
     const second = initiation.noise.readMessage(
       response.ephemeral,
       response.encryptedNothing,
-      peer.presharedKey.use(),
+      presharedKey,
     );
     if (second === undefined) return 'responseUnauthenticated';
 

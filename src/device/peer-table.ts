@@ -1,5 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { type HandshakeMemory, newHandshakeMemory, Peer } from './peer.ts';
+import { DeviceEpoch } from './preshared-key.ts';
 import { Slots } from './slots.ts';
 
 /** Own tuning: handshake times kept of peers that were removed; the oldest goes. */
@@ -10,6 +11,7 @@ export const keyId = (publicKey: Uint8Array): string => publicKey.toHex();
 /** The peers by public key and by data-path slot. */
 export class PeerTable {
   readonly capacity: number;
+  readonly epoch = new DeviceEpoch();
   private readonly byKey = new Map<string, Peer>();
   private readonly bySlot: (Peer | undefined)[] = [];
   private readonly slots: Slots;
@@ -53,7 +55,7 @@ export class PeerTable {
     const id = keyId(publicKey);
     const memory = this.remembered.get(id) ?? newHandshakeMemory();
     this.remembered.delete(id);
-    const peer = new Peer({ crypto, slot, publicKey, memory, random });
+    const peer = new Peer({ crypto, slot, publicKey, memory, epoch: this.epoch, random });
     this.byKey.set(id, peer);
     this.bySlot[slot] = peer;
     return peer;

@@ -8,7 +8,7 @@ import type { Prefix } from '../wire/prefix.ts';
 import { TAI64N_LENGTH } from '../wire/tai64n.ts';
 import { Candidates } from './candidates.ts';
 import type { PeerActivity } from './data-plane.ts';
-import { KeptPresharedKey } from './preshared-key.ts';
+import { type DeviceEpoch, KeptPresharedKey } from './preshared-key.ts';
 import type { Rotation } from './rotation.ts';
 
 /** An initiation that waits for its response. */
@@ -44,9 +44,7 @@ export class Peer {
 
   /** DH of both static keys; undefined without an identity or for a small-order key. */
   staticStatic: Uint8Array | undefined;
-  readonly presharedKey = new KeptPresharedKey();
-  /** Generation of `presharedKey`. */
-  generation = 0;
+  readonly presharedKey: KeptPresharedKey;
 
   /**
    * Initiations that wait for a response, the newest last: where a network or a busy peer takes
@@ -101,13 +99,20 @@ export class Peer {
     slot: number;
     publicKey: Uint8Array;
     memory: HandshakeMemory;
+    epoch: DeviceEpoch;
     random: () => number;
   }) {
     this.slot = options.slot;
     this.publicKey = copyBytes(options.publicKey);
+    this.presharedKey = new KeptPresharedKey(this.publicKey, options.epoch);
     this.timers = new Timers(options.random);
     this.cookies = new CookieGenerator(options.crypto, options.publicKey);
     this.memory = options.memory;
+  }
+
+  /** Generation of `presharedKey`. */
+  get generation(): number {
+    return this.presharedKey.generation;
   }
 
   /** Zeroes every secret that control holds of this peer. */

@@ -47,12 +47,15 @@ export const DEFAULT_ROTATION: RotationSettings = { grace: 20_000, epoch: 60_000
 export class Rotation {
   /** The peer has tried by itself and waits for us. */
   readonly peerTried: boolean;
+  /** ms: when it began, under whichever key. */
+  readonly since: number;
   private readonly startAt: number;
   private attempt = 0;
 
-  constructor(startAt: number, peerTried: boolean) {
+  constructor(startAt: number, peerTried: boolean, since: number) {
     this.startAt = startAt;
     this.peerTried = peerTried;
+    this.since = since;
   }
 
   get isFirstAttempt(): boolean {

@@ -22,7 +22,6 @@ export class UnknownInitiators {
 
   /** True, once, if this key tried in the last seconds. */
   forget(publicKey: Uint8Array, now: number): boolean {
-    if (this.seen.size === 0) return false; // asked for every peer of an epoch
     const id = keyId(publicKey);
     const at = this.seen.get(id);
     this.seen.delete(id);

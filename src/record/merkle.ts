@@ -30,18 +30,20 @@ export function emptyRoot({ sha256 }: Sha256): Uint8Array {
 
 /** A whole tree in memory: its root, and inclusion proofs of any leaf. Takes leaf hashes. */
 export class MerkleTree {
-  readonly root: Uint8Array;
+  private top: Uint8Array;
   /**
    * `levels[0]` are the leaf hashes; each level has the parents of the one below, where a last node
    * without a sibling is carried up as it is. That is the tree of RFC 6962.
    */
-  private readonly levels: readonly (readonly Uint8Array[])[];
+  private levels: readonly (readonly Uint8Array[])[];
+  private readonly crypto: Sha256;
 
   /**
    * `before`: another tree. Where the very same hashes (the objects) stand in the same place, what is above
    * them is taken from it: a tree with a few other leaves costs a few hashes.
    */
   constructor(crypto: Sha256, leafHashes: readonly Uint8Array[], before?: MerkleTree) {
+    this.crypto = crypto;
     const levels = [leafHashes];
     for (let below = leafHashes; below.length > 1; ) {
       const height = levels.length;
@@ -58,7 +60,37 @@ export class MerkleTree {
       below = level;
     }
     this.levels = levels;
-    this.root = levels.at(-1)![0] ?? emptyRoot(crypto);
+    this.top = levels.at(-1)![0] ?? emptyRoot(crypto);
+  }
+
+  get root(): Uint8Array {
+    return this.top;
+  }
+
+  /** This tree with other hashes at some places, which it has. Costs the nodes above those. */
+  with(replaced: Iterable<readonly [place: number, hash: Uint8Array]>): MerkleTree {
+    const next = new MerkleTree(this.crypto, []);
+    const levels = this.levels.map((level) => level.slice());
+    const places = new Set<number>();
+    for (const [place, hash] of replaced) {
+      if (!isIndex(place, this.size)) throw new RangeError(`no leaf ${place} of ${this.size}`);
+      levels[0]![place] = hash;
+      places.add(place);
+    }
+    let touched = places;
+    for (let height = 1; height < levels.length; height++) {
+      const below = levels[height - 1]!;
+      const parents = new Set<number>();
+      for (const place of touched) parents.add(Math.floor(place / 2));
+      for (const place of parents) {
+        const [left, right] = [below[2 * place]!, below[2 * place + 1]];
+        levels[height]![place] = right === undefined ? left : nodeHash(this.crypto, left, right);
+      }
+      touched = parents;
+    }
+    next.levels = levels;
+    next.top = levels.at(-1)![0] ?? this.top;
+    return next;
   }
 
   /** Number of leaves. */

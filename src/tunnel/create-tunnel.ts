@@ -10,7 +10,7 @@ export type {
   PeerChange,
   PeerStatus,
 } from '../device/config.ts';
-export { type PresharedKey, presharedKeyBytes } from '../device/preshared-key.ts';
+export { type EpochKeys, type PresharedKey, presharedKeyBytes } from '../device/preshared-key.ts';
 export { captureDatagrams, capturePackets, type WriteCapture } from '../io/pcap.ts';
 export type { DatagramCarrier, DeviceState, PacketDevice, PreparedChange } from '../io/ports.ts';
 export {

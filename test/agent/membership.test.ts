@@ -3,6 +3,7 @@ import type { AcceptedConfig } from '../../src/agent/accepted-config.ts';
 import { Counters } from '../../src/agent/counters.ts';
 import { Membership } from '../../src/agent/membership.ts';
 import type { KeyRecord } from '../../src/contract/key-record.ts';
+import { NodeList } from '../../src/contract/node-list.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 import { memoryState } from '../lab/memory-state.ts';
 import { FakeTunnel } from './support/fake-tunnel.ts';
@@ -33,14 +34,17 @@ function started() {
   const config = (epoch: number, since: Readonly<Record<string, number>>): AcceptedConfig =>
     ({
       document: { epoch, version: epoch, issued_at: 0, lifetime_s: 180, allowed: true },
-      peers: Object.entries(since).map(([nodeId, sinceEpoch], i) => ({
-        nodeId,
-        record: recordOf(nodeId),
-        tunnelAddress: `10.10.0.${i + 3}`,
-        endpoint: null,
-        sinceEpoch,
-        psk: new Uint8Array(32).fill(epoch),
-      })),
+      peers: NodeList.of(
+        Object.entries(since).map(([nodeId, sinceEpoch], i) => ({
+          nodeId,
+          publicKey: recordOf(nodeId).wireguard,
+          record: recordOf(nodeId),
+          tunnelAddress: `10.10.0.${i + 3}`,
+          endpoint: null,
+          sinceEpoch,
+          key: { psk: new Uint8Array(32).fill(epoch), generation: epoch },
+        })),
+      ),
       roster: [],
       expiresAt: clock.boot() + 180,
     }) as unknown as AcceptedConfig;

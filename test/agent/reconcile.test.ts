@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type DesiredPeer, reconcile, removalOf, removalsOf } from '../../src/agent/reconcile.ts';
 import { toBase64 } from '../../src/contract/encoding.ts';
+import { NodeList } from '../../src/contract/node-list.ts';
+import type { EpochKeys } from '../../src/device/preshared-key.ts';
 import { FakeTunnel } from './support/fake-tunnel.ts';
 
 const bytes = (value: number) => new Uint8Array(32).fill(value);
@@ -9,23 +11,22 @@ const bytes = (value: number) => new Uint8Array(32).fill(value);
 const peer = (nodeId: string, change: Partial<DesiredPeer> = {}): DesiredPeer => ({
   nodeId,
   publicKey: bytes(nodeId.charCodeAt(0)),
-  psk: bytes(1),
-  generation: 1,
+  key: { psk: bytes(1), generation: 1 },
   sinceEpoch: 1,
   tunnelAddress: '10.10.0.2',
   endpoint: '192.0.2.1:51820',
   ...change,
 });
 
-const peers = (...list: DesiredPeer[]) => new Map(list.map((one) => [one.nodeId, one]));
+const peers = (...list: DesiredPeer[]) => ({ peers: NodeList.of(list) });
 
 test('nothing changed, nothing done', () => {
   expect(reconcile(peers(peer('a')), peers(peer('a')))).toBeUndefined();
-  expect(reconcile(new Map(), new Map())).toBeUndefined();
+  expect(reconcile(peers(), peers())).toBeUndefined();
 });
 
 test('an unknown device is replaced as a whole', () => {
-  expect(reconcile(undefined, new Map())).toEqual({ replacePeers: true, peers: [] });
+  expect(reconcile(undefined, peers())).toEqual({ replacePeers: true, peers: [] });
   expect(reconcile(undefined, peers(peer('a')))).toMatchObject({
     replacePeers: true,
     peers: [{ publicKey: bytes(97) }],
@@ -48,9 +49,9 @@ test('a node with another key is removed under the old one and added under the n
 
 test('key, PSK and generation of a peer always come together, with its address where that is another', () => {
   for (const change of [
-    { psk: bytes(2) },
-    { generation: 2 },
-    { sinceEpoch: 2, generation: 2 },
+    { key: { psk: bytes(2), generation: 1 } },
+    { key: { psk: bytes(1), generation: 2 } },
+    { sinceEpoch: 2, key: { psk: bytes(1), generation: 2 } },
     { tunnelAddress: '10.10.0.9' },
     { endpoint: '192.0.2.7:1' },
     { endpoint: null },
@@ -58,8 +59,8 @@ test('key, PSK and generation of a peer always come together, with its address w
     const [only] = reconcile(peers(peer('a')), peers(peer('a', change)))!.peers!;
     expect(only).toMatchObject({
       publicKey: bytes(97),
-      presharedKey: change.psk ?? bytes(1),
-      generation: change.generation ?? 1,
+      presharedKey: change.key?.psk ?? bytes(1),
+      generation: change.key?.generation ?? 1,
       expireBefore: change.sinceEpoch ?? 1,
     });
     const moved = change.tunnelAddress !== undefined;
@@ -75,12 +76,18 @@ test('a new peer comes with its address', () => {
   expect(only!.allowedIps).toHaveLength(1);
 });
 
-test('a key that is worked out later is the same for as long as what works it out is', () => {
-  const psk = () => bytes(5);
-  expect(reconcile(peers(peer('a', { psk })), peers(peer('a', { psk })))).toBeUndefined();
-  const another = () => bytes(5);
-  const change = reconcile(peers(peer('a', { psk })), peers(peer('a', { psk: another })));
-  expect(change!.peers![0]!.presharedKey).toBe(another);
+test('an epoch is one change for all peers without a key of their own', () => {
+  const keys = (generation: number): EpochKeys => ({ generation, presharedKeyOf: () => bytes(5) });
+  const { key: _, ...keyless } = peer('a');
+  const [present, next] = [keys(1), keys(2)];
+  const before = { ...peers(keyless, peer('b')), keys: present };
+  expect(reconcile(before, { ...before })).toBeUndefined();
+  expect(reconcile(before, { ...before, keys: next })).toEqual({ epoch: next });
+  const moved = { ...keyless, endpoint: '192.0.2.2:51820' };
+  const change = reconcile(before, { ...peers(moved, peer('b')), keys: next })!;
+  expect(change.epoch).toBe(next);
+  expect(change.peers).toMatchObject([{ publicKey: bytes(97), generation: 2 }]);
+  expect(change.peers![0]!.presharedKey).toBeUndefined();
 });
 
 test('who is to go is taken off, and nobody else; a device that is not known is emptied', () => {
@@ -112,8 +119,10 @@ test('whatever the two peer lists are, the device ends with the second one', asy
       fc.record({
         nodeId: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
         publicKey: fc.constantFrom(1, 2).map(bytes),
-        psk: fc.constantFrom(1, 2).map(bytes),
-        generation: fc.constantFrom(1, 2, 3),
+        key: fc.record({
+          psk: fc.constantFrom(1, 2).map(bytes),
+          generation: fc.constantFrom(1, 2, 3),
+        }),
         sinceEpoch: fc.constantFrom(1, 2),
         tunnelAddress: fc.constantFrom('10.10.0.2', '10.10.0.3'),
         endpoint: fc.constantFrom(null, '192.0.2.1:1', '[2001:db8::1]:2'),
@@ -132,7 +141,7 @@ test('whatever the two peer lists are, the device ends with the second one', asy
       await tunnel.configure(reconcile(undefined, before)!);
       const change = reconcile(before, after);
       if (change) await tunnel.configure(change);
-      const expected = [...after.values()].map((one) => [toBase64(one.publicKey), one.psk]);
+      const expected = after.peers.items.map((one) => [toBase64(one.publicKey), one.key!.psk]);
       const found = [...tunnel.peers].map(([key, one]) => [key, one.presharedKey]);
       expect(found.sort()).toEqual(expected.sort());
     }),

@@ -36,7 +36,10 @@ function setUp(seed: number): void {
 
 const psk = (generation: number) => new Uint8Array(32).fill(1 + (generation % 250));
 
-/** A new epoch, of which b learns `skew` ms after a (before, if it is negative). */
+/**
+ * A new epoch, of which b learns `skew` ms after a (before, if it is negative): each second time as a key for
+ * the peer, else as keys for all.
+ */
 function rotate(skew = 0): void {
   epoch++;
   const generation = epoch;
@@ -45,7 +48,11 @@ function rotate(skew = 0): void {
     () => {
       if (generation < (known.get(node) ?? 0)) return; // of the newer one already
       known.set(node, generation);
-      node.configure({ peers: [{ publicKey, presharedKey: psk(generation), generation }] });
+      const presharedKey = psk(generation);
+      const isForAll = generation % 2 === 0;
+      if (isForAll)
+        node.configure({ epoch: { generation, presharedKeyOf: () => psk(generation) } });
+      else node.configure({ peers: [{ publicKey, presharedKey, generation }] });
     };
   simulation.after(Math.max(0, -skew), learns(a, b));
   simulation.after(Math.max(0, skew), learns(b, a));
@@ -126,6 +133,40 @@ test('the first packet after a quiet hour arrives within 100 ms on a link of 1 m
     );
   }
   expect(Math.max(...times)).toBeLessThan(100);
+});
+
+test('nobody answers for ever whom nobody talks to: after two epochs in vain it waits for a packet, too', () => {
+  b.stop();
+  for (let i = 0; i < 4; i++) {
+    simulation.runFor(EPOCH);
+    rotate();
+  }
+  expect(a.peer(b)!.isQuiet).toBe(true);
+  b.restart();
+  b.configure({ peers: [a.asPeer({ presharedKey: psk(epoch), generation: epoch })] });
+  simulation.runFor(EPOCH);
+  expect(timeToArrive(a, b)).toBeLessThan(100);
+});
+
+test('who was answered under an old key is not made to wait, quiet or not', () => {
+  for (let i = 0; i < 5; i++) {
+    simulation.runFor(EPOCH);
+    rotate();
+  }
+  simulation.runFor(1000);
+  expect(a.peer(b)!.isQuiet).toBe(true);
+  // b knows the next epoch and has something to say; a answers under the one before.
+  const generation = ++epoch;
+  const next = { epoch: { generation, presharedKeyOf: () => psk(generation) } };
+  b.configure(next);
+  ledger.send(b, a);
+  simulation.runFor(200);
+  expect(ledger.deliveredCount(b, a)).toBe(0);
+  tap.clear();
+  a.configure(next);
+  simulation.runFor(20);
+  expect(tap.of('initiation', a)).toHaveLength(1);
+  expect(ledger.deliveredCount(b, a)).toBe(1);
 });
 
 test('where the first messages are lost, the schedule is the dense one of a rotation', () => {

@@ -73,8 +73,15 @@ test('a tree made beside another one has the same root, and hashes only what is 
       const tree = new MerkleTree(counting, changed, known);
       if (before === n) expect(hashes).toBeLessThanOrEqual(9 * new Set(places).size);
       expect(tree.root).toEqual(definedRoot(changed));
+      if (before !== n) return;
+      const replaced = places.filter((place) => place < n);
+      const next = known.with(replaced.map((place) => [place, other(place)]));
+      expect(next.root).toEqual(tree.root);
+      expect(known.root).toEqual(rootAt(n)); // it stays what it was
+      if (n > 0) expect(next.inclusionProof(n - 1)).toEqual(tree.inclusionProof(n - 1));
     }),
   );
+  expect(() => new MerkleTree(crypto, []).with([[0, other(0)]])).toThrow('no leaf 0 of 0');
 });
 
 describe('inclusion', () => {

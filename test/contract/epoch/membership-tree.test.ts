@@ -52,6 +52,29 @@ test('the root depends on who is a member with what, and on nothing else', () =>
   );
 });
 
+test('members that only change cost the nodes above them, and give the tree that all entries give', () => {
+  fc.assert(
+    fc.property(members, fc.array(fc.tuple(fc.nat(), memberEntry)), (entries, others) => {
+      const tree = treeOf(entries);
+      const changed =
+        entries.length === 0
+          ? []
+          : others.map(([at, other]) => ({
+              ...other,
+              nodeId: entries[at % entries.length]!.nodeId,
+            }));
+      const next = tree.with([], changed);
+      expect(next.root).toEqual(treeOf([...entries, ...changed]).root);
+      expect(tree.root).toEqual(treeOf(entries).root); // it stays what it was
+      for (const [place, leaf] of next.leaves.entries()) {
+        expect(next.list.placeOf(leaf.nodeId)).toBe(place);
+        if (!changed.some(({ nodeId }) => nodeId === leaf.nodeId))
+          expect(leaf).toBe(tree.leaves[place]);
+      }
+    }),
+  );
+});
+
 test('what differs, done to the one, gives the other', () => {
   fc.assert(
     fc.property(members, members, (before, after) => {
