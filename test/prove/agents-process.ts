@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ownIdentity } from '../../src/agent/accepted-config.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import { ConfigAgent } from '../../src/agent/config-agent.ts';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { Counters } from '../../src/agent/counters.ts';
+import { Emitter } from '../../src/agent/emitter.ts';
 import { enrol } from '../../src/agent/enrol.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
 import { Membership } from '../../src/agent/membership.ts';
 import type { NodeKeys } from '../../src/agent/node-keys.ts';
-import { type BenchmarkDocument, DEFAULT_SUITE } from '../../src/contract/benchmark.ts';
+import { DEFAULT_SUITE } from '../../src/contract/benchmark.ts';
 import { fromBase64 } from '../../src/contract/encoding.ts';
-import { PAYLOAD_TYPES, signEnvelope } from '../../src/contract/envelope.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
 import { monotonicMs } from '../lab/clock.ts';
@@ -78,8 +79,8 @@ class SimulatedAgent {
   private readonly name: string;
   private readonly keys: NodeKeys;
   private readonly client: ControllerClient;
-  private sequence = 0;
-  private meshId = '';
+  private emitter: Emitter | undefined;
+  private measured = 0.9;
 
   constructor(name: string) {
     this.name = name;
@@ -111,11 +112,28 @@ class SimulatedAgent {
       },
       stop.signal,
     );
-    this.meshId = enrolment.mesh_id;
-    client.belongTo(fromBase64(enrolment.mesh_id, 32)!);
-    await this.score(0.9);
+    const meshId = fromBase64(enrolment.mesh_id, 32)!;
+    client.belongTo(meshId);
     const state = memoryState();
     const emit = (event: AgentEvent) => this.heard(event);
+    this.emitter = new Emitter({
+      client,
+      source: async () => ({ score: this.measured }),
+      state,
+      meshId,
+      nodeId: name,
+      signingSeed: keys.signing,
+      clock: systemClock,
+      crypto,
+      random: Math.random,
+      counters,
+      emit,
+      intervalMs: pollMs,
+      suite: DEFAULT_SUITE,
+      samples: 50,
+    });
+    // What was not delivered is measured again, as every interval.
+    while (!(await this.score(this.measured))) await delay(pollMs);
     const membership = new Membership({
       epochS: enrolment.epoch_s,
       tunnel: { configure: async () => {}, expireKeypairs: async () => {} },
@@ -142,19 +160,11 @@ class SimulatedAgent {
     void agent.run(stop.signal);
   }
 
-  async score(score: number): Promise<void> {
-    const document: BenchmarkDocument = {
-      mesh_id: this.meshId,
-      audience: 'controller',
-      node_id: this.name,
-      suite: DEFAULT_SUITE,
-      score,
-      samples: 50,
-      observed_at: Date.now(),
-      sequence: ++this.sequence,
-    };
-    const envelope = signEnvelope(real, this.keys.signing, PAYLOAD_TYPES.benchmark, document);
-    await this.client.postBenchmark(this.name, envelope);
+  /** Measures `score` and delivers it as a node does; false: the controller has not taken it. */
+  async score(score: number): Promise<boolean> {
+    this.measured = score;
+    await this.emitter!.once(stop.signal);
+    return this.emitter!.progress().failure === null;
   }
 
   private heard(event: AgentEvent): void {
@@ -179,7 +189,7 @@ listen(
         .get(node as string)!
         .score(score as number)
         .then(
-          () => say({ id, ok: true }),
+          (ok) => say({ id, ok, error: 'it was not taken' }),
           (error: Error) => say({ id, ok: false, error: error.message }),
         );
       return;
