@@ -121,6 +121,34 @@ describe.each([
   });
 });
 
+test('up to the limit each pair has a base of its own, above it all have one; one member alone has none', async () => {
+  await start({ pairwiseUpTo: 2 });
+  const seen = new Set<string>();
+  const inForce = async (kind: string, ...members: number[]): Promise<void> => {
+    await mesh.rotate();
+    await pollAll();
+    expect(header()).toMatchObject({ keys: kind, count: members.length });
+    for (const i of members) {
+      for (const j of members.filter((other) => other !== i)) {
+        expect(pskOf(i, j)).toBe(pskOf(j, i));
+        seen.add(pskOf(i, j)!);
+      }
+    }
+  };
+  await inForce('group', 0, 1, 2);
+  await mesh.report(0.1, nodes[2]!);
+  await inForce('pairwise', 0, 1);
+  await mesh.report(0.9, nodes[2]!);
+  await inForce('group', 0, 1, 2);
+  await mesh.report(0.1, nodes[1]!, nodes[2]!);
+  await inForce('pairwise', 0);
+  expect(agents.map((agent) => agent.peers)).toEqual([[], [], []]);
+  await mesh.report(0.9, nodes[1]!);
+  await inForce('pairwise', 0, 1);
+  expect(seen.size).toBe(3 + 1 + 3 + 1);
+  expect(agents.flatMap((agent) => agent.named('ignored'))).toEqual([]);
+});
+
 test('pushed keys are put in force without asking for anything', async () => {
   await start({}, true);
   for (const agent of agents) await until('the stream is open', () => agent.agent.streaming);
