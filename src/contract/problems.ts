@@ -18,7 +18,7 @@ export const PROBLEMS = {
   protocol_unsupported: { status: 400, title: 'The protocol numbers are too far apart' },
   too_many_requests: { status: 429, title: 'Too many requests' },
   misdirected: { status: 421, title: 'This is not to be asked by that name' },
-  foreign_page: { status: 403, title: 'Only the page that is served here may ask for a change' },
+  foreign_page: { status: 403, title: 'Only the page that is served here may ask for this' },
   headers_too_large: { status: 431, title: 'The headers are too large' },
 
   // Signed requests (RFC 9421).

@@ -15,7 +15,7 @@ import { acceptsGzip } from './gzip-answers.ts';
 import { LiveFeed } from './live.ts';
 import { liveRoute } from './live-route.ts';
 import { describeDashboard } from './openapi.ts';
-import { isFromOwnPage, isNamedIn } from './own-page.ts';
+import { isFromOtherPage, isFromOwnPage, isNamedIn } from './own-page.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
@@ -123,7 +123,10 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   }
   sessionRoutes(app, { visitors, sessions, source });
   await app.register(async (inner) => {
-    inner.addHook('onRequest', (request) => visitors.mustRead(request));
+    inner.addHook('onRequest', async (request) => {
+      if (isFromOtherPage(request)) refuse('foreign_page');
+      await visitors.mustRead(request);
+    });
     readRoutes(inner, source, visitors);
     policyRoutes(inner, source, visitors);
     liveRoute(inner, live, source, visitors, onError);

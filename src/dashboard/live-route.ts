@@ -16,7 +16,9 @@ export function liveRoute(
   const schema = { summary: 'The mesh, and what changes in it, as server-sent events' };
   app.get('/api/live', { schema }, async (request, reply) => {
     source();
-    if (live.isFull) refuse('overloaded', { detail: 'Too many pages are open.' });
+    const leave = live.takePlace(visitors.holder(request)?.tokenId);
+    if (leave === undefined) refuse('overloaded', { detail: 'Too many pages are open.' });
+    reply.raw.once('close', leave);
     reply.header('content-type', 'text/event-stream').header('cache-control', 'no-store');
     reply.header('vary', 'accept-encoding');
     const isGzip = acceptsGzip(request);

@@ -6,8 +6,9 @@ import { meshDelta } from './mesh-view.ts';
 const LOOK_MS = 1000;
 /** Something is said at least this often, so that a page notices when nobody is there any more, ms. */
 const HEARTBEAT_MS = 5000;
-/** Pages at once. */
+/** Pages at once: in all, and of one who signed in. */
 export const MAX_READERS = 64;
+export const MAX_PER_HOLDER = 12;
 /** A page that has left this much (bytes) unread gets no more until it has read; then the whole. */
 const MAX_BACKLOG = 256 << 10;
 /** One that does not read for so long (ms) is let go of; it asks anew by itself. */
@@ -51,6 +52,7 @@ export class LiveFeed {
   private readonly now: () => number;
   /** With the time since when it does not read, if so. */
   private readonly readers = new Map<LiveReader, number | undefined>();
+  private readonly places = new Set<{ readonly holder: string | undefined }>();
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
   private told: MeshView | undefined;
@@ -68,8 +70,20 @@ export class LiveFeed {
     this.now = now;
   }
 
-  get isFull(): boolean {
-    return this.readers.size >= MAX_READERS;
+  /**
+   * Takes a place for a page of `holder` (undefined: nobody signed in), before it is a reader; the
+   * function returned gives it back. Undefined: there is none.
+   */
+  takePlace(holder: string | undefined): (() => void) | undefined {
+    const own = holder === undefined ? 0 : this.placesOf(holder);
+    if (this.places.size >= MAX_READERS || own >= MAX_PER_HOLDER) return undefined;
+    const place = { holder };
+    this.places.add(place);
+    return () => void this.places.delete(place);
+  }
+
+  private placesOf(holder: string): number {
+    return [...this.places].filter((one) => one.holder === holder).length;
   }
 
   /** Adds a reader; the function returned takes it away. */

@@ -15,24 +15,24 @@ interface Operation extends Pick<DescribedCall, 'id' | 'media' | 'empty'> {
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /api/session': { id: 'showSession', caller: 'anybody' },
-  'POST /api/session': { id: 'signIn', caller: 'anybody', refusals: [401, 403, 429] },
-  'DELETE /api/session': { id: 'signOut', caller: 'anybody', refusals: [403], empty: 204 },
+  'POST /api/session': { id: 'signIn', caller: 'anybody', refusals: [401, 429] },
+  'DELETE /api/session': { id: 'signOut', caller: 'anybody', empty: 204 },
   'GET /api/mesh': { id: 'showMesh', caller: 'reader' },
   'GET /api/live': { id: 'followMesh', caller: 'reader', media: 'text/event-stream' },
   'GET /api/nodes/:id': { id: 'showNode', caller: 'reader' },
-  'GET /api/nodes/:id/proof': { id: 'proveVerdict', caller: 'reader', refusals: [403, 404] },
+  'GET /api/nodes/:id/proof': { id: 'proveVerdict', caller: 'reader', refusals: [404] },
   'GET /api/epochs': { id: 'showEpochs', caller: 'reader' },
   'GET /api/changes': { id: 'showChanges', caller: 'reader' },
   'GET /api/health': { id: 'showHealth', caller: 'reader' },
   'GET /log/checkpoint': { id: 'readCheckpoint', caller: 'reader', media: 'text/plain' },
   'GET /log/key': { id: 'readLogKey', caller: 'reader', media: 'text/plain' },
   'GET /api/policy': { id: 'readPolicy', caller: 'reader' },
-  'POST /api/policy/replay': { id: 'replayPolicy', caller: 'reader', refusals: [403, 404] },
-  'PUT /api/policy': { id: 'changePolicy', caller: 'holder', refusals: [403, 409] },
+  'POST /api/policy/replay': { id: 'replayPolicy', caller: 'reader', refusals: [404] },
+  'PUT /api/policy': { id: 'changePolicy', caller: 'holder', refusals: [409] },
 };
 
 /** Any call can meet these. */
-const ALWAYS = [400, 408, 421, 422, 431, 500, 503];
+const ALWAYS = [400, 403, 408, 421, 422, 431, 500, 503];
 
 /** `mustSignIn`: to read, too. */
 export async function describeDashboard(app: FastifyInstance, mustSignIn: boolean): Promise<void> {

@@ -22,3 +22,12 @@ export function isFromOwnPage({ headers, protocol }: FastifyRequest): boolean {
   const { origin, host, 'sec-fetch-site': site } = headers;
   return origin === `${protocol}://${host}` && (site === undefined || site === 'same-origin');
 }
+
+/**
+ * Whether another page asks for it, as far as browsers say so. It could not read the answer, but make us
+ * work for it.
+ */
+export function isFromOtherPage({ headers }: FastifyRequest): boolean {
+  const { 'sec-fetch-site': site } = headers;
+  return site !== undefined && site !== 'same-origin' && site !== 'none';
+}

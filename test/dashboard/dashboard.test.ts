@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { controllerSource } from '../../src/dashboard/controller-source.ts';
 import { type Dashboard, startDashboard } from '../../src/dashboard/dashboard.ts';
 import { EpochLog } from '../../src/dashboard/epoch-log.ts';
+import { MAX_READERS } from '../../src/dashboard/live.ts';
 import { call, TestMesh } from '../controller/support/test-mesh.ts';
 
 let mesh: TestMesh;
@@ -177,6 +178,44 @@ test('what only reads is changed by no method; what comes from no page of ours i
     }
   }
 });
+
+test.each(['cross-site', 'same-site', 'x'])(
+  'what another page loads (%s) is not even made; who types the address gets it',
+  async (site) => {
+    show();
+    for (const path of ['api/mesh', 'api/nodes/a/proof?epoch=1', 'api/live', 'log/checkpoint']) {
+      const answer = await get(path, { 'sec-fetch-site': site });
+      expect([path, answer.status]).toEqual([path, 403]);
+      expect(answer.headers['cross-origin-resource-policy']).toBe('same-origin');
+    }
+    for (const own of ['same-origin', 'none']) {
+      expect((await get('api/mesh', { 'sec-fetch-site': own })).status).toBe(200);
+    }
+  },
+);
+
+/** Follows the mesh; gives the status, and how to leave. */
+async function follow(headers: Record<string, string> = {}) {
+  const control = new AbortController();
+  const { status } = await fetch(`${dashboard.url}api/live`, { headers, signal: control.signal });
+  return { status, leave: () => control.abort() };
+}
+
+test('only so many pages follow at once, also if they come together; who leaves makes room', async () => {
+  show();
+  const all = await Promise.all(Array.from({ length: MAX_READERS + 8 }, () => follow()));
+  expect(all.filter(({ status }) => status === 503)).toHaveLength(8);
+  for (const { leave } of all) leave();
+  await expect.poll(async () => (await follow()).status).toBe(200);
+});
+
+test.each(['7', 'x'.repeat(8000), '-1', '1e99', '"><script>'])(
+  'what a page says it had last is not asked about',
+  async (last) => {
+    show();
+    expect((await follow({ 'last-event-id': last })).status).toBe(200);
+  },
+);
 
 test('gives out nothing but the files of the page', async () => {
   for (const path of [

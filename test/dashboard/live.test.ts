@@ -2,7 +2,7 @@ import { createGunzip } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { fromColumns } from '../../src/dashboard/columns.ts';
 import type { MeshDelta, MeshView } from '../../src/dashboard/documents.ts';
-import { GZIP_HEADER, type LiveEvent, LiveFeed } from '../../src/dashboard/live.ts';
+import { GZIP_HEADER, type LiveEvent, LiveFeed, MAX_PER_HOLDER } from '../../src/dashboard/live.ts';
 import { meshView } from '../../src/dashboard/mesh-view.ts';
 import { largeMesh, reported } from './support/large-mesh.ts';
 
@@ -156,4 +156,17 @@ test('what cannot be read is an error for who asks, and others hear of it when i
   expect(reader.names).toEqual(['mesh']);
   feed.close();
   expect(errors).toEqual([]);
+});
+
+test('one who signed in takes only so many places, and gives them back', () => {
+  const { feed } = feedOf(meshView(largeMesh(1), undefined));
+  const places = Array.from({ length: MAX_PER_HOLDER }, () => feed.takePlace('ann'));
+  expect(places).not.toContain(undefined);
+  expect(feed.takePlace('ann')).toBeUndefined();
+  expect(feed.takePlace('bob')).toBeDefined();
+  expect(feed.takePlace(undefined)).toBeDefined();
+  places[0]!();
+  places[0]!();
+  expect(feed.takePlace('ann')).toBeDefined();
+  expect(feed.takePlace('ann')).toBeUndefined();
 });
