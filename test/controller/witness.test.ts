@@ -118,6 +118,25 @@ test('a witness that has seen another log refuses, and that is told', async () =
   expect(mesh.log.join('')).toContain('witness witness.example: it answers 422');
 });
 
+test('a witness that has forgotten what it cosigned, as from a backup, counts no more, and that is told', async () => {
+  await restart();
+  await untilAsked(1);
+  const { size, root } = witness;
+  await mesh.rotate();
+  await untilAsked(2);
+  const cosigned = witness.size;
+  Object.assign(witness, { size, root });
+  for (const times of [3, 4]) {
+    await mesh.rotate();
+    await untilAsked(times);
+    expect(await isCosigned()).toBe(false);
+  }
+  expect(witness.asked).toEqual([0, size, cosigned, cosigned]);
+  expect(mesh.log.join('')).toContain(
+    `witness witness.example: it cosigned ${cosigned} leaves, and knows of ${size} now`,
+  );
+});
+
 test('a log that went back is told, too', async () => {
   witness.size = 1000;
   await restart();

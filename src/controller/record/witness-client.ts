@@ -41,13 +41,14 @@ export class WitnessClient {
 
   /**
    * Leaves that it has cosigned. Rejects if the witness does not answer, or refuses: then it has seen
-   * another log.
+   * another log; and if it has forgotten what it cosigned, for then it could cosign another.
    */
   async ask(): Promise<number> {
     const { log } = this.options;
     const checkpoint = await log.checkpoint();
     let answer = await this.post(checkpoint);
     if (answer.status === 409 && answer.size !== undefined) {
+      if (answer.size < this.known) throw this.forgetful(answer.size);
       this.known = answer.size; // it remembers what this process has forgotten
       answer = await this.post(checkpoint);
     }
@@ -85,6 +86,13 @@ export class WitnessClient {
     const text = await limitedText(response);
     const isSize = response.headers.get('content-type')?.startsWith(SIZE_MEDIA_TYPE) === true;
     return { status: response.status, text, ...(isSize ? { size: parseKnownSize(text) } : {}) };
+  }
+
+  private forgetful(size: number): Error {
+    return this.failure(
+      `it cosigned ${this.known} leaves, and knows of ${size} now: its state came from a backup. ` +
+        'It counts again with another key, without its witness.key and cosigned.json',
+    );
   }
 
   private failure(what: string): Error {
