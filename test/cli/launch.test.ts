@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -11,8 +12,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { call } from '../controller/support/test-mesh.ts';
 
+const meshnet = join(import.meta.dirname, '../../bin/meshnet');
 const launcher = join(import.meta.dirname, '../../bin/launch.sh');
 
 let directory: string;
@@ -66,3 +69,30 @@ test.each([
   execFileSync('sh', ['-c', '. "$1"; is_node_26 "$2"', 'sh', launcher, node]);
   expect(existsSync(asked)).toBe(!isKnown);
 });
+
+test('started by nohup, a hang-up does not end it; told to end, it does', async () => {
+  const socketPath = join(directory, 'state', 'admin.sock');
+  const where = ['--state', join(directory, 'state'), '--listen', '127.0.0.1:0'];
+  const controller = spawn('nohup', [meshnet, 'controller', ...where], { stdio: 'ignore' });
+  onTestFinished(() => void controller.kill('SIGKILL'));
+  const ended = once(controller, 'exit');
+  const status = () =>
+    call({ socketPath, path: '/healthz' }).then(
+      (answer) => answer.status,
+      () => undefined,
+    );
+  await expect.poll(status).toBe(200);
+  controller.kill('SIGHUP');
+  expect(await status()).toBe(200);
+  controller.kill('SIGTERM');
+  expect(await ended).toEqual([0, null]);
+});
+
+test.runIf(process.geteuid?.() === 0 && process.platform === 'linux')(
+  'a user without a home and without an entry among the users is served',
+  () => {
+    const script = 'mount --bind /dev/null /etc/passwd && exec env -i PATH="$PATH" "$0" --version';
+    const version = execFileSync('unshare', ['-m', 'sh', '-c', script, meshnet]);
+    expect(String(version)).toMatch(/^\d+\.\d+\.\d+\n$/);
+  },
+);
