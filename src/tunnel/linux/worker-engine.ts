@@ -71,6 +71,7 @@ export class WorkerEngine implements Engine {
   private routesCheckedAt = Number.NEGATIVE_INFINITY;
   private interfaceUp = false;
   private mtu: number;
+  private started = false;
   private ended = false;
 
   /** As many pairs of workers as the TUN device has queues, and so many sockets. */
@@ -139,6 +140,7 @@ export class WorkerEngine implements Engine {
 
   /** Starts the data workers. */
   start(): Promise<void> {
+    this.started = true;
     return this.workers.start();
   }
 
@@ -171,6 +173,7 @@ export class WorkerEngine implements Engine {
 
   portChanged(port: Pick<DatagramPort, 'port' | 'fwmark'>): void {
     writePort(this.memory, port);
+    if (this.started) this.plane.wake(); // a worker that waits on the socket before keeps its port in use
   }
 
   poll(now: number): void {
