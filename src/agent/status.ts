@@ -1,4 +1,4 @@
-import { equalBytes, toBase64 } from '../contract/encoding.ts';
+import { toBase64 } from '../contract/encoding.ts';
 import type { Tunnel } from '../tunnel/create-tunnel.ts';
 import { formatEndpoint } from '../wire/address-text.ts';
 import type { DataPath } from './backend.ts';
@@ -118,8 +118,9 @@ export function nodeStatus(sources: StatusSources): NodeStatusDocument {
   const boot = clock.boot();
   const wall = clock.wall();
   const config = membership.inForce;
+  const onDevice = new Map(device.peers.map((status) => [status.publicKey.toHex(), status]));
   const peers = [...membership.peers.values()].map((peer): PeerView => {
-    const found = device.peers.find((status) => equalBytes(status.publicKey, peer.publicKey));
+    const found = onDevice.get(peer.publicKey.toHex());
     const handshakeAt = found?.lastHandshakeAt;
     const endpoint = found?.endpoint ? formatEndpoint(found.endpoint) : null;
     return {
