@@ -7,7 +7,7 @@ import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
 import type { NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
-import { alertsOf, evaluatorViews, runsOf } from './health.ts';
+import { alertsOf, evaluatorViews, runsOf, witnessViews } from './health.ts';
 import { meshView, nodeDetail } from './mesh-view.ts';
 import { NodeProofs } from './node-proofs.ts';
 import { PolicyReplay } from './policy-replay.ts';
@@ -86,6 +86,7 @@ export function controllerSource(
         alerts: alertsOf(document, trouble),
         runs: runsOf(document.nodes, now),
         evaluators: evaluatorViews(document.evaluators, now),
+        witnesses: witnessViews(document.witnesses),
         version,
         uptimeS: (performance.now() - startedAt) / 1000,
         residentBytes: process.memoryUsage.rss(),

@@ -175,11 +175,21 @@ export interface EvaluatorView {
   readonly lastAt: number | null;
 }
 
+/** A witness of the log, as the controller knows of it. */
+export interface WitnessView {
+  readonly witness: string;
+  /** Of the last checkpoint that it cosigned since the controller's start; 0: none. */
+  readonly entries: number;
+  /** Epochs that it has not cosigned. */
+  readonly behind: number;
+}
+
 /** `/api/health`. */
 export interface HealthView {
   readonly alerts: readonly AlertView[];
   readonly runs: readonly RunsView[];
   readonly evaluators: readonly EvaluatorView[];
+  readonly witnesses: readonly WitnessView[];
   readonly version: string;
   readonly uptimeS: number;
   readonly residentBytes: number;

@@ -1,5 +1,10 @@
-import type { EpochDocument, EvaluatorStatus, NodeStatus } from '../contract/epoch.ts';
-import type { AlertView, EvaluatorView, RunsView } from './documents.ts';
+import type {
+  EpochDocument,
+  EvaluatorStatus,
+  NodeStatus,
+  WitnessesStatus,
+} from '../contract/epoch.ts';
+import type { AlertView, EvaluatorView, RunsView, WitnessView } from './documents.ts';
 
 /** What alerts are told from besides the mesh's document. Times: the controller's clock, ms. */
 export interface Trouble {
@@ -76,4 +81,14 @@ export function evaluatorViews(
     const lastAt = last === null ? null : Math.round(now - last * 1000);
     return { evaluator, compared, bias, distance, lastAt };
   });
+}
+
+/** None where nobody cosigns the log. */
+export function witnessViews(witnesses: WitnessesStatus | null): WitnessView[] {
+  const each = witnesses?.each ?? [];
+  return each.map(({ witness, leaves, behind_epochs }) => ({
+    witness,
+    entries: leaves,
+    behind: behind_epochs,
+  }));
 }

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { alertsOf, evaluatorViews, runsOf, type Trouble } from '../../src/dashboard/health.ts';
+import {
+  alertsOf,
+  evaluatorViews,
+  runsOf,
+  type Trouble,
+  witnessViews,
+} from '../../src/dashboard/health.ts';
 import { largeMesh } from './support/large-mesh.ts';
 
 const CALM: Trouble = {
@@ -80,3 +86,15 @@ function brakeOf(held: string[]) {
 function witnessesOf(fault: string) {
   return { needed: 2, within_epochs: 1, binding: false, fault, each: [] };
 }
+
+test('says how far behind each witness is; none where nobody cosigns the log', () => {
+  const each = [
+    { witness: 'w1', leaves: 12, behind_epochs: 0 },
+    { witness: 'w2', leaves: 0, behind_epochs: 7 },
+  ];
+  expect(witnessViews({ ...witnessesOf('x'), each })).toEqual([
+    { witness: 'w1', entries: 12, behind: 0 },
+    { witness: 'w2', entries: 0, behind: 7 },
+  ]);
+  expect(witnessViews(null)).toEqual([]);
+});

@@ -61,6 +61,7 @@ requires('chromium')('names, suites, reasons and rules of who means ill', () => 
     ['epochs', 'later it was written to the last stream'],
     ['policy', 'In force'],
     ['record', 'Verified here:'],
+    ['record', 'Entries that it cosigned'],
     ['health', 'Refused requests'],
     ['sign-in', 'with the role admin'],
     [`${encodeURIComponent(HOSTILE[0])}`, 'There is nothing at this address'],

@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { HealthView } from '../documents.ts';
 import { count, dateTime } from './format.ts';
 import { html } from './html.ts';
 import { checkRecord, type RecordCheck, RecordFault } from './record-check.ts';
-import { usePageState } from './state.ts';
+import { useAnswer, usePageState } from './state.ts';
 
 interface Progress {
   readonly read: number;
@@ -32,6 +33,7 @@ export function RecordPage() {
     };
   }, [key]);
   const { check, fault, failure, read } = progress;
+  const { answer: health } = useAnswer<HealthView>('/api/health', key);
   return html`
     <h1>Record</h1>
     <p>Every epoch, enrolment, removal and change is an entry of a log that can only grow. This browser reads it and
@@ -41,7 +43,25 @@ export function RecordPage() {
     ${failure && html`<p class="failure">It could not be read: ${failure}</p>`}
     ${!check && !fault && !failure && html`<p role="status">Verifying … ${count(read, 'entry', 'entries')}</p>`}
     ${check && !fault && html`<${Verified} check=${check} />`}
+    ${health && !fault && html`<${Witnesses} health=${health} />`}
+    ${check && !fault && html`<${Entries} check=${check} />`}
   `;
+}
+
+/** Who would notice if others were shown another record. */
+function Witnesses({ health: { witnesses } }: { health: HealthView }) {
+  if (witnesses.length === 0) {
+    return html`<h2>Witnesses</h2><p>Nobody cosigns this record: whether others are shown another one, only who compares will notice.</p>`;
+  }
+  return html`<h2 id="witnesses">Witnesses</h2>
+    <p class="caption">As the controller says; this browser does not know their keys. Each cosigns only what grew out of what it cosigned before.</p>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="witnesses"><table>
+      <thead><tr><th scope="col">Witness</th><th scope="col">Entries that it cosigned</th><th scope="col">Epochs behind</th></tr></thead>
+      <tbody>${witnesses.map(
+        ({ witness, entries, behind }) => html`<tr key=${witness}><th scope="row">${witness}</th>
+        <td>${entries === 0 ? 'none since the start' : entries.toLocaleString()}</td><td>${behind}</td></tr>`,
+      )}</tbody>
+    </table></div>`;
 }
 
 /** A fork or a rewrite: loud, with what proves it. */
@@ -66,7 +86,11 @@ function Verified({ check }: { check: RecordCheck }) {
       <dt>Root</dt><dd><code>${check.root}</code></dd>
       <dt>Mesh</dt><dd><code>${check.meshId}</code></dd>
       <dt>Key for other tools</dt><dd><code>${check.verifierKey}</code></dd>
-    </dl>
+    </dl>`;
+}
+
+function Entries({ check }: { check: RecordCheck }) {
+  return html`
     <h2 id="entries">Latest entries</h2>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="entries"><table>
       <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>

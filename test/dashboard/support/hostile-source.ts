@@ -139,6 +139,7 @@ export function hostileSource(logFile: DashboardSource['logFile']): DashboardSou
         distance: 0.1,
         lastAt: AT,
       })),
+      witnesses: HOSTILE.map((witness, i) => ({ witness, entries: i, behind: i })),
       version: at(0),
       uptimeS: 5,
       residentBytes: 2 ** 26,
