@@ -46,6 +46,7 @@ requires(...REAL_INTERFACES)('two members with real interfaces', () => {
     process.kill(b.pid, 'SIGSTOP');
     const one = await lab.ask<RotateAnswer>('DELETE', '/v1/nodes/node-c');
     await lab.until(() => configOf(a, one), 'a to hear that c is out');
+    await c.child.stop(5000); // it has heard that, too, and would tell the other controller of it
     await lab.killController();
     const controller = new URL(lab.place.controllerUrl).hostname;
     const cut = lab.run('node-a', ['ip', 'route', 'add', 'blackhole', `${controller}/32`]);
@@ -67,6 +68,5 @@ requires(...REAL_INTERFACES)('two members with real interfaces', () => {
       const kept = JSON.parse(readFileSync(join(state, 'split-views.json'), 'utf8'));
       expect(kept).toHaveLength(1);
     }
-    await c.child.stop(5000);
   });
 });
