@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { AgentEvent } from '../../src/agent/events.ts';
@@ -65,7 +65,9 @@ requires(...REAL_INTERFACES)('two members with real interfaces', () => {
     expect(told(splitViewOf(a)!)).toEqual([['node-c'], []]);
     expect(told(splitViewOf(b)!)).toEqual([[], ['node-c']]);
     for (const { state } of [a, b]) {
-      const kept = JSON.parse(readFileSync(join(state, 'split-views.json'), 'utf8'));
+      const file = join(state, 'split-views.json'); // written after it was said
+      await lab.until(() => existsSync(file), `${file} to be there`);
+      const kept = JSON.parse(readFileSync(file, 'utf8'));
       expect(kept).toHaveLength(1);
     }
   });
