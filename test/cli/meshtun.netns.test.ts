@@ -78,7 +78,7 @@ requires(
       stderr: '',
     });
     expect(namespace.interfaces()).toEqual([name]);
-    expect(statSync(socketOf(name)).mode & 0o777).toBe(0o700);
+    expect(statSync(socketOf(name)).mode & 0o777).toBe(0o600);
     expect(namespace.run(['wg', 'show', name])).toContain(`interface: ${name}`);
     const [link] = namespace.ip<{ mtu: number }[]>('link', 'show', name);
     expect(link?.mtu).toBe(1420);

@@ -208,7 +208,7 @@ test('takes and gives 100,000 allowed-ips', async () => {
 test('only its owner can reach the socket, and the mask of the process is as before', async () => {
   const mask = process.umask();
   await listen();
-  expect(statSync(path).mode & 0o777).toBe(0o700);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(process.umask()).toBe(mask);
 });
 
