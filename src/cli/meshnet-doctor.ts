@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../agent/clock.ts';
 import { controllerFetch } from '../agent/controller-fetch.ts';
 import type { PingAnswer } from '../agent/socket/ping-node.ts';
@@ -16,6 +17,10 @@ import { adminText } from './admin-client.ts';
 import { type AdminOptions, print } from './answer.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { nodeCall } from './node-client.ts';
+
+/** How long a node has for the handshakes of an epoch that begins, and how often it is asked, ms. */
+const SETTLED_WITHIN = 5000;
+const LOOK_AGAIN = 100;
 
 export interface DoctorOptions extends AdminOptions {
   /** Of the node. */
@@ -71,7 +76,7 @@ export async function examine(options: DoctorOptions): Promise<Examined[]> {
       ...shared,
       state,
       controllerUrl: options.controller,
-      status: await runningStatus(state),
+      status: await settledStatus(state),
       ping: (node) => nodeCall<PingAnswer>(state, 'POST', `/v1/ping/${node}`),
       crypto,
       random: (length) => new Uint8Array(randomBytes(length)),
@@ -79,6 +84,17 @@ export async function examine(options: DoctorOptions): Promise<Examined[]> {
     examined.push({ who: 'node', findings });
   }
   return examined;
+}
+
+/** A node is not ready for a moment whenever an epoch begins: only what lasts is a finding. */
+async function settledStatus(state: string): Promise<NodeStatusDocument | undefined> {
+  const until = performance.now() + SETTLED_WITHIN;
+  for (;;) {
+    const status = await runningStatus(state);
+    const settles = status?.allowed === true && !status.ready;
+    if (!settles || performance.now() >= until) return status;
+    await delay(LOOK_AGAIN);
+  }
 }
 
 function runningStatus(state: string): Promise<NodeStatusDocument | undefined> {
