@@ -105,6 +105,8 @@ export class JudgedMembers {
     { epoch, tunnelAddress, tunnelPrefix }: JudgedFor,
   ): string | undefined {
     const leaving = new Set([...removed, ...put].map(idOf));
+    const mine = this.addresses.get(tunnelAddress); // the node's own may be another than before
+    if (mine !== undefined && !leaving.has(mine)) return `${mine}: tunnel address given twice`;
     const fresh = new Set([tunnelAddress]);
     for (const { nodeId, entry } of put) {
       const holder = this.addresses.get(entry.tunnelAddress);

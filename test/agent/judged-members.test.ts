@@ -154,3 +154,13 @@ test('two may change places, in one membership', () => {
   const taken = swapped.with([], [entryOf(told('a', { address: 1 }))]);
   expect(judged.judge(taken, TOLD, check)).toBe('a: tunnel address given twice');
 });
+
+test('the node is told no address that somebody has, who has not changed either', () => {
+  const judged = new JudgedMembers(own, recordOf);
+  const check = pinCheck({}, 60);
+  const tree = MembershipTree.empty(crypto).replacedBy([entryOf(told('a'))]);
+  judged.judge(tree, TOLD, check);
+  const another = { ...TOLD, tunnelAddress: '10.10.0.1' };
+  expect(judged.judge(tree, another, check)).toBe('a: tunnel address given twice');
+  expect(typeof judged.judge(tree, TOLD, check)).toBe('object');
+});
