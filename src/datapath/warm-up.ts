@@ -110,7 +110,7 @@ function clearBuffers(u32: Uint32Array, start: number): void {
   }
 }
 
-/** A loop of its own: \`some\` calls a function for each of a quarter of a million words. */
+/** A loop of its own: `some` calls a function for each of a quarter of a million words. */
 function isWritten(u32: Uint32Array, from: number, to: number): boolean {
   for (let at = from; at < to; at++) if (u32[at] !== 0) return true;
   return false;
