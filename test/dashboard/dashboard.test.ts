@@ -194,11 +194,11 @@ test.each(['cross-site', 'same-site', 'x'])(
   },
 );
 
-/** Follows the mesh; gives the status, and how to leave. */
+/** Follows the mesh for as long as somebody holds what this gives: with an unreachable answer its connection goes. */
 async function follow(headers: Record<string, string> = {}) {
   const control = new AbortController();
-  const { status } = await fetch(`${dashboard.url}api/live`, { headers, signal: control.signal });
-  return { status, leave: () => control.abort() };
+  const answer = await fetch(`${dashboard.url}api/live`, { headers, signal: control.signal });
+  return { answer, status: answer.status, leave: () => control.abort() };
 }
 
 test('only so many pages follow at once, also if they come together; who leaves makes room', async () => {

@@ -55,6 +55,13 @@ const snippet = (name: string) =>
     .replaceAll('/etc/ssl/mesh.example.pem', file('tls.pem'))
     .replaceAll('/etc/ssl/mesh.example.key', file('tls.key'));
 
+/** What stands in a text exactly once, replaced: nothing else can be meant, and it is there. */
+function replaced(text: string, what: string, by: string): string {
+  const parts = text.split(what);
+  expect(parts, `"${what}" in ${text}`).toHaveLength(2);
+  return parts.join(by);
+}
+
 function start(command: readonly [string, ...string[]], environment: NodeJS.ProcessEnv = {}) {
   const [program, ...parameters] = command;
   const env = { ...process.env, ...environment };
@@ -100,16 +107,17 @@ async function governsBy(errors: () => string): Promise<void> {
 }
 
 requires('nginx')('behind nginx, as its snippet says', () => {
-  /** `wrong`: a line of the snippet to leave out. */
-  function startNginx(wrong = ''): () => string {
-    const site = snippet('nginx.conf').replace('443', `127.0.0.1:${port}`);
+  /** `without`: a line of the snippet to leave out. */
+  function startNginx(without?: string): () => string {
+    const whole = replaced(snippet('nginx.conf'), 'listen 443', `listen 127.0.0.1:${port}`);
+    const site = without === undefined ? whole : replaced(whole, without, '');
     const main = `daemon off; pid ${file('nginx.pid')}; error_log stderr;
 events {}
 http {
   access_log off;
   client_body_temp_path ${file('body')}; proxy_temp_path ${file('proxy')};
   fastcgi_temp_path ${file('fastcgi')}; uwsgi_temp_path ${file('uwsgi')}; scgi_temp_path ${file('scgi')};
-  ${site.replace('mesh.example', 'localhost').replace(wrong, '')}
+  ${replaced(site, 'server_name mesh.example', 'server_name localhost')}
 }`;
     writeFileSync(file('nginx.conf'), main);
     return start(['nginx', '-e', 'stderr', '-c', file('nginx.conf')]);
