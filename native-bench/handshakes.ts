@@ -117,7 +117,7 @@ export function tunnelHandshake(provider: CryptoProvider): () => void {
         wallClock: () => 1_700_000_000_000 + now,
         onHandshake: () => handshakes++,
         output: {
-          sendDatagram: (datagram) => wire.push([1 - side, new Uint8Array(datagram)]),
+          sendDatagrams: (message) => wire.push([1 - side, new Uint8Array(message)]),
           deliver: () => {},
         },
       }),
@@ -138,7 +138,7 @@ export function tunnelHandshake(provider: CryptoProvider): () => void {
     for (let next = wire.shift(); next !== undefined; next = wire.shift()) {
       const [to, datagram] = next;
       const core = cores[to as 0 | 1];
-      core.receiveDatagram(datagram, endpoint(1 - to), now);
+      core.receiveDatagrams(datagram, datagram.length, endpoint(1 - to), now);
       if (core.needsPoll) core.poll(now);
     }
     if (handshakes !== before + 2) throw new Error('the handshake was not completed');

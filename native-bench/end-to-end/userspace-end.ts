@@ -74,7 +74,7 @@ async function receive(): Promise<void> {
       first = last;
       cpu = process.cpuUsage();
     }
-    if ((count & 0x3ff) === 0) cpuUs = cpuSince(cpu) / count;
+    if ((count & 0x3fff) === 0) cpuUs = cpuSince(cpu) / count;
   });
   console.log(tunnel.listenPort);
   for await (const _ of process.stdin);

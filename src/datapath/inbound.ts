@@ -96,7 +96,7 @@ export class Inbound implements InboundPath {
       if (reason !== NOT_DROPPED) memory.addDrops(thread, reason, 1);
       at = next;
     } while (at < end);
-    aead.openEnd(); // keys may change before the next one
+    aead.openEnd();
   }
 
   /** Finds out what the cipher can do beforehand for the datagram behind the present one, if there is one. */
@@ -148,10 +148,12 @@ export class Inbound implements InboundPath {
     }
     this.options.allowedIps.removePeer(peer);
     clearEndpoint(this.options.memory, peer);
+    this.comparedPeer = NONE; // whoever has this number next is another one
   }
 
   installKeypair(slot: number): void {
-    const { memory } = this.options;
+    const { memory, aead } = this.options;
+    aead.openEnd();
     const keypair = memory.keypair(slot);
     this.confirmed[slot] = 0;
     this.usedSlots = Math.max(this.usedSlots, slot + 1);
@@ -173,6 +175,7 @@ export class Inbound implements InboundPath {
 
   removeKeypair(slot: number): void {
     if (this.ownerOfKeypair[slot] === 0) return;
+    this.options.aead.openEnd(); // of a batch that is at hand
     this.ownerOfKeypair[slot] = 0;
     this.keypairs.delete(this.indexOfKeypair[slot]!);
     letGoOfKey(this.options.memory, slot, 'receive');

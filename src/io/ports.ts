@@ -50,8 +50,6 @@ export interface DatagramPort {
   readonly fwmark: number;
   /** Datagrams that the system refused to send. */
   readonly sendFailures: number;
-  /** Sends a datagram, which may be reused at once. What cannot be sent is counted. */
-  send(datagram: Uint8Array, endpoint: Endpoint): void;
   /**
    * Does everything about a change that can fail. Undefined if there is nothing to change. Throws or
    * rejects, with nothing changed, with whatever error the system gave, or a RangeError for what this
@@ -61,7 +59,13 @@ export interface DatagramPort {
   close(): Promise<void> | void;
 }
 
+/**
+ * Datagrams come and go in batches: of one sender or to one receiver, behind each other, all of `segmentSize`
+ * bytes but the last, which may be shorter. One datagram is a batch of its own length.
+ */
 export interface DatagramCarrier extends DatagramPort {
-  /** Called once, before the first `prepare`. `received` takes datagrams, views valid during the call. */
-  connect(received: (datagram: Uint8Array, source: Endpoint) => void): void;
+  /** Sends a batch of at most 64, whose memory may be used again at once. What cannot be sent is counted. */
+  send(batch: Uint8Array, segmentSize: number, endpoint: Endpoint): void;
+  /** Called once, before the first `prepare`. `received` takes batches, views valid during the call. */
+  connect(received: (batch: Uint8Array, segmentSize: number, source: Endpoint) => void): void;
 }

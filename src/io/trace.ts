@@ -1,5 +1,6 @@
 import type { Endpoint } from '../wire/endpoint.ts';
 import type { DatagramCarrier, PacketDevice } from './ports.ts';
+import { segmentsOf } from './segments.ts';
 
 /** Whether it goes from this machine to a peer or comes from one. */
 export type Direction = 'out' | 'in';
@@ -43,6 +44,14 @@ export function traceDatagrams(
   below: DatagramCarrier,
   listener: (datagram: TracedDatagram) => void,
 ): DatagramCarrier {
+  const tell = (
+    direction: Direction,
+    batch: Uint8Array,
+    segmentSize: number,
+    endpoint: Endpoint,
+  ): void => {
+    for (const bytes of segmentsOf(batch, segmentSize)) listener({ direction, bytes, endpoint });
+  };
   return {
     get port() {
       return below.port;
@@ -54,14 +63,14 @@ export function traceDatagrams(
       return below.sendFailures;
     },
     connect(received) {
-      below.connect((bytes, endpoint) => {
-        listener({ direction: 'in', bytes, endpoint });
-        received(bytes, endpoint);
+      below.connect((batch, segmentSize, source) => {
+        tell('in', batch, segmentSize, source);
+        received(batch, segmentSize, source);
       });
     },
-    send(bytes, endpoint) {
-      listener({ direction: 'out', bytes, endpoint });
-      below.send(bytes, endpoint);
+    send(batch, segmentSize, endpoint) {
+      tell('out', batch, segmentSize, endpoint);
+      below.send(batch, segmentSize, endpoint);
     },
     prepare: (change) => below.prepare(change),
     close: () => below.close(),

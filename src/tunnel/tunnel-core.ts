@@ -14,16 +14,20 @@ import { Device } from '../device/device.ts';
 import { HandshakeLoad } from '../device/handshake-load.ts';
 import type { HandshakeSecrets } from '../device/handshakes.ts';
 import type { RotationSettings } from '../device/rotation.ts';
-import type { DatagramPort, DeviceState } from '../io/ports.ts';
+import type { DatagramCarrier, DatagramPort, DeviceState } from '../io/ports.ts';
 import { decodeEndpoint, type Endpoint, encodeEndpoint } from '../wire/endpoint.ts';
 import type { Prefix } from '../wire/prefix.ts';
 import { DeviceFacts } from './device-facts.ts';
 import { countDrops, type Engine, KEYPAIRS_PER_PEER, writePort } from './engine.ts';
 import { SameThreadPlane } from './same-thread-plane.ts';
 
+/** Own tuning: packets shorter than this are delivered in views that are kept. */
+const MOST_VIEWS = 2048;
+
 /** The outside of a tunnel core. Arrays are views, valid until the call returns. */
 export interface TunnelCoreOutput {
-  sendDatagram(datagram: Uint8Array, endpoint: Endpoint): void;
+  /** One datagram, or a batch of them as {@link DatagramCarrier} describes it. */
+  sendDatagrams(batch: Uint8Array, segmentSize: number, endpoint: Endpoint): void;
   /** A decrypted IP packet from a peer. */
   deliver(packet: Uint8Array): void;
 }
@@ -71,6 +75,8 @@ export class TunnelCore implements Engine {
   private readonly packetAt: number;
   private readonly datagramAt: number;
   private readonly endpointAt: number;
+  /** By their length. */
+  private readonly views = new Array<Uint8Array | undefined>(MOST_VIEWS);
   private now = 0;
   private interfaceUp = true;
 
@@ -112,7 +118,7 @@ export class TunnelCore implements Engine {
       maxPeers,
       maxKeypairs: layout.maxKeypairs,
       load: new HandshakeLoad(),
-      send: (message, endpoint) => options.output.sendDatagram(message, endpoint),
+      send: (message, endpoint) => options.output.sendDatagrams(message, message.length, endpoint),
     });
     this.packetAt = this.memory.buffers(0) + BUFFER.packet;
     this.datagramAt = this.memory.buffers(0) + BUFFER.datagrams;
@@ -140,7 +146,10 @@ export class TunnelCore implements Engine {
     this.settle();
   }
 
-  /** Sends an IP packet into the tunnel. Longer than 65,535 bytes: dropped and counted. */
+  /**
+   * Sends an IP packet into the tunnel: it leaves at the next `flush`, or before. Longer than 65,535 bytes:
+   * dropped and counted.
+   */
   sendPacket(packet: Uint8Array, now: number): void {
     this.enter(now);
     if (packet.length >= BUFFER.packetLength) {
@@ -148,21 +157,25 @@ export class TunnelCore implements Engine {
     } else {
       this.memory.u8.set(packet, this.packetAt);
       this.outbound.send(this.packetAt, packet.length, false, now);
-      this.outbound.flush();
     }
     this.settle();
   }
 
-  /** A datagram that came in over UDP. */
-  receiveDatagram(datagram: Uint8Array, source: Endpoint, now: number): void {
-    if (datagram.length > BUFFER.datagramsLength) {
+  /** Packets that were sent leave now: together, as far as they go to one peer and are of one length. */
+  flush(): void {
+    this.outbound.flush();
+  }
+
+  /** One datagram that came in over UDP, or a batch of them as {@link DatagramCarrier} describes it. */
+  receiveDatagrams(batch: Uint8Array, segmentSize: number, source: Endpoint, now: number): void {
+    if (batch.length > BUFFER.datagramsLength) {
       this.memory.addDrops(0, DROP.udpTruncated, 1); // no UDP socket delivers such a one
       return;
     }
     this.enter(now);
-    this.memory.u8.set(datagram, this.datagramAt);
+    this.memory.u8.set(batch, this.datagramAt);
     encodeEndpoint(this.memory.u8, this.endpointAt, source);
-    this.inbound.receive(this.datagramAt, datagram.length, datagram.length, this.endpointAt, now);
+    this.inbound.receive(this.datagramAt, batch.length, segmentSize, this.endpointAt, now);
     this.inbound.flush();
     this.settle();
   }
@@ -231,6 +244,15 @@ export class TunnelCore implements Engine {
     }
   }
 
+  /** Packets are opened to the same place as a rule: views are made once for a length. */
+  private viewOf(offset: number, length: number): Uint8Array {
+    const known = this.views[length];
+    if (known?.byteOffset === offset) return known;
+    const view = this.memory.u8.subarray(offset, offset + length);
+    if (length < this.views.length) this.views[length] = view;
+    return view;
+  }
+
   private outboundSink(): OutboundSink {
     return {
       sendDatagrams: (peer, offset, length, segmentSize) => {
@@ -245,12 +267,8 @@ export class TunnelCore implements Engine {
           this.memory.addDrops(0, DROP.endpointInTunnel, Math.ceil(length / segmentSize));
           return;
         }
-        const endpoint = decodeEndpoint(u8, at)!;
-        for (let sent = 0; sent < length; sent += segmentSize) {
-          const size = Math.min(segmentSize, length - sent);
-          const from = offset + sent;
-          this.options.output.sendDatagram(u8.subarray(from, from + size), endpoint);
-        }
+        const batch = u8.subarray(offset, offset + length);
+        this.options.output.sendDatagrams(batch, segmentSize, decodeEndpoint(u8, at)!);
       },
       handshakeWanted: (peer) => {
         this.events.push(() => this.device.handshakeWanted(peer, this.now));
@@ -267,7 +285,7 @@ export class TunnelCore implements Engine {
       },
       writePacket: (iovecs, _count, length) => {
         const offset = Number(this.memory.view.getBigUint64(iovecs, true));
-        this.options.output.deliver(this.memory.u8.subarray(offset, offset + length));
+        this.options.output.deliver(this.viewOf(offset, length));
       },
       // At once, before the packet is delivered: an answer that is given while it is must not be
       // sealed for a peer that is no more. It only concerns the outbound half.

@@ -88,6 +88,8 @@ class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {
   private readonly core: TunnelCore;
   private readonly tun: VirtualTun;
   private readonly carrier: DatagramCarrier;
+  /** What is sent in one turn of the event loop leaves together at its end. */
+  private flushing: NodeJS.Immediate | undefined;
 
   constructor(
     options: TunnelOptions,
@@ -111,7 +113,7 @@ class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {
       localAddresses: machineAddresses,
       keyLog: openKeyLog(log),
       output: {
-        sendDatagram: (datagram, endpoint) => carrier.send(datagram, endpoint),
+        sendDatagrams: (batch, segmentSize, to) => carrier.send(batch, segmentSize, to),
         deliver: (packet) => device.deliver(packet),
       },
     });
@@ -122,11 +124,15 @@ class InProcessTunnel extends DrivenTunnel implements UserspaceTunnel {
     device.connect((packet) => {
       if (!this.isOpen) return;
       core.sendPacket(packet, monotonicNow());
+      this.flushing ??= setImmediate(() => {
+        this.flushing = undefined;
+        core.flush();
+      });
       if (core.needsPoll) this.schedulePoll();
     });
-    carrier.connect((datagram, source) => {
+    carrier.connect((batch, segmentSize, source) => {
       if (!this.isOpen) return;
-      core.receiveDatagram(datagram, source, monotonicNow());
+      core.receiveDatagrams(batch, segmentSize, source, monotonicNow());
       if (core.needsPoll) this.schedulePoll();
     });
   }

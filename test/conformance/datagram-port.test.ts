@@ -5,7 +5,9 @@ import { BatchingUdpPort } from '../../src/io/linux/batching-udp-port.ts';
 import { cannotWatch } from '../../src/io/linux/readable-watch.ts';
 import { PortableUdpPort } from '../../src/io/portable/udp-port.ts';
 import type { DatagramCarrier } from '../../src/io/ports.ts';
+import { segmentsOf } from '../../src/io/segments.ts';
 import { formatEndpoint, parseEndpoint } from '../../src/wire/address-text.ts';
+import type { Endpoint } from '../../src/wire/endpoint.ts';
 
 const PORTS: Record<string, () => DatagramCarrier> = {
   'node:dgram': () => new PortableUdpPort(),
@@ -24,6 +26,8 @@ interface Received {
 
 const to = (text: string) => parseEndpoint(text, () => undefined)!;
 const text = (value: string) => new TextEncoder().encode(value);
+const send = (port: DatagramCarrier, datagram: Uint8Array, endpoint: Endpoint) =>
+  port.send(datagram, datagram.length, endpoint);
 const hasIpv6 = Object.values(networkInterfaces())
   .flat()
   .some((address) => address?.address === '::1');
@@ -37,8 +41,10 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const received: Received[] = [];
     const port = create();
     open.push(port);
-    port.connect((datagram, source) => {
-      received.push({ text: Buffer.from(datagram).toString(), from: formatEndpoint(source) });
+    port.connect((batch, segmentSize, source) => {
+      for (const datagram of segmentsOf(batch, segmentSize)) {
+        received.push({ text: Buffer.from(datagram).toString(), from: formatEndpoint(source) });
+      }
     });
     await move(port, listenPort);
     return { port, received };
@@ -48,17 +54,17 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const port = create();
     open.push(port);
     expect(port.port).toBe(0);
-    port.send(text('early'), to('127.0.0.1:9'));
+    send(port, text('early'), to('127.0.0.1:9'));
     expect(port.sendFailures).toBe(1);
   });
 
   test('has the same port in both families', async () => {
     const { port: here } = await listen();
     const { port: there, received } = await listen();
-    here.send(text('four'), to(`127.0.0.1:${there.port}`));
+    send(here, text('four'), to(`127.0.0.1:${there.port}`));
     await expect.poll(() => received).toEqual([{ text: 'four', from: `127.0.0.1:${here.port}` }]);
     if (!hasIpv6) return;
-    here.send(text('six'), to(`[::1]:${there.port}`));
+    send(here, text('six'), to(`[::1]:${there.port}`));
     await expect.poll(() => received[1]).toEqual({ text: 'six', from: `[::1]:${here.port}` });
   });
 
@@ -68,7 +74,7 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const buffer = new Uint8Array(1);
     for (let value = 97; value < 122; value++) {
       buffer[0] = value;
-      here.send(buffer, to(`127.0.0.1:${there.port}`));
+      send(here, buffer, to(`127.0.0.1:${there.port}`));
     }
     await expect
       .poll(() => received.map((datagram) => datagram.text).join(''))
@@ -82,8 +88,8 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const sizes = [3, 3, 1, 3, 2, 2, 4, 1, 1400, 1400, 1400, 7, 1400];
     for (const [i, size] of sizes.entries()) {
       const datagram = text(String.fromCharCode(97 + i).repeat(size));
-      here.send(datagram, to(`127.0.0.1:${near.port.port}`));
-      if (i % 3 === 0) here.send(datagram, to(`127.0.0.1:${far.port.port}`));
+      send(here, datagram, to(`127.0.0.1:${near.port.port}`));
+      if (i % 3 === 0) send(here, datagram, to(`127.0.0.1:${far.port.port}`));
     }
     const lengths = ({ received }: { received: Received[] }) =>
       received.map((one) => one.text.length);
@@ -97,12 +103,40 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const { port: there, received } = await listen();
     const count = 150;
     for (let i = 0; i < count; i++) {
-      here.send(text(`${i} `.padEnd(1000)), to(`127.0.0.1:${there.port}`));
+      send(here, text(`${i} `.padEnd(1000)), to(`127.0.0.1:${there.port}`));
     }
     await expect.poll(() => received.length).toBe(count);
     expect(received.map((one) => Number.parseInt(one.text, 10))).toEqual(
       Array.from({ length: count }, (_, i) => i),
     );
+  });
+
+  test.each([
+    ['of one size', 64 * 1000, 64],
+    ['of which the last is shorter', 63 * 1000 + 1, 64],
+    ['of one', 1000, 1],
+    ['of one that is empty', 0, 1],
+    ['of small ones', 64, 1],
+  ])('a batch %s arrives as its datagrams', async (_name, length, count) => {
+    const { port: here } = await listen();
+    const { port: there, received } = await listen();
+    const batch = new Uint8Array(length).map((_, at) => 97 + (Math.floor(at / 1000) % 26));
+    const destination = to(`127.0.0.1:${there.port}`);
+    for (let i = 0; i < 3; i++) here.send(batch, 1000, destination);
+    batch.fill(0); // its memory may be used again at once
+    await expect.poll(() => received.length).toBe(3 * count);
+    const expected = Array.from({ length: count }, (_, i) =>
+      String.fromCharCode(97 + (i % 26)).repeat(Math.min(1000, length - i * 1000)),
+    );
+    expect(received.map((one) => one.text)).toEqual([...expected, ...expected, ...expected]);
+    expect(here.sendFailures).toBe(0);
+  });
+
+  test('of a batch that there is no socket for each datagram is counted', () => {
+    const port = create();
+    open.push(port);
+    port.send(new Uint8Array(2500), 1000, to('127.0.0.1:9'));
+    expect(port.sendFailures).toBe(3);
   });
 
   test('rejects a port that is taken in either family, and keeps the one it has', async () => {
@@ -112,7 +146,7 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const preparing = async () => there.prepare({ listenPort: here.port });
     await expect(preparing()).rejects.toMatchObject({ code: 'EADDRINUSE' });
     expect(there.port).toBe(before);
-    here.send(text('still'), to(`127.0.0.1:${before}`));
+    send(here, text('still'), to(`127.0.0.1:${before}`));
     await expect.poll(() => received.length).toBe(1);
     if (!hasIpv6) return;
     const taken = createSocket({ type: 'udp6', ipv6Only: true });
@@ -129,7 +163,7 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     await move(here, 0);
     expect(here.port).not.toBe(first);
     const { port: next } = await listen(first);
-    next.send(text('hello'), to(`127.0.0.1:${here.port}`));
+    send(next, text('hello'), to(`127.0.0.1:${here.port}`));
     await expect.poll(() => received).toEqual([{ text: 'hello', from: `127.0.0.1:${first}` }]);
     await next.close();
     expect((await listen(first)).port.port).toBe(first);
@@ -147,10 +181,10 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
   test('what was sent before the end leaves, and nothing is heard after it', async () => {
     const { port: here, received: late } = await listen();
     const { port: there, received } = await listen();
-    here.send(text('last'), to(`127.0.0.1:${there.port}`));
+    send(here, text('last'), to(`127.0.0.1:${there.port}`));
     const address = to(`127.0.0.1:${here.port}`);
     await here.close();
-    there.send(text('too late'), address);
+    send(there, text('too late'), address);
     await expect.poll(() => received.length).toBe(1);
     expect(late).toEqual([]);
   });
@@ -158,9 +192,9 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
   test('a datagram that the system refuses is counted, and the next one goes out', async () => {
     const { port: here } = await listen();
     const { port: there, received } = await listen();
-    here.send(text('nowhere'), { ...to('127.0.0.1:1'), port: 0 });
-    here.send(new Uint8Array(70_000), to(`127.0.0.1:${there.port}`));
-    here.send(text('next'), to(`127.0.0.1:${there.port}`));
+    send(here, text('nowhere'), { ...to('127.0.0.1:1'), port: 0 });
+    send(here, new Uint8Array(70_000), to(`127.0.0.1:${there.port}`));
+    send(here, text('next'), to(`127.0.0.1:${there.port}`));
     await expect.poll(() => received.map((datagram) => datagram.text)).toEqual(['next']);
     await expect.poll(() => here.sendFailures).toBe(2);
   });

@@ -52,7 +52,7 @@ const source = (i: number): Endpoint => ({
 /** `perMillisecond` datagrams arrive before the target gets round to acting on them. */
 function flood(messages: readonly Uint8Array[], perMillisecond: number): void {
   for (let i = 0; i < messages.length; i++) {
-    target.core.receiveDatagram(messages[i]!, source(i), target.clock);
+    target.receive(messages[i]!, source(i));
     if (i % perMillisecond === perMillisecond - 1) {
       target.wake();
       simulation.runFor(1);

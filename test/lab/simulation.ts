@@ -9,6 +9,7 @@ import {
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import type { DeviceChange, PeerChange, PeerStatus } from '../../src/device/config.ts';
 import type { RotationSettings } from '../../src/device/rotation.ts';
+import { segmentsOf } from '../../src/io/segments.ts';
 import { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
 import type { Prefix } from '../../src/wire/prefix.ts';
@@ -232,11 +233,12 @@ export class SimulatedNode {
   sendPacket(packet: Uint8Array): void {
     if (!this.isRunning) return;
     this.core.sendPacket(packet, this.clock);
+    this.core.flush();
     this.settle();
   }
 
   receive(datagram: Uint8Array, source: Endpoint): void {
-    this.core.receiveDatagram(datagram, source, this.clock);
+    this.core.receiveDatagrams(datagram, datagram.length, source, this.clock);
     this.settle();
   }
 
@@ -311,9 +313,11 @@ export class SimulatedNode {
       ...(options.localAddresses === undefined ? {} : { localAddresses: options.localAddresses }),
       ...(options.onHandshake === undefined ? {} : { onHandshake: options.onHandshake }),
       output: {
-        sendDatagram: (datagram, endpoint) => {
-          this.onSent(datagram, endpoint);
-          simulation.transmit(datagram, this, endpoint);
+        sendDatagrams: (batch, segmentSize, endpoint) => {
+          for (const datagram of segmentsOf(batch, segmentSize)) {
+            this.onSent(datagram, endpoint);
+            simulation.transmit(datagram, this, endpoint);
+          }
         },
         deliver: (packet) => this.onPacket(packet),
       },

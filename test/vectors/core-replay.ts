@@ -3,6 +3,7 @@ import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { TAG_LENGTH, type TransportAeadFactory } from '../../src/crypto/transport-aead.ts';
 import { javascriptKernel } from '../../src/datapath/checksum.ts';
 import type { PeerChange } from '../../src/device/config.ts';
+import { segmentsOf } from '../../src/io/segments.ts';
 import { TunnelCore } from '../../src/tunnel/tunnel-core.ts';
 import { parsePrefix } from '../../src/wire/address-text.ts';
 import type { Endpoint } from '../../src/wire/endpoint.ts';
@@ -70,9 +71,9 @@ class Replay {
       mtu: scenario.mtu,
       maxPeers: 4,
       output: {
-        sendDatagram: (datagram, endpoint) => {
+        sendDatagrams: (batch, segmentSize, endpoint) => {
           expect(endpoint).toMatchObject(this.peerEndpoint);
-          this.sent.push(toHex(datagram));
+          this.sent.push(...segmentsOf(batch, segmentSize).map(toHex));
         },
         deliver: (packet) => this.delivered.push(toHex(packet)),
       },
@@ -95,6 +96,11 @@ class Replay {
     expect(this.sent).toEqual([]);
     expect(this.delivered).toEqual([]);
     expect(this.core.drops()).toEqual(this.expectedDrops);
+  }
+
+  private sendPacket(hex: string): void {
+    this.core.sendPacket(fromHex(hex), this.now);
+    this.core.flush();
   }
 
   private beforeHandshake(step: InitiationStep): void {
@@ -132,13 +138,13 @@ class Replay {
     const first = this.scenario.steps.find(
       (s): s is TransportStep => s.type === 'transport' && s.session === session?.session,
     );
-    if (first?.packet) this.core.sendPacket(fromHex(first.packet), this.now);
+    if (first?.packet) this.sendPacket(first.packet);
     else this.core.device.handshakeWanted(0, this.now);
   }
 
   private sendTransport(step: TransportStep): void {
     if (step.packet !== '') {
-      this.core.sendPacket(fromHex(step.packet), this.now);
+      this.sendPacket(step.packet);
       return;
     }
     this.configurePeer({ persistentKeepalive: 25 });
@@ -209,7 +215,7 @@ class Replay {
   }
 
   private datagram(bytes: Uint8Array): void {
-    this.core.receiveDatagram(bytes, this.peerEndpoint, this.now);
+    this.core.receiveDatagrams(bytes, bytes.length, this.peerEndpoint, this.now);
   }
 
   private configurePeer(change: Omit<PeerChange, 'publicKey'>): void {

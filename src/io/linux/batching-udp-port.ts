@@ -12,11 +12,11 @@ import { type ReadableWatch, startWatching, watchReadable } from './readable-wat
 import { NativeBuffer } from './syscalls.ts';
 import { UdpSocket } from './udp.ts';
 
-/** The kernel's limits for one call with UDP_SEGMENT: UDP_MAX_SEGMENTS, and what a datagram holds. */
-const MAX_SEGMENTS = 64;
+/** What one datagram holds, and so one call with UDP_SEGMENT. */
 const MAX_BATCH = 65_507;
 
 // Own tuning.
+/** Batches that wait for a full socket. */
 const BATCHES = 16;
 /** Receive calls before the event loop has a turn. */
 const RECEIVES_PER_TURN = 8;
@@ -35,8 +35,8 @@ const MEMORY_LENGTH = SENT + BATCHES * RECEIVED_LENGTH;
 /** Memory that the kernel was given is never freed, so ports hand theirs on. */
 const spareMemory: NativeBuffer[] = [];
 
-/** Datagrams of one size to one endpoint; the last may be shorter. */
-interface Batch {
+/** A batch that the socket has no room for. */
+interface Waiting {
   readonly at: number;
   readonly endpointAt: number;
   endpoint: Endpoint | undefined;
@@ -44,9 +44,6 @@ interface Batch {
   length: number;
   /** Bytes that have left, where the kernel does not cut. */
   sent: number;
-  count: number;
-  /** A shorter one is in it, or as much as fits. */
-  full: boolean;
 }
 
 interface Station {
@@ -56,9 +53,9 @@ interface Station {
 }
 
 /**
- * A datagram port on system calls, for the process's main thread: what is sent in one turn of the event
- * loop leaves in batches that the kernel cuts into datagrams (UDP_SEGMENT), and comes in as batches, too
- * (UDP_GRO). Needs no rights. It has no socket until the first change asks for one.
+ * A datagram port on system calls, for the process's main thread: the kernel cuts batches into datagrams
+ * (UDP_SEGMENT) and joins those that come in (UDP_GRO). Needs no rights. It has no socket until the
+ * first change asks for one.
  */
 export class BatchingUdpPort implements DatagramCarrier {
   readonly fwmark = 0;
@@ -67,11 +64,9 @@ export class BatchingUdpPort implements DatagramCarrier {
   private readonly memory = spareMemory.pop() ?? new NativeBuffer(MEMORY_LENGTH);
   private station: Station | undefined;
   private watch: ReadableWatch | undefined;
-  private received: (datagram: Uint8Array, source: Endpoint) => void = () => {};
-  private readonly free: Batch[] = [];
-  /** In the order in which they were begun; datagrams are added to the last one. */
-  private readonly pending: Batch[] = [];
-  private scheduled: NodeJS.Immediate | undefined;
+  private received: Parameters<DatagramCarrier['connect']>[0] = () => {};
+  private readonly free: Waiting[] = [];
+  private readonly waiting: Waiting[] = [];
   private retry: NodeJS.Timeout | undefined;
   private segmentation = true;
   private closed = false;
@@ -85,8 +80,6 @@ export class BatchingUdpPort implements DatagramCarrier {
         segmentSize: 0,
         length: 0,
         sent: 0,
-        count: 0,
-        full: false,
       });
     }
   }
@@ -95,30 +88,28 @@ export class BatchingUdpPort implements DatagramCarrier {
     return this.station?.socket.port ?? 0;
   }
 
-  connect(received: (datagram: Uint8Array, source: Endpoint) => void): void {
+  connect(received: Parameters<DatagramCarrier['connect']>[0]): void {
     this.received = received;
   }
 
-  send(datagram: Uint8Array, endpoint: Endpoint): void {
-    const { length } = datagram;
-    if (this.station === undefined || length > MAX_BATCH || endpoint.port === 0) {
-      this.sendFailures++;
-      return;
-    }
-    let batch = this.pending.at(-1);
-    if (batch === undefined || !fits(batch, length, endpoint)) batch = this.begin(length, endpoint);
+  send(bytes: Uint8Array, segmentSize: number, endpoint: Endpoint): void {
+    const { length } = bytes;
+    const batch =
+      this.station === undefined || length > MAX_BATCH || endpoint.port === 0
+        ? undefined
+        : this.free.pop();
     if (batch === undefined) {
-      this.sendFailures++;
+      this.sendFailures += Math.max(1, Math.ceil(length / segmentSize));
       return;
     }
-    this.memory.u8.set(datagram, batch.at + batch.length);
-    batch.length += length;
-    batch.count++;
-    batch.full = length < batch.segmentSize || batch.count === MAX_SEGMENTS;
-    this.scheduled ??= setImmediate(() => {
-      this.scheduled = undefined;
-      if (this.retry === undefined) this.flush();
-    });
+    this.memory.u8.set(bytes, batch.at);
+    encodeEndpoint(this.memory.u8, batch.endpointAt, endpoint);
+    batch.endpoint = endpoint;
+    batch.segmentSize = segmentSize;
+    batch.length = length;
+    batch.sent = 0;
+    this.waiting.push(batch);
+    if (this.retry === undefined) this.flush();
   }
 
   prepare({ listenPort, fwmark }: PortChange): Promise<PreparedChange> | undefined {
@@ -147,7 +138,6 @@ export class BatchingUdpPort implements DatagramCarrier {
     if (this.closed) return;
     this.closed = true;
     this.flush();
-    clearImmediate(this.scheduled);
     clearTimeout(this.retry);
     await this.leave();
     this.memory.u8.fill(0);
@@ -174,36 +164,24 @@ export class BatchingUdpPort implements DatagramCarrier {
     station?.socket.close();
   }
 
-  /** A batch for a datagram that fits in none that was begun; undefined if all are waiting. */
-  private begin(length: number, endpoint: Endpoint): Batch | undefined {
-    if (this.free.length === 0 && this.retry === undefined) this.flush();
-    const batch = this.free.pop();
-    if (batch === undefined) return undefined;
-    encodeEndpoint(this.memory.u8, batch.endpointAt, endpoint);
-    Object.assign(batch, { endpoint, segmentSize: length, length: 0, sent: 0, count: 0 });
-    this.pending.push(batch);
-    return batch;
-  }
-
   private flush(): void {
     this.retry = undefined;
-    const { station, pending, free } = this;
+    const { station, waiting, free } = this;
     if (station === undefined) return;
-    for (let batch = pending[0]; batch !== undefined; batch = pending[0]) {
+    for (let batch = waiting[0]; batch !== undefined; batch = waiting[0]) {
       if (!this.transmit(station.sender, batch)) {
-        batch.full = true; // part of it may have left
         this.retry = setTimeout(() => this.flush(), RETRY_AFTER);
         return;
       }
-      pending.shift();
+      waiting.shift();
       free.push(batch);
     }
   }
 
   /** False if there is no room for it now. */
-  private transmit(sender: DatagramSender, batch: Batch): boolean {
+  private transmit(sender: DatagramSender, batch: Waiting): boolean {
     const { at, length, segmentSize } = batch;
-    if (batch.count > 1 && this.segmentation) {
+    if (length > segmentSize && batch.sent === 0 && this.segmentation) {
       const result = sendFrom(sender, batch, at, length);
       if (result >= 0) return true;
       if (result === -ERRNO.EAGAIN) return false;
@@ -211,13 +189,13 @@ export class BatchingUdpPort implements DatagramCarrier {
       // path that takes no segments so long: as single datagrams, which may go as fragments.
       if (result === -ERRNO.EIO || result === -ERRNO.EOPNOTSUPP) this.segmentation = false;
     }
-    while (batch.sent < length) {
+    do {
       const size = Math.min(segmentSize, length - batch.sent);
       const result = sendFrom(sender, batch, at + batch.sent, size);
       if (result === -ERRNO.EAGAIN) return false;
       if (result < 0) this.sendFailures++;
       batch.sent += size;
-    }
+    } while (batch.sent < length); // at least once: an empty datagram is one, too
     return true;
   }
 
@@ -233,48 +211,16 @@ export class BatchingUdpPort implements DatagramCarrier {
       }
       if (length < 0 || receiver.truncated) continue; // an ICMP error of an earlier datagram, or EINTR
       const source = decodeEndpoint(u8, receiver.endpoint)!;
-      const { segmentSize } = receiver;
-      for (let at = RECEIVED; at < RECEIVED + length; at += segmentSize) {
-        const end = Math.min(at + segmentSize, RECEIVED + length);
-        this.received(u8.subarray(at, end), source);
-      }
+      this.received(u8.subarray(RECEIVED, RECEIVED + length), receiver.segmentSize, source);
     }
     setImmediate(() => this.receive(station));
   }
 }
 
-function fits(batch: Batch, length: number, endpoint: Endpoint): boolean {
-  return (
-    !batch.full &&
-    length > 0 &&
-    length <= batch.segmentSize &&
-    batch.length + length <= MAX_BATCH &&
-    isSame(batch.endpoint!, endpoint)
-  );
-}
-
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  return (
-    a === b ||
-    (a.port === b.port &&
-      a.scope === b.scope &&
-      a.sourceInterface === b.sourceInterface &&
-      isEqual(a.address, b.address) &&
-      isEqual(a.source, b.source))
-  );
-}
-
-function isEqual(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 /** Without the source address if that is no longer ours. Bytes sent or a negative errno. */
 function sendFrom(
   sender: DatagramSender,
-  { endpointAt, endpoint, segmentSize }: Batch,
+  { endpointAt, endpoint, segmentSize }: Waiting,
   at: number,
   length: number,
 ): number {

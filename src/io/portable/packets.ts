@@ -4,7 +4,6 @@ import {
   IPV4_FRAGMENT_MASK,
   IPV6,
   ipTotalLength,
-  ipVersion,
   ipv4HeaderLength,
   ipv6TransportHeader,
   PROTOCOL,
@@ -129,13 +128,15 @@ export function buildUdp(datagram: UdpDatagram): Uint8Array {
   return packet;
 }
 
-/** The destination of any IP packet, or undefined if it is none. */
-export function destinationOf(packet: Uint8Array): Uint8Array | undefined {
-  const version = versionOf(packet);
-  if (version === 0) return undefined;
-  return version === 4
-    ? packet.subarray(IPV4.destination, IPV4.destination + 4)
-    : packet.subarray(IPV6.destination, IPV6.destination + 16);
+/** Whether it is an IP packet to the address (4 or 16 bytes). Asked of every packet: nothing is allocated. */
+export function isTo(packet: Uint8Array, address: Uint8Array): boolean {
+  const family = familyOf(address);
+  if (versionOf(packet) !== family) return false;
+  const { destination } = family === 4 ? IPV4 : IPV6;
+  for (let i = 0; i < address.length; i++) {
+    if (packet[destination + i] !== address[i]) return false;
+  }
+  return true;
 }
 
 function viewOf(bytes: Uint8Array): DataView {
@@ -143,7 +144,16 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 function versionOf(packet: Uint8Array): 4 | 6 | 0 {
-  return ipVersion(viewOf(packet), 0, packet.length);
+  const version = packet[0]! >>> 4;
+  if (version === 4 && packet.length >= IPV4.headerLength) return 4;
+  return version === 6 && packet.length >= IPV6.headerLength ? 6 : 0;
+}
+
+/** By its first header alone, so that most of those that are of another one cost no object. */
+function mayBeOf(protocol: number, packet: Uint8Array): boolean {
+  if (versionOf(packet) === 4) return packet[IPV4.protocol] === protocol;
+  const next = packet[IPV6.nextHeader];
+  return next === protocol || (next !== PROTOCOL.tcp && next !== PROTOCOL.udp);
 }
 
 function familyOf(address: Uint8Array): 4 | 6 {
@@ -151,12 +161,12 @@ function familyOf(address: Uint8Array): 4 | 6 {
 }
 
 function parseSegment(packet: Uint8Array, protocol: number): Segment | undefined {
+  if (!mayBeOf(protocol, packet)) return undefined;
   const view = viewOf(packet);
   const total = ipTotalLength(view, 0, packet.length);
   if (total === 0) return undefined;
   if (versionOf(packet) === 4) {
     const header = ipv4HeaderLength(view, 0);
-    if (view.getUint8(IPV4.protocol) !== protocol) return undefined;
     if (view.getUint16(IPV4.fragment) & IPV4_FRAGMENT_MASK) return undefined;
     if (checksum(packet.subarray(0, header), 0) !== 0) return undefined;
     return {

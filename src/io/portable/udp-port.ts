@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../wire/endpoint.ts';
 import type { DatagramCarrier, PortChange, PreparedChange } from '../ports.ts';
+import { segmentsOf } from '../segments.ts';
 import { PortableUdp } from './udp.ts';
 
 /** Throws for any mark: a userspace tunnel has none. */
@@ -13,7 +14,7 @@ export function refuseFwmark(fwmark: number | undefined): void {
 export class PortableUdpPort implements DatagramCarrier {
   readonly fwmark = 0;
   private udp: PortableUdp | undefined;
-  private received: (datagram: Uint8Array, source: Endpoint) => void = () => {};
+  private received: Parameters<DatagramCarrier['connect']>[0] = () => {};
   private earlierFailures = 0;
 
   get port(): number {
@@ -24,13 +25,15 @@ export class PortableUdpPort implements DatagramCarrier {
     return this.earlierFailures + (this.udp?.sendFailures ?? 0);
   }
 
-  connect(received: (datagram: Uint8Array, source: Endpoint) => void): void {
+  connect(received: Parameters<DatagramCarrier['connect']>[0]): void {
     this.received = received;
   }
 
-  send(datagram: Uint8Array, endpoint: Endpoint): void {
-    if (this.udp === undefined) this.earlierFailures++;
-    else this.udp.send(datagram, endpoint);
+  send(batch: Uint8Array, segmentSize: number, endpoint: Endpoint): void {
+    for (const datagram of segmentsOf(batch, segmentSize)) {
+      if (this.udp === undefined) this.earlierFailures++;
+      else this.udp.send(datagram, endpoint);
+    }
   }
 
   prepare({ listenPort, fwmark }: PortChange): Promise<PreparedChange> | undefined {
@@ -44,7 +47,7 @@ export class PortableUdpPort implements DatagramCarrier {
   private async open(port: number): Promise<PreparedChange> {
     let inUse = false;
     const next = await PortableUdp.open(port, (datagram, source) => {
-      if (inUse) this.received(datagram, source);
+      if (inUse) this.received(datagram, datagram.length, source);
     });
     return {
       commit: async () => {

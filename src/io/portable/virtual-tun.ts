@@ -3,8 +3,8 @@ import type { DeviceState, PacketDevice } from '../ports.ts';
 import {
   buildEcho,
   buildUdp,
-  destinationOf,
   type Echo,
+  isTo,
   parseEcho,
   parseUdp,
   type UdpDatagram,
@@ -168,10 +168,8 @@ export class VirtualTun implements PacketDevice {
   }
 
   private isForUs(packet: Uint8Array): boolean {
-    const destination = destinationOf(packet);
-    return (
-      destination !== undefined && this.options.addresses.some((own) => isEqual(own, destination))
-    );
+    for (const own of this.options.addresses) if (isTo(packet, own)) return true;
+    return false;
   }
 
   private answerEcho(packet: Uint8Array): boolean {

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import {
   buildEcho,
   buildUdp,
-  destinationOf,
   type Echo,
+  isTo,
   parseEcho,
   parseUdp,
 } from '../../../src/io/portable/packets.ts';
@@ -105,7 +105,12 @@ test('UDP datagrams carry a checksum over their pseudo header', () => {
       expect(segment[6]! | segment[7]!).not.toBe(0);
       if (header === 20) expect(isSumZero(packet.subarray(0, 20))).toBe(true);
       expect(parseUdp(packet)).toEqual(datagram);
-      expect(destinationOf(packet)).toEqual(datagram.destination);
+      expect(isTo(packet, datagram.destination)).toBe(true);
+      expect(isTo(packet, datagram.destination.with(-1, ~datagram.destination.at(-1)!))).toBe(
+        false,
+      );
+      expect(isTo(packet, new Uint8Array(header === 20 ? 16 : 4))).toBe(false);
+      expect(isTo(packet.subarray(0, header - 1), datagram.destination)).toBe(false);
     }),
   );
 });
@@ -136,7 +141,8 @@ test('survives anything', () => {
         if (p.length > 0) p[0] = first;
         parseEcho(p);
         parseUdp(p);
-        destinationOf(p);
+        isTo(p, new Uint8Array(4));
+        isTo(p, new Uint8Array(16));
       },
     ),
   );
