@@ -11,7 +11,7 @@ export type Ping = (address: string, timeoutMs: number) => Promise<number | unde
 
 export interface ProbeOptions {
   readonly ping: Ping;
-  /** Every node this one knows of, denied ones too. */
+  /** Every node that this one knows of, denied ones too. */
   readonly roster: () => readonly RosterEntry[];
   readonly clock: AgentClock;
   readonly random: RandomNumber;
@@ -36,11 +36,20 @@ export interface ProbeResult {
 }
 
 const MAX_TIMEOUT_MS = 2000;
+/**
+ * Own tuning: echoes in a round. Where there are more nodes, each has its turn: an echo is traffic, and a
+ * pair that has none is to be left quiet.
+ */
+export const MOST_AT_ONCE = 32;
 
-/** Asks every known node for an echo, interval by interval. That denied ones fail is its point. */
+/** Asks known nodes for an echo, round by round. That denied ones fail is its point. */
 export class Probe {
   private readonly options: ProbeOptions;
   private readonly latest = new Map<string, ProbeResult>();
+  /** Who was asked, the longest ago first. */
+  private readonly asked = new Set<string>();
+  private roster: readonly RosterEntry[] = [];
+  private known: ReadonlyMap<string, RosterEntry> = new Map();
 
   constructor(options: ProbeOptions) {
     this.options = options;
@@ -59,17 +68,45 @@ export class Probe {
     }
   }
 
-  /** One echo to each node at the same time. */
+  /** One echo each, at the same time, to those whose turn it is. */
   async round(): Promise<void> {
     const roster = this.options.roster();
-    const known = new Set(roster.map((entry) => entry.node_id));
-    for (const node of this.latest.keys()) if (!known.has(node)) this.latest.delete(node);
-    await Promise.all(roster.map((entry) => this.ask(entry)));
+    if (roster !== this.roster) this.know(roster);
+    await Promise.all(this.turn().map((entry) => this.ask(entry)));
+  }
+
+  private know(roster: readonly RosterEntry[]): void {
+    this.roster = roster;
+    this.known = new Map(roster.map((entry) => [entry.node_id, entry]));
+    for (const node of this.asked) {
+      if (this.known.has(node)) continue;
+      this.asked.delete(node);
+      this.latest.delete(node);
+    }
+  }
+
+  /** Who has not been asked yet, from anywhere on, so that not all nodes ask the same one; then the others. */
+  private turn(): readonly RosterEntry[] {
+    const { roster, known } = this;
+    if (roster.length <= MOST_AT_ONCE) return roster;
+    const start = Math.floor(this.options.random() * roster.length);
+    const turn: RosterEntry[] = [];
+    for (let i = 0; i < roster.length && turn.length < MOST_AT_ONCE; i++) {
+      const entry = roster[(start + i) % roster.length]!;
+      if (!this.asked.has(entry.node_id)) turn.push(entry);
+    }
+    for (const node of this.asked) {
+      if (turn.length === MOST_AT_ONCE) break;
+      turn.push(known.get(node)!);
+    }
+    return turn;
   }
 
   private async ask(entry: RosterEntry): Promise<void> {
     const { ping, clock, counters, emit, intervalMs } = this.options;
     const node = entry.node_id;
+    this.asked.delete(node);
+    this.asked.add(node);
     const address = entry.tunnel_address;
     const timeoutMs = Math.min(MAX_TIMEOUT_MS, intervalMs * 0.8);
     let rttMs: number | undefined;
@@ -81,7 +118,7 @@ export class Probe {
     }
     const ok = rttMs !== undefined;
     const before = this.latest.get(node);
-    this.latest.set(node, {
+    const result = {
       node,
       address,
       ok,
@@ -90,7 +127,8 @@ export class Probe {
       at: clock.boot(),
       sent: (before?.sent ?? 0) + (error === undefined ? 1 : 0),
       received: (before?.received ?? 0) + (ok ? 1 : 0),
-    });
+    };
+    if (this.known.has(node)) this.latest.set(node, result); // it may have been removed meanwhile
     counters.add(ok ? 'probes_answered' : error ? 'probes_failed' : 'probes_unanswered');
     const rtt_ms = rttMs === undefined ? null : Math.round(rttMs * 1000) / 1000;
     emit({

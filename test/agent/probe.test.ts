@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Counters } from '../../src/agent/counters.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
-import { Probe } from '../../src/agent/probe.ts';
+import { MOST_AT_ONCE, Probe } from '../../src/agent/probe.ts';
 import type { RosterEntry } from '../../src/contract/config.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 
@@ -55,4 +55,45 @@ test('every known node is asked, denied ones too, and failures are logged', asyn
   });
   stop.abort();
   await run;
+});
+
+test('in a larger mesh each node has its turn: a round keeps few pairs awake, and who is new comes first', async () => {
+  const clock = new SimClock();
+  let roster = Array.from({ length: 3 * MOST_AT_ONCE + 5 }, (_, i) => ({
+    node_id: `n${i}`,
+    tunnel_address: `10.10.0.${i}`,
+    allowed: true,
+  }));
+  let asked: string[] = [];
+  const probe = new Probe({
+    ping: async (address) => {
+      asked.push(address);
+      return 1;
+    },
+    roster: () => roster,
+    clock,
+    random: () => 0.999,
+    counters: new Counters(),
+    emit: () => {},
+    intervalMs: 15_000,
+  });
+  const round = async () => {
+    asked = [];
+    await probe.round();
+    return asked;
+  };
+  const first = await round();
+  expect(first).toHaveLength(MOST_AT_ONCE);
+  expect(first[0]).not.toBe('10.10.0.0'); // nodes do not all begin with the same one
+  const pass = [...first, ...(await round()), ...(await round())];
+  expect(new Set(pass).size).toBe(3 * MOST_AT_ONCE);
+  const last = await round();
+  expect(last).toHaveLength(MOST_AT_ONCE);
+  expect(new Set([...pass, ...last]).size).toBe(roster.length);
+  expect(last.filter((address) => pass.includes(address))).toEqual(first.slice(0, -5));
+  roster = [{ node_id: 'new', tunnel_address: '10.10.1.1', allowed: true }, ...roster.slice(1)];
+  const next = await round();
+  expect(next).toContain('10.10.1.1');
+  expect(probe.results()).toHaveLength(roster.length);
+  expect(probe.results().map(({ node }) => node)).not.toContain('n0');
 });
