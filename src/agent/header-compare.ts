@@ -15,8 +15,14 @@ const SHOWS = 2;
 const HOLDS_LENGTH = MAGIC.length + 1 + 8 + 32;
 /** Bytes of a datagram: never in fragments in a tunnel of the smallest MTU that IPv6 allows. */
 const MAX_DATAGRAM = 1200;
-/** Members that are told at a time, ms between two times, and ms between two headers shown to one. */
+/**
+ * Members that are told at a time, and in a mesh of more than are few: a message is traffic, which keeps a
+ * pair from being quiet. Whoever was told another story tells as many as the others do.
+ */
 const TOLD_AT_ONCE = 8;
+const FEW_MEMBERS = 128;
+const TOLD_AT_ONCE_OF_MANY = 2;
+/** ms between two times, and between two headers shown to one. */
 const INTERVAL_MS = 10_000;
 const SHOW_INTERVAL_MS = 1000;
 
@@ -68,7 +74,8 @@ export class HeaderCompare {
     const all = [...members()];
     const version = u64be(held.document.version);
     const message = concat(MAGIC, Uint8Array.of(HOLDS), version, held.hash);
-    for (let n = Math.min(TOLD_AT_ONCE, all.length); n > 0; n--) {
+    const most = all.length <= FEW_MEMBERS ? TOLD_AT_ONCE : TOLD_AT_ONCE_OF_MANY;
+    for (let n = Math.min(most, all.length); n > 0; n--) {
       const [address] = all.splice(Math.floor(random() * all.length), 1);
       this.send(message, address!);
     }

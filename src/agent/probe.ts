@@ -37,10 +37,12 @@ export interface ProbeResult {
 
 const MAX_TIMEOUT_MS = 2000;
 /**
- * Own tuning: echoes in a round. Where there are more nodes, each has its turn: an echo is traffic, and a
- * pair that has none is to be left quiet.
+ * Own tuning: echoes in a round, and in a mesh of more nodes than are few. An echo is traffic, which keeps a
+ * pair from being quiet: where all cannot be asked, each has its turn.
  */
 export const MOST_AT_ONCE = 32;
+const FEW_NODES = 128;
+export const MOST_AT_ONCE_OF_MANY = 4;
 
 /** Asks known nodes for an echo, round by round. That denied ones fail is its point. */
 export class Probe {
@@ -88,15 +90,16 @@ export class Probe {
   /** Who has not been asked yet, from anywhere on, so that not all nodes ask the same one; then the others. */
   private turn(): readonly RosterEntry[] {
     const { roster, known } = this;
-    if (roster.length <= MOST_AT_ONCE) return roster;
+    const most = roster.length <= FEW_NODES ? MOST_AT_ONCE : MOST_AT_ONCE_OF_MANY;
+    if (roster.length <= most) return roster;
     const start = Math.floor(this.options.random() * roster.length);
     const turn: RosterEntry[] = [];
-    for (let i = 0; i < roster.length && turn.length < MOST_AT_ONCE; i++) {
+    for (let i = 0; i < roster.length && turn.length < most; i++) {
       const entry = roster[(start + i) % roster.length]!;
       if (!this.asked.has(entry.node_id)) turn.push(entry);
     }
     for (const node of this.asked) {
-      if (turn.length === MOST_AT_ONCE) break;
+      if (turn.length === most) break;
       turn.push(known.get(node)!);
     }
     return turn;

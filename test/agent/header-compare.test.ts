@@ -54,10 +54,10 @@ afterEach(async () => {
   await Promise.all(running.splice(0));
 });
 
-/** A member at `address`, which holds `held`; it knows the one at `other`. */
+/** A member at `address`, which holds `held`; it knows those at `others`. */
 async function member(
   address: string,
-  other: string,
+  others: string | readonly string[],
   held: Envelope,
   open = systemDatagrams(address),
 ) {
@@ -85,7 +85,7 @@ async function member(
   const random = () => 0;
   const compare = new HeaderCompare({
     headers,
-    members: () => [other],
+    members: () => [others].flat(),
     clock,
     random,
     counters,
@@ -156,6 +156,23 @@ test('inside two tunnels without interfaces they find out as well', async () => 
     { event: 'split_view', epoch: 7, version: 7, held: other, other: one },
   ]);
   await Promise.all(tunnels.map((tunnel) => tunnel.close()));
+});
+
+test.each([
+  [5, 5],
+  [100, 8],
+  [1000, 2],
+])('of %i members %i others are told at a time', async (count, most) => {
+  const others = Array.from({ length: count }, (_, i) => `10.10.${i >> 8}.${i & 0xff}`);
+  const told: string[] = [];
+  const open = async () => ({
+    broken: new Promise<never>(() => {}),
+    send: (_message: Uint8Array, to: string) => void told.push(to),
+    close: () => {},
+  });
+  await member(HERE, others, header(7, 1), open);
+  await until(() => told.length > 0);
+  expect(new Set(told).size).toBe(most);
 });
 
 test('two that were told the same, or of which one is behind, have nothing to say', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Counters } from '../../src/agent/counters.ts';
 import type { AgentEvent } from '../../src/agent/events.ts';
-import { MOST_AT_ONCE, Probe } from '../../src/agent/probe.ts';
+import { MOST_AT_ONCE, MOST_AT_ONCE_OF_MANY, Probe } from '../../src/agent/probe.ts';
 import type { RosterEntry } from '../../src/contract/config.ts';
 import { SimClock } from '../lab/agent-clock.ts';
 
@@ -96,4 +96,11 @@ test('in a larger mesh each node has its turn: a round keeps few pairs awake, an
   expect(next).toContain('10.10.1.1');
   expect(probe.results()).toHaveLength(roster.length);
   expect(probe.results().map(({ node }) => node)).not.toContain('n0');
+  roster = Array.from({ length: 1000 }, (_, i) => ({
+    node_id: `m${i}`,
+    tunnel_address: `10.10.${i >> 8}.${i & 0xff}`,
+    allowed: true,
+  }));
+  expect(await round()).toHaveLength(MOST_AT_ONCE_OF_MANY);
+  expect(probe.results()).toHaveLength(MOST_AT_ONCE_OF_MANY);
 });

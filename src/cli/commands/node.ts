@@ -52,7 +52,7 @@ export function declareNode(program: Command): void {
     .option('--advertise <address>', 'IP address that other members reach this node at')
     .option('--emit <seconds>', 'time between scores, [SUITE=]SECONDS (default: 10)', each)
     .option('--poll <seconds>', 'time between polls of the config', seconds, 10)
-    .option('--probe <seconds>', 'time between rounds of echoes, of 32 nodes at most', seconds, 15)
+    .option('--probe <seconds>', 'time between rounds of echoes, to 32 nodes at most', seconds, 15)
     .option(
       '--score-command <command>',
       'measures, [SUITE=]COMMAND: last line of output is a score or JSON; can be repeated',
