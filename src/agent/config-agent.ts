@@ -43,6 +43,8 @@ const FIRST_RETRY_MS = 250;
 /** After a push every node fetches its config: spread over this much per node of the mesh. */
 const FETCH_JITTER_PER_NODE_MS = 2;
 const MAX_FETCH_JITTER_MS = 2000;
+/** How long (ms) scores wait for the first answer to a request for a config. */
+const ANSWER_PATIENCE_MS = 5000;
 /** The keys of an epoch are pushed once they are sealed: this long (ms) they are not asked for. */
 const KEYS_PATIENCE_MS = 250;
 /** How often lifetime and suspend are looked at. */
@@ -61,6 +63,7 @@ export class ConfigAgent {
   readonly log: LogCheck;
   private readonly stream: EventStream;
   private readonly pushes: PushedEvents;
+  private readonly firstAnswer = Promise.withResolvers<void>();
 
   constructor(options: ConfigAgentOptions) {
     this.options = options;
@@ -94,10 +97,19 @@ export class ConfigAgent {
     return this.stream.connected && this.pushes.keepsUpWith(this.options.membership.mark);
   }
 
+  /**
+   * Settles when the controller has answered for the first time, or has not for a while: who was given no
+   * config is let in by no epoch, whatever it scores.
+   */
+  get answered(): Promise<void> {
+    return this.firstAnswer.promise;
+  }
+
   /** Runs until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const loops = [this.pollLoop(signal), this.watchLoop(signal)];
     if (this.options.push) loops.push(this.stream.run(signal));
+    void this.options.clock.sleep(ANSWER_PATIENCE_MS, signal).then(this.firstAnswer.resolve);
     await Promise.all(loops);
   }
 
@@ -115,7 +127,10 @@ export class ConfigAgent {
         this.calls.failed('config', error); // e.g. the disk is full: what is in force stays, and expires
         return false;
       });
-      if (ok) backoff.reset();
+      if (ok) {
+        this.firstAnswer.resolve();
+        backoff.reset();
+      }
       const wait = ok ? pollMs * (0.9 + 0.2 * random()) : backoff.next();
       await clock.sleep(wait, AbortSignal.any([signal, this.wakePoll.signal]));
     }

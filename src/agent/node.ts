@@ -277,7 +277,8 @@ async function startLocked(
       ...(options.samples === undefined ? {} : { samples: options.samples }),
     });
     emitters.push(emitter);
-    parts.push(emitter.run(until));
+    // A score that is accepted is one that the next epoch counts.
+    parts.push(configAgent.answered.then(() => emitter.run(until)));
   }
   const ended = (async () => {
     try {
