@@ -15,6 +15,7 @@ import { DemoRun } from './mesh-demo-support.ts';
 const PICTURES = process.env.MESHNET_PICTURES;
 const DESKTOP = { width: 1280, height: 900 };
 const PHONE = { width: 390, height: 844 };
+const WALL = { width: 2560, height: 1440 };
 /** The other two are for pictures only: for axe they are what these are. */
 const LOOKS = [
   ['desktop', DESKTOP, 'light'],
@@ -26,6 +27,31 @@ const LOOKS = [
         ['phone', PHONE, 'light'],
       ] as const)),
 ] as const;
+
+/** In the page: notes its controls; gives what reacts to a pointer and has no focus, and the overhang in px. */
+const LOOK_AT_CONTROLS = `(() => {
+  const isShown = (one) => one.checkVisibility({ visibilityProperty: true });
+  const all = 'a[href], button:enabled, input:enabled, select:enabled, textarea:enabled, summary, [tabindex="0"]';
+  window.controls = [...document.querySelectorAll(all)].filter((one) => isShown(one) && one.tabIndex >= 0);
+  window.reached = new Set();
+  const pointed = [...document.querySelectorAll('body *')].filter(
+    (one) => isShown(one) && getComputedStyle(one).cursor === 'pointer' && !one.closest(all + ', label'));
+  return [pointed.map((one) => one.outerHTML), document.documentElement.scrollWidth - innerWidth];
+})()`;
+/** Notes what has the focus; gives its text if it has no name, or nobody sees that it is in focus. */
+const LOOK_AT_FOCUS = `(() => {
+  const one = document.activeElement;
+  if (one === document.body) return null;
+  window.reached.add(one);
+  const { outlineStyle, outlineWidth } = getComputedStyle(one);
+  const labels = [...(one.labels ?? [])].map((label) => label.textContent).join(' ');
+  const name = one.getAttribute('aria-label') ?? (labels || one.textContent || one.title);
+  const isSeen = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1;
+  return name.trim() !== '' && isSeen ? null : one.outerHTML;
+})()`;
+/** What was noted, is still there, and was not reached. */
+const MISSED =
+  'window.controls.filter((one) => one.isConnected && !window.reached.has(one)).map((one) => one.outerHTML)';
 
 requires('chromium')('the dashboard in a browser', () => {
   let browser: Browser;
@@ -154,6 +180,32 @@ requires('chromium')('the dashboard in a browser', () => {
     await expect.poll(() => page.url()).toMatch(/#\/node\/node-[abc]$/);
     await see(page, /Scores: alignment/);
   });
+
+  test.each([
+    ['mesh', /1 member|2 members/],
+    ['node/node-c', /To be back it must pass alignment/],
+    ['epochs', /later it was written to the last stream/],
+    ['policy', /In force/],
+    ['record', /Verified here:/],
+    ['health', /How many nodes have a score of each suite/],
+  ])(
+    '%s: the keyboard reaches every control, seen and named; a wall screen is filled',
+    async (path, text) => {
+      const { page } = await openPage(browser, { viewport: WALL });
+      onTestFinished(() => page.close());
+      await page.goto(`${url}#/${path}`);
+      await see(page, text);
+      const [unreachable, overhang] = (await page.evaluate(LOOK_AT_CONTROLS)) as [string[], number];
+      expect(unreachable).toEqual([]);
+      expect(overhang).toBeLessThanOrEqual(0);
+      const count = (await page.evaluate('window.controls.length')) as number;
+      for (let i = 0; i < count + 10; i++) {
+        await page.keyboard.press('Tab');
+        expect(await page.evaluate(LOOK_AT_FOCUS)).toBeNull();
+      }
+      expect(await page.evaluate(MISSED)).toEqual([]);
+    },
+  );
 
   test('is light: everything under 200 KB as it is sent', async () => {
     const { page } = await openPage(browser, { viewport: DESKTOP });

@@ -4,7 +4,6 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import type { AgentEvent } from '../../src/agent/events.ts';
 import { rotate } from '../../src/controller/operations/rotate.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
 import { meshnet } from '../cli/support/run-meshnet.ts';

@@ -18,12 +18,17 @@ export function lookingSeries(place: number, label: string): Series {
     dash: [...dash],
     spanGaps: true,
     points: {
-      show: true,
+      show: haveRoom,
       size: SIZE,
       fill: stroke,
       ...(shape.corners.length > 0 && { paths: cornered(shape.corners) }),
     },
   };
+}
+
+/** Whether points stand apart; if not, the line alone is easier to read, and its dashes tell whose it is. */
+function haveRoom(plot: uPlot, _series: number, from: number, to: number): boolean {
+  return (to - from) * 2 * SIZE * devicePixelRatio <= plot.bbox.width;
 }
 
 function cornered(corners: Shape['corners']): Series.Points.PathBuilder {
