@@ -57,6 +57,25 @@ test('the device is emptied, then gets exactly the members, each with PSK, gener
   expect(rig.membership.roster.map((entry) => entry.node_id)).toEqual(['node-b', 'node-c']);
 });
 
+test('scores wait for the first config, and not for ever', async () => {
+  controller.down = true;
+  const rig = await started();
+  const answered: string[] = [];
+  void rig.agent.answered.then(() => answered.push('a'));
+  await clock.advance(200);
+  expect(answered).toEqual([]);
+  controller.down = false;
+  await clock.advance(3000);
+  expect(rig.membership.state).toBe('member');
+  expect(answered).toEqual(['a']);
+  await rig.stop();
+  controller.down = true;
+  const other = await started();
+  void other.agent.answered.then(() => answered.push('b'));
+  await clock.advance(5000);
+  expect(answered).toEqual(['a', 'b']);
+});
+
 test('a push removes at once, and the new config follows without waiting for the poll', async () => {
   const rig = await started();
   await pass(3);
