@@ -53,12 +53,29 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   try {
     return await openLinux(options);
   } catch (error) {
-    const cannot =
-      error instanceof TunnelError &&
-      (error.code === 'not_permitted' || error.code === 'not_supported');
-    if (options.kind === 'linux' || !cannot) throw error;
+    if (options.kind === 'linux' || !isUnavailable(error)) throw error;
     return { ...(await openUserspace(options)), note: error.message };
   }
+}
+
+/** Throws a TunnelError if no backend could be opened: to be asked before anything is given for one. */
+export async function assertCanOpen({
+  kind,
+  name,
+}: Pick<BackendOptions, 'kind' | 'name'>): Promise<void> {
+  if (kind === 'userspace') return;
+  const { assertCanOpenTun } = await import('../tunnel/linux/open.ts');
+  try {
+    assertCanOpenTun(name);
+  } catch (error) {
+    if (kind === 'linux' || !isUnavailable(error)) throw error;
+  }
+}
+
+/** There are no interfaces here, or not for this user. */
+function isUnavailable(error: unknown): error is TunnelError {
+  if (!(error instanceof TunnelError)) return false;
+  return error.code === 'not_permitted' || error.code === 'not_supported';
 }
 
 /** Loaded only here: it needs node:ffi, which userspace mode does without. */

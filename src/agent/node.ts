@@ -73,6 +73,8 @@ export interface NodeSurroundings {
   readonly randomBytes: RandomBytes;
   readonly random: RandomNumber;
   readonly emit: EmitEvent;
+  /** Throws a TunnelError if `openBackend` would in any case. Asked before a token is spent. */
+  readonly assertCanOpen?: () => Promise<void>;
   readonly openBackend: (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<Backend>;
 }
 
@@ -126,6 +128,7 @@ async function startLocked(
     url: options.controllerUrl,
     timeoutMs: Math.min(CALL_TIMEOUT_MS, options.pollMs),
   });
+  if (state.readEnrolment() === undefined) await surroundings.assertCanOpen?.();
   const enrolment = await enrolled(options, surroundings, client, keys, state, signal);
   rememberController(options.stateDirectory, options.controllerUrl);
   const identity = ownIdentity(crypto, enrolment, keys);

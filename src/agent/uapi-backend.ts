@@ -3,6 +3,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { addAddress } from '../io/linux/addresses.ts';
 import { setInterfaceUp } from '../io/linux/interface.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
+import { uapiGet } from '../tunnel/uapi/client.ts';
 import { parseAddress } from '../wire/address-text.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import type { AgentClock } from './clock.ts';
@@ -13,6 +14,18 @@ import { Watchdog } from './watchdog.ts';
 
 /** Before the first config: long enough for one, short for a device that might hold old peers. */
 const FIRST_LEASE_S = 30;
+
+/** Throws a TunnelError if no device answers at the socket. */
+export async function assertAnswers(socket: string): Promise<void> {
+  await uapiGet(socket).catch((error: unknown) => {
+    throw foreignError(error);
+  });
+}
+
+function foreignError(cause: unknown): TunnelError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new TunnelError('not_supported', `foreign device: ${message}`, { cause });
+}
 
 /**
  * Takes over a foreign device at its configuration socket, guarded by a watchdog. The interface
@@ -37,8 +50,7 @@ export async function openUapiBackend(
     await tunnel.open(options.privateKey, options.listenPort);
   } catch (error) {
     watchdog.release();
-    const message = error instanceof Error ? error.message : String(error);
-    throw new TunnelError('not_supported', `foreign device: ${message}`, { cause: error });
+    throw foreignError(error);
   }
   const name = basename(socket, '.sock');
   const note = addressInterface(name, options);

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type Backend, type BackendOptions, openBackend } from '../agent/backend.ts';
+import { assertCanOpen, openBackend } from '../agent/backend.ts';
 import { systemClock } from '../agent/clock.ts';
 import { controllerFetch } from '../agent/controller-fetch.ts';
 import { EnrolmentError } from '../agent/enrol.ts';
 import type { AgentEvent } from '../agent/events.ts';
 import { readKnownController } from '../agent/known-controller.ts';
-import { type NodeOptions, type RunningNode, startNode } from '../agent/node.ts';
+import {
+  type NodeOptions,
+  type NodeSurroundings,
+  type RunningNode,
+  startNode,
+} from '../agent/node.ts';
 import { isNodeId, nodeIdOfMachine } from '../contract/ids.ts';
 import { printable } from '../contract/printable.ts';
 import { defaultProvider } from '../crypto/select.ts';
@@ -85,7 +90,7 @@ export async function runNode(options: NodeCommandOptions): Promise<void> {
         randomBytes: (length) => new Uint8Array(randomBytes(length)),
         random: Math.random,
         emit,
-        openBackend: backend,
+        ...backend,
       },
       stop,
     );
@@ -139,19 +144,29 @@ function namesOf({ hosts, dns }: NodeCommandOptions): Pick<NodeOptions, 'names'>
   };
 }
 
-type OpenBackend = (options: Omit<BackendOptions, 'kind' | 'name'>) => Promise<Backend>;
-
-function backendOf({ backend, interface: name }: NodeCommandOptions): OpenBackend {
+function backendOf({
+  backend,
+  interface: name,
+}: NodeCommandOptions): Required<Pick<NodeSurroundings, 'assertCanOpen' | 'openBackend'>> {
   if (backend === 'auto' || backend === 'linux' || backend === 'userspace') {
     // Not when the device is opened: by then fetch has WebAssembly of its own.
     defaultTransport(warner('meshnet node'));
-    return (options) => openBackend({ ...options, kind: backend, name });
+    return {
+      assertCanOpen: () => assertCanOpen({ kind: backend, name }),
+      openBackend: (options) => openBackend({ ...options, kind: backend, name }),
+    };
   }
   const socket = /^uapi:(.+)$/.exec(backend)?.[1];
   if (socket !== undefined) {
-    return async (options) => {
-      const { openUapiBackend } = await import('../agent/uapi-backend.ts');
-      return openUapiBackend(socket, options, defaultProvider(), systemClock);
+    return {
+      async assertCanOpen() {
+        const { assertAnswers } = await import('../agent/uapi-backend.ts');
+        await assertAnswers(socket);
+      },
+      async openBackend(options) {
+        const { openUapiBackend } = await import('../agent/uapi-backend.ts');
+        return openUapiBackend(socket, options, defaultProvider(), systemClock);
+      },
     };
   }
   const message = `--backend ${backend}: expected auto, linux, userspace or uapi:SOCKET`;
@@ -167,7 +182,11 @@ function explained(error: unknown, options: NodeCommandOptions): unknown {
   }
   if (error instanceof TunnelError) {
     const missing = error.code === 'not_permitted' || error.code === 'not_supported';
-    return new CommandError(missing ? EXIT.unsupported : EXIT.failed, error.code, error.message);
+    const message =
+      error.code === 'name_in_use'
+        ? `--interface ${options.interface}: ${error.message}`
+        : error.message;
+    return new CommandError(missing ? EXIT.unsupported : EXIT.failed, error.code, message);
   }
   return error;
 }

@@ -168,6 +168,24 @@ test('keygen makes private key files and shows the public keys only', async () =
   expect((await meshnet('node', '--state', state, '--controller', controller.url)).code).toBe(5);
 });
 
+test.each([
+  [
+    ['--backend', 'linux', '--interface', 'lo'],
+    /--interface lo: .*interface lo|needs CAP_NET_ADMIN/,
+  ],
+  [['--backend', 'linux', '--interface', 'a/b'], /not an interface name: a\/b|TUN device/],
+  [['--backend', 'uapi:/nowhere/wg0.sock'], /foreign device: .*ENOENT/],
+])('a node that could have no tunnel spends no token: %s', async (backend, why) => {
+  const created = await meshnet('token', 'create', '--node', 'node-t', '--socket', socket);
+  const token = ['--name', 'node-t', '--token', created.out.trim()];
+  const state = ['--state', join(directory, 'tunnelless'), '--controller', controller.url];
+  const { code, err } = await meshnet('node', ...state, ...token, ...backend);
+  expect(code).not.toBe(0);
+  expect(err).toMatch(why);
+  const { out } = await meshnet('node', 'list', '--socket', socket, '--json');
+  expect(json(out)).not.toContainEqual(expect.objectContaining({ node_id: 'node-t' }));
+});
+
 test('a node that is not enrolled and has no token, or a wrong one, says so', async () => {
   const state = join(directory, 'other');
   const without = await meshnet('node', '--state', state, '--controller', controller.url);

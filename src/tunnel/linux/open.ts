@@ -71,16 +71,7 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
   let tunnel: LinuxTunnel;
   try {
     const { tunDescriptor } = options;
-    const tunTcp = offloads.tunTcp ?? true;
-    const tunUdp = offloads.tunUdp ?? true;
-    const tun = keep(
-      new Tun({
-        name: options.name ?? DEFAULT_NAME,
-        ...(tunDescriptor === undefined ? {} : { descriptor: tunDescriptor }),
-        offloads: { vnetHeader: tunTcp || tunUdp, tcp: tunTcp, udp: tunUdp },
-        queues: workerPairs,
-      }),
-    );
+    const tun = keep(openTun(options, offloads, workerPairs));
     if (options.workerPairs !== undefined && tun.fds.length < options.workerPairs) {
       options.log?.('the TUN device was given with one queue, so there is one pair of workers');
     }
@@ -117,6 +108,30 @@ export async function openLinuxTunnel(options: LinuxTunnelOptions): Promise<Linu
     throw error;
   }
   return tunnel;
+}
+
+/** Throws what `openLinuxTunnel` would for want of rights, or for the name. Nothing is left behind. */
+export function assertCanOpenTun(name: string): void {
+  const reason = unsupported();
+  if (reason !== undefined) throw new TunnelError('not_supported', `TUN devices: ${reason}`);
+  try {
+    openTun({ name }, offloadsOfEnvironment(), defaultWorkerPairs()).close();
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+function openTun(
+  { name = DEFAULT_NAME, tunDescriptor }: Pick<LinuxTunnelOptions, 'name' | 'tunDescriptor'>,
+  { tunTcp = true, tunUdp = true }: OffloadOptions,
+  queues: number,
+): Tun {
+  return new Tun({
+    name,
+    ...(tunDescriptor === undefined ? {} : { descriptor: tunDescriptor }),
+    offloads: { vnetHeader: tunTcp || tunUdp, tcp: tunTcp, udp: tunUdp },
+    queues,
+  });
 }
 
 /** '10.0.0.1/24' with its host part, which a prefix would not keep. */
