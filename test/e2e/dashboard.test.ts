@@ -189,7 +189,7 @@ requires('chromium')('the dashboard in a browser', () => {
     ['record', /Verified here:/],
     ['health', /How many nodes have a score of each suite/],
   ])(
-    '%s: the keyboard reaches every control, seen and named; a wall screen is filled',
+    '%s: the keyboard reaches every control, seen and named, on a wall screen, too',
     async (path, text) => {
       const { page } = await openPage(browser, { viewport: WALL });
       onTestFinished(() => page.close());

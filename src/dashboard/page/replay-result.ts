@@ -42,15 +42,15 @@ function NodeTable({ inForce, proposed }: Both) {
     .sort((a, b) => difference(b) - difference(a));
   if (rows.length === 0) return html`<p>Neither would have cut anybody.</p>`;
   const more = rows.length > MAX_NODES ? ` The first ${MAX_NODES} of ${rows.length}.` : '';
-  return html`<h2 id="would-be">Who would have been cut</h2>
-    <p class="caption">Cuts, and the share of epochs as a member: in force, then proposed.${more}</p>
+  return html`<h2 id="would-be">Who would have been cut, or kept out</h2>
+    <p class="caption">Cuts, and the share of epochs as a member, under the policy in force and under the proposed one.${more}</p>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="would-be"><table>
       <thead><tr><th scope="col">Node</th><th scope="col">Cuts in force</th><th scope="col">Cuts proposed</th><th scope="col">Member in force</th><th scope="col">Member proposed</th></tr></thead>
       <tbody>${rows.slice(0, MAX_NODES).map(
         ({ before, after }) => html`<tr>
         <th scope="row"><a href=${`#/node/${encodeURIComponent(before.node)}`}>${before.node}</a></th>
         <td>${before.cuts}</td><td class=${after.cuts > before.cuts ? 'out' : ''}>${after.cuts}</td>
-        <td>${share(before.memberShare)}</td><td>${share(after.memberShare)}</td>
+        <td>${share(before.memberShare)}</td><td class=${after.memberShare < before.memberShare ? 'out' : ''}>${share(after.memberShare)}</td>
       </tr>`,
       )}</tbody>
     </table></div>`;

@@ -25,7 +25,8 @@ export function SignInPage({ onSignedIn }: { onSignedIn: () => void }) {
     ? 'This page is reached from another machine: whoever looks says by an access token who it is.'
     : 'On this machine everybody may look. Changing something needs an access token with the role admin.';
   return html`<h1>Sign in</h1>
-    <p>${why} An admin makes one: <code>meshnet access create NAME --role view</code></p>
+    <p>${why} An admin makes one:</p>
+    <pre>meshnet access create NAME --role view</pre>
     <form method="post" onSubmit=${submit}>
       <label for="token">Access token</label>${' '}
       <input id="token" type="password" autocomplete="off" spellcheck=${false} required />${' '}
