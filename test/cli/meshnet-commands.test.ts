@@ -391,6 +391,9 @@ test('a controller that cannot start names the option at fault', async () => {
   const state = join(directory, 'unheard');
   const elsewhere = await meshnet('controller', '--state', state, '--listen', '192.0.2.77:8440');
   expect(elsewhere.err).toContain('--listen 192.0.2.77:8440: EADDRNOTAVAIL');
+  const left = openState(state);
+  expect(await left.store.currentEpoch()).toBeUndefined(); // whom nobody can reach decides nothing
+  await left.close();
 });
 
 test('a backup is announced once, before the controller starts', async () => {
