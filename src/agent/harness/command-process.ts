@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { replaceFileSync } from '../../ground/files.ts';
 import { type Lock, LockedError, lockFile } from '../../ground/lock.ts';
+import { F_SETFD, FD_CLOEXEC } from '../../io/linux/constants.ts';
 import { syscalls, unsupported } from '../../io/linux/syscalls.ts';
 import type { CommandRequest, CommandResult, KeepRequest } from './command-messages.ts';
 import { readRunFile, runText } from './run-file.ts';
@@ -36,10 +37,16 @@ const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4n;
 const CAPABILITIES = 64;
 
-/** No process that is started from here on has a capability or can get one, by no file. */
+/**
+ * No process that is started from here on has a capability or can get one, by no file, nor a descriptor but
+ * its three: Node keeps some back of what whoever started the node has left open, not all.
+ */
 function giveUpPrivileges(): void {
   if (unsupported() !== undefined) return; // the user is changed all the same
-  const { prctl } = syscalls();
+  const { fcntl, prctl } = syscalls();
+  for (const name of readdirSync('/proc/self/fd')) {
+    if (Number(name) > 2) fcntl(Number(name), F_SETFD, FD_CLOEXEC);
+  }
   // Whoever loses its parent among the descendants becomes a child of this process: none escapes.
   prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0n, 0n, 0n);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/agent/clock.ts';
 import { commandSource, outputOf } from '../../../src/agent/harness/command.ts';
@@ -42,6 +43,24 @@ test('a command gives its last line, and its failures have names', async () => {
   await expect(run('echo 0.9; kill -TERM $$')).rejects.toThrow('SIGTERM');
   await expect(run('true')).rejects.toMatchObject({ code: 'no_score' });
   await expect(run('yes | head -c 10000000; echo; echo 0.5')).resolves.toEqual({ score: 0.5 });
+});
+
+test('a command has no descriptor but its three, whatever the node was started with', async () => {
+  const module = resolve(import.meta.dirname, '../../../src/agent/harness/command.ts');
+  const clock = resolve(import.meta.dirname, '../../../src/agent/clock.ts');
+  const script = `
+    const { outputOf } = await import(${JSON.stringify(module)});
+    const { systemClock: clock } = await import(${JSON.stringify(clock)});
+    const options = { timeoutMs: 20_000, clock, user: null };
+    console.log(await outputOf('for fd in /proc/$$/fd/*; do readlink $fd; done; true', options, new AbortController().signal));`;
+  const secret = join(directory.path, 'secret');
+  writeFileSync(secret, '');
+  const shell = 'exec 9<"$1" 200<"$1"; shift; exec "$@"';
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module'];
+  const child = spawn('bash', ['-c', shell, '-', secret, ...node, '-e', script]);
+  const lines = (await text(child.stdout)).trim().split('\n');
+  expect(lines.length).toBeGreaterThanOrEqual(3);
+  expect(lines).not.toContain(secret);
 });
 
 test('statuses that are results are taken as such', async () => {
