@@ -122,13 +122,13 @@ describe.each(Object.entries(PORTS))('a datagram port on %s', (_name, create) =>
     const { port: there, received } = await listen();
     const batch = new Uint8Array(length).map((_, at) => 97 + (Math.floor(at / 1000) % 26));
     const destination = to(`127.0.0.1:${there.port}`);
-    for (let i = 0; i < 3; i++) here.send(batch, 1000, destination);
+    for (let i = 0; i < 2; i++) here.send(batch, 1000, destination);
     batch.fill(0); // its memory may be used again at once
-    await expect.poll(() => received.length).toBe(3 * count);
+    await expect.poll(() => received.length).toBe(2 * count);
     const expected = Array.from({ length: count }, (_, i) =>
       String.fromCharCode(97 + (i % 26)).repeat(Math.min(1000, length - i * 1000)),
     );
-    expect(received.map((one) => one.text)).toEqual([...expected, ...expected, ...expected]);
+    expect(received.map((one) => one.text)).toEqual([...expected, ...expected]);
     expect(here.sendFailures).toBe(0);
   });
 
