@@ -3,28 +3,34 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeMachine, loadNow } from '../test/lab/machine.ts';
-import { runProgram } from '../test/lab/programs.ts';
+import { isHelp, listed, type Program, runProgram } from '../test/lab/programs.ts';
 import { type InProcessResults, RESULTS_FILE, type SuiteResult } from '../test/lab/suite.ts';
 import { writeReport } from './report/write.ts';
 
 /**
- * npm run bench [-- SUITE ...]       suites inside one process; all of them without a name
- * npm run bench -- controller --nodes 100,1000
- * npm run bench -- native [OPTIONS]  two tunnels beside wireguard-go and others, end to end
- * npm run bench -- soak [SECONDS]    full load for long: memory and descriptors
- * npm run bench -- start             how long meshtun takes to start, and what it costs
- * npm run bench -- userspace         tunnels inside processes, over both kinds of ports
- * npm run bench -- explain           what this machine gives a tunnel, and what its threads wait for
- *
- * What is measured goes to native-bench/results/ and into docs/BENCHMARKS.md.
+ * `npm run bench -- --help` says what there is. What is measured goes to native-bench/results/ and into
+ * docs/BENCHMARKS.md.
  */
 
-const END_TO_END: Readonly<Record<string, string>> = {
-  native: 'end-to-end/run.ts',
-  soak: 'end-to-end/soak.ts',
-  start: 'end-to-end/start.ts',
-  userspace: 'end-to-end/userspace.ts',
-  explain: 'end-to-end/explain.ts',
+const program = (file: string, shows: string): Program => ({
+  file: resolve(import.meta.dirname, file),
+  shows,
+});
+const END_TO_END: Readonly<Record<string, Program>> = {
+  native: program(
+    'end-to-end/run.ts',
+    'two tunnels beside wireguard-go and others, from end to end',
+  ),
+  soak: program('end-to-end/soak.ts', 'full load for long: memory and descriptors'),
+  start: program('end-to-end/start.ts', 'how long meshtun takes to start, and what it costs'),
+  userspace: program(
+    'end-to-end/userspace.ts',
+    'tunnels inside processes, over both kinds of datagram ports',
+  ),
+  explain: program(
+    'end-to-end/explain.ts',
+    'what this machine gives a tunnel, and what its threads wait for',
+  ),
 };
 const SUFFIX = '.bench.ts';
 const FOLDERS = [import.meta.dirname, resolve(import.meta.dirname, '../test/bench')];
@@ -40,9 +46,7 @@ function readPrevious(): readonly SuiteResult[] {
 
 const [first, ...rest] = process.argv.slice(2);
 const endToEnd = first === undefined ? undefined : END_TO_END[first];
-if (endToEnd !== undefined) {
-  process.exit(await runProgram(resolve(import.meta.dirname, endToEnd), rest));
-}
+if (endToEnd !== undefined) process.exit(await runProgram(endToEnd.file, rest));
 
 const args = process.argv.slice(2);
 const optionsAt = args.findIndex((arg) => arg.startsWith('-'));
@@ -54,6 +58,13 @@ const files = FOLDERS.flatMap((folder) =>
     .map((name) => [name.slice(0, -SUFFIX.length), join(folder, name)] as const),
 ).sort();
 const suiteFiles = new Map(files);
+if (isHelp(first)) {
+  console.log(`usage: npm run bench [-- SUITE ... [OPTIONS]], inside one process, all without a name:
+  ${[...suiteFiles.keys()].join(', ')}
+or: npm run bench -- NAME [OPTIONS], where NAME is one of
+${listed(END_TO_END)}`);
+  process.exit(0);
+}
 const unknown = wanted.filter((name) => !suiteFiles.has(name));
 if (unknown.length > 0) {
   const known = [...suiteFiles.keys(), ...Object.keys(END_TO_END)].join(', ');

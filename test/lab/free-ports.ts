@@ -1,13 +1,12 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /** Below what kernels give to whoever asks for any port (32768 and up on Linux). */
 const FIRST = 20_000;
 const COUNT = 12_000;
-/** Processes that run beside each other begin at ports of their own. */
-const PER_PROCESS = 50;
-
-let next = process.pid * PER_PROCESS;
+/** Processes that run beside each other hardly ever begin near each other. */
+let next = randomInt(COUNT);
 
 /**
  * TCP ports of the loopback address for programs that must be told theirs. Nobody listens there now, the kernel

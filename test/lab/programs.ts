@@ -11,6 +11,17 @@ export interface Program {
 
 const EXIT_USAGE = 2;
 
+/** Whether the first word asks what there is. */
+export const isHelp = (word: string | undefined): boolean => word === '--help' || word === '-h';
+
+/** A line for each program. */
+export function listed(programs: Readonly<Record<string, Pick<Program, 'shows'>>>): string {
+  const width = Math.max(...Object.keys(programs).map((one) => one.length));
+  return Object.entries(programs)
+    .map(([name, { shows }]) => `  ${name.padEnd(width)}  ${shows}`)
+    .join('\n');
+}
+
 /** Runs the program that the command line names; without one, says which there are. */
 export async function chooseProgram(
   command: string,
@@ -19,12 +30,13 @@ export async function chooseProgram(
 ): Promise<number> {
   const program = name === undefined ? undefined : programs[name];
   if (program !== undefined) return runProgram(program.file, rest, program.nodeOptions);
-  if (name !== undefined) console.error(`no such program: ${name}`);
-  const width = Math.max(...Object.keys(programs).map((one) => one.length));
-  console.error(`usage: ${command} NAME [OPTIONS], where NAME is one of`);
-  for (const [one, { shows }] of Object.entries(programs)) {
-    console.error(`  ${one.padEnd(width)}  ${shows}`);
+  const usage = `usage: ${command} NAME [OPTIONS], where NAME is one of\n${listed(programs)}`;
+  if (isHelp(name)) {
+    console.log(usage);
+    return 0;
   }
+  if (name !== undefined) console.error(`no such program: ${name}`);
+  console.error(usage);
   return EXIT_USAGE;
 }
 
