@@ -1,4 +1,4 @@
-import { accepted, rejected } from '../contract/problems.ts';
+import { accepted, PROBLEMS, rejected } from '../contract/problems.ts';
 import { whoIsIt } from '../controller/operations/access.ts';
 import { signIn } from '../controller/operations/authorise.ts';
 import { policyInForce, setPolicy } from '../controller/operations/policy.ts';
@@ -95,7 +95,7 @@ export function controllerSource(
         rotations: counters.count('epoch_committed'),
         exclusions: counters.exclusions,
         problems: [...counters.refusedByCode]
-          .map(([code, count]) => ({ code, count }))
+          .map(([code, count]) => ({ code, title: PROBLEMS[code].title, count }))
           .sort((a, b) => b.count - a.count),
       };
     },

@@ -198,7 +198,11 @@ export interface HealthView {
   readonly rotations: number;
   readonly exclusions: number;
   /** Refused requests by problem code, most frequent first. */
-  readonly problems: readonly { readonly code: string; readonly count: number }[];
+  readonly problems: readonly {
+    readonly code: string;
+    readonly title: string;
+    readonly count: number;
+  }[];
 }
 
 /** `/api/session`: who looks at the page. */

@@ -87,7 +87,7 @@ function Problems({ health }: { health: HealthView }) {
     return html`<h2>Refused requests</h2><p>None since the start.</p>`;
   return html`<h2 id="refused">Refused requests, since the start</h2>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="refused"><table>
-      <thead><tr><th scope="col">Code</th><th scope="col">How often</th></tr></thead>
-      <tbody>${health.problems.map(({ code, count }) => html`<tr><th scope="row">${code}</th><td>${count.toLocaleString()}</td></tr>`)}</tbody>
+      <thead><tr><th scope="col">Code</th><th scope="col">How often</th><th scope="col">What was answered</th></tr></thead>
+      <tbody>${health.problems.map(({ code, title, count }) => html`<tr><th scope="row">${code}</th><td>${count.toLocaleString()}</td><td class="why">${title}</td></tr>`)}</tbody>
     </table></div>`;
 }

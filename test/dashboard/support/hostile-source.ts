@@ -147,7 +147,7 @@ export function hostileSource(logFile: DashboardSource['logFile']): DashboardSou
       acceptedScores: 4,
       rotations: 5,
       exclusions: 6,
-      problems: HOSTILE.map((code) => ({ code, count: 1 })),
+      problems: HOSTILE.map((code) => ({ code, title: code, count: 1 })),
     }),
     logFile,
   };
