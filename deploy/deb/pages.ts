@@ -41,8 +41,12 @@ function entry({
   return `.TP\n.B ${escaped(flags)}\n${escaped(description + note)}`;
 }
 
-/** Section 1 of the manual: `meshnet.1`. */
-export function manualPage(program: Command, version: string): string {
+/** Section 1 of the manual: `meshnet.1`. `exits`: what exit codes mean. */
+export function manualPage(
+  program: Command,
+  version: string,
+  exits: Readonly<Record<number, string>>,
+): string {
   const sections = commandsOf(program).map(([words, command]) => {
     const title =
       words.length === 0 ? '.SH COMMANDS' : `.SS ${escaped(usageOf(program, words, command))}`;
@@ -54,6 +58,8 @@ export function manualPage(program: Command, version: string): string {
     `.SH NAME\n${program.name()} \\- ${escaped(program.description())}`,
     `.SH SYNOPSIS\n.B ${program.name()}\n[options] command`,
     ...sections,
+    '.SH EXIT STATUS',
+    ...Object.entries(exits).map(([code, meaning]) => `.TP\n.B ${code}\n${escaped(meaning)}`),
     '.SH SEE ALSO\n.BR meshtun (1)',
   ].join('\n')}\n`;
 }

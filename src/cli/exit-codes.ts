@@ -1,4 +1,4 @@
-/** Exit codes of `meshnet`; its help names them. */
+/** Exit codes of `meshnet`. */
 export const EXIT = {
   ok: 0,
   /** Something failed that is not below. */
@@ -18,6 +18,19 @@ export const EXIT = {
   /** The doctor found a problem. */
   ill: 8,
 } as const;
+
+/** What they mean, as help and manual say it. */
+export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
+  [EXIT.ok]: 'done',
+  [EXIT.failed]: 'failed',
+  [EXIT.usage]: 'wrong command line',
+  [EXIT.unreachable]: 'controller or socket not reachable',
+  [EXIT.refused]: 'refused by the controller',
+  [EXIT.keys]: 'key file missing or not private',
+  [EXIT.unsupported]: 'not possible on this system',
+  [EXIT.braked]: 'status: the brake keeps members in that would be cut',
+  [EXIT.ill]: 'doctor: a problem was found',
+};
 
 /** Ends the command with a message and a code; anything else that is thrown is a bug. */
 export class CommandError extends Error {

@@ -20,16 +20,16 @@ import { declarePolicy } from './commands/policy.ts';
 import { declareReplay } from './commands/replay.ts';
 import { declareScore } from './commands/score.ts';
 import { declareTokens } from './commands/token.ts';
-import { CommandError, EXIT } from './exit-codes.ts';
+import { CommandError, EXIT, EXIT_MEANINGS } from './exit-codes.ts';
 import { end } from './standard-output.ts';
 
 /** `meshnet`: parses the command line; each command's code is loaded only when it is used. */
 
-const EXIT_CODES = `
-Exit codes:
-  0 done   1 failed   2 wrong command line   3 controller or socket not reachable
-  4 refused by the controller   5 key file missing or not private   6 not possible on this system
-  7 status: the brake keeps members in that would be cut   8 doctor: a problem was found`;
+const EXIT_CODES = [
+  '',
+  'Exit codes:',
+  ...Object.entries(EXIT_MEANINGS).map(([code, meaning]) => `  ${code}  ${meaning}`),
+].join('\n');
 
 export function meshnetCommand(): Command {
   const program = new Command('meshnet')

@@ -9,6 +9,7 @@ import {
   plainManualPage,
   zshCompletion,
 } from '../../deploy/deb/pages.ts';
+import { EXIT_MEANINGS } from '../../src/cli/exit-codes.ts';
 import { meshnetCommand } from '../../src/cli/meshnet.ts';
 import { USAGE } from '../../src/cli/meshtun-arguments.ts';
 import { requires } from '../lab/requirements.ts';
@@ -28,7 +29,7 @@ requires('groff')('the manual pages', () => {
     checked(['groff', '-man', '-Tutf8', '-ww', '-P-cbou', written('page.1', page)]);
 
   test('are ones that groff finds no fault with, and name every command and option', () => {
-    const { code, output } = rendered(manualPage(program, '1.2.3'));
+    const { code, output } = rendered(manualPage(program, '1.2.3', EXIT_MEANINGS));
     expect(code).toBe(0);
     expect(output).not.toMatch(/(?:warning|error): /);
     const text = output.replaceAll('‐\n', '').replaceAll('‐', '-');
@@ -37,6 +38,7 @@ requires('groff')('the manual pages', () => {
       for (const { long, hidden } of command.options) if (!hidden) expect(text).toContain(long);
     }
     expect(text).toContain('meshnet node add [options] <name>');
+    expect(text).toMatch(/EXIT STATUS\s+0\s+done/);
     for (const name of ['doctor', 'ping', 'wait-ready', 'leave', 'bugreport', 'events']) {
       expect(text, name).toContain(`meshnet ${name} [options]`);
     }

@@ -41,7 +41,10 @@ export function declareNode(program: Command): void {
     .addOption(
       new Option('--token <token>', 'join token, needed once').env('MESHNET_TOKEN').hideHelp(),
     )
-    .option('--token-file <file>', 'the same from a file; one that is empty holds none')
+    .option(
+      '--token-file <file>',
+      'join token (or MESHNET_TOKEN), needed once; a file that is empty holds none',
+    )
     .option(
       '--backend <kind>',
       'auto, linux, userspace, or uapi:SOCKET of a foreign device',
