@@ -197,6 +197,7 @@ requires('chromium')('the dashboard in a browser', () => {
       await see(page, text);
       const [unreachable, overhang] = (await page.evaluate(LOOK_AT_CONTROLS)) as [string[], number];
       expect(unreachable).toEqual([]);
+      expect(await page.locator('.u-value').allTextContents()).not.toContain('--');
       expect(overhang).toBeLessThanOrEqual(0);
       const count = (await page.evaluate('window.controls.length')) as number;
       for (let i = 0; i < count + 10; i++) {

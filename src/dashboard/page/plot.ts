@@ -33,7 +33,9 @@ export function Plot({ label, data, options, height = 260 }: PlotProps) {
     const draw = () => {
       plot.current?.destroy();
       const size = { width: Math.max(200, element.clientWidth), height };
-      plot.current = new uPlot({ padding: ROOM, ...options(colours()), ...size }, data, element);
+      const hooks = { ready: [showLatest], setCursor: [showLatest] };
+      const given = { padding: ROOM, hooks, ...options(colours()), ...size };
+      plot.current = new uPlot(given, data, element);
     };
     draw();
     const sized = new ResizeObserver(() => {
@@ -50,6 +52,11 @@ export function Plot({ label, data, options, height = 260 }: PlotProps) {
     };
   }, [data]);
   return html`<div class="plot" role="img" aria-label=${label} ref=${place}></div>`;
+}
+
+/** While nobody points at anything, the legend has the latest values. */
+function showLatest(plot: uPlot): void {
+  if (typeof plot.cursor.idx !== 'number') plot.setLegend({ idx: plot.data[0].length - 1 });
 }
 
 function colours(): PlotColours {
