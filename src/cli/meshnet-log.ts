@@ -74,6 +74,7 @@ const ABOUT_NODES: ReadonlySet<string> = new Set(['remove', 'reset_sequences']);
 /** Which nodes a leaf is about. */
 function nodesOf(leaf: Leaf): readonly (string | null)[] {
   if (leaf.event === 'epoch') return leaf.removed.nodes ?? [];
+  if (leaf.event === 'brake') return leaf.held.nodes ?? [];
   if (leaf.event === 'asked') return ABOUT_NODES.has(leaf.what) ? [leaf.about] : [];
   return 'node' in leaf ? [leaf.node] : [];
 }
@@ -217,9 +218,10 @@ const COLUMNS = [
   'by',
   'what',
   'about',
+  'held',
 ] as const;
 
-/** `removed`: names with blanks between them, or how many if they are too many to name. */
+/** `removed`, `held`: names with blanks between them, or how many if they are too many to name. */
 function fieldsOf(leaf: Leaf): { readonly [name in (typeof COLUMNS)[number]]?: string | number } {
   switch (leaf.event) {
     case 'epoch': {
@@ -230,6 +232,8 @@ function fieldsOf(leaf: Leaf): { readonly [name in (typeof COLUMNS)[number]]?: s
       return { by: leaf.by ?? '', what: leaf.what, about: leaf.about ?? '' };
     case 'restored':
       return { epoch: leaf.epoch };
+    case 'brake':
+      return { epoch: leaf.epoch, held: leaf.held.nodes?.join(' ') ?? leaf.held.count };
     default:
       return 'node' in leaf ? { node: leaf.node } : {};
   }

@@ -136,7 +136,7 @@ export class EpochCommitter {
       secret: random(32),
     });
     const next = { ...decided, header: headers.sign(this.epoch, decided, directory.nodes) };
-    return { next, verdicts, record: this.recorder.record(next, verdicts, by) };
+    return { next, verdicts, record: this.recorder.record(this.epoch, next, verdicts, by) };
   }
 
   private forget(nodeId: string, revision: number): void {

@@ -95,7 +95,7 @@ async function measure(count: number, epochs: number, directory: string): Promis
       });
       let record!: ReturnType<EpochRecorder['record']>;
       recordMs += await cpuMs(async () => {
-        record = recorder.record(next, verdicts, settings);
+        record = recorder.record(current, next, verdicts, settings);
       });
       commitMs += await cpuMs(() => store.commitEpoch(current, next, { verdicts, record }));
       commitWithoutMs += await cpuMs(() => without.commitEpoch(current, next, { verdicts }));

@@ -1,8 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
+import { type Leaf, parseLeaf } from '../../src/contract/record/leaf.ts';
 import type { ControllerEvent } from '../../src/controller/events.ts';
 import { DEFAULT_POLICY } from '../../src/controller/policy/default-policy.ts';
+import { Replay } from '../../src/controller/record/replay.ts';
 import type { GivenSettings } from '../../src/controller/settings.ts';
+import { nodeProvider } from '../../src/crypto/node.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
+import { decodeEntries } from '../../src/record/tiles.ts';
 import { LogWatch } from './support/log-watch.ts';
 import { call, problemOf, TestMesh } from './support/test-mesh.ts';
 import type { TestNode } from './support/test-node.ts';
@@ -94,7 +98,48 @@ test("an operator's word: whom the brake holds is out at once, and it works agai
   expect((await mesh.epoch()).brake).toMatchObject({ phase: 'frozen' });
   expect(await mesh.members()).toHaveLength(4);
   expect(await watch.look()).toEqual([]); // the log says that there was no brake in that epoch
+
+  const leaves = await logLeaves();
+  expect(leaves.filter((leaf) => leaf.event === 'brake')).toMatchObject([
+    { held: { count: 4, nodes: removed } },
+    { held: { count: 0, nodes: [] } },
+    { held: { count: 4, nodes: ['n0', 'n1', 'n2', 'n3'] } },
+  ]);
+  expect(await findingsOf(leaves)).toEqual([]);
+  const left = leaves.filter((leaf) => leaf.event !== 'brake');
+  expect(await findingsOf(left)).toContain('comes before it is said whom the brake holds');
+  const others = leaves.map((leaf) =>
+    leaf.event === 'brake' ? { ...leaf, held: { count: 1, nodes: ['n0'] } } : leaf,
+  );
+  expect(await findingsOf(others)).toContain('names others as held than the rows of its epoch');
+  const late = leaves.map((leaf) => (leaf.event === 'brake' ? { ...leaf, epoch: 1 } : leaf));
+  expect(await findingsOf(late)).toContain('is not about the epoch before it');
+  const pruned = await findingsOf(leaves, () => undefined);
+  expect(pruned).toContain('is about rows, which are kept for ever, that are missing');
 });
+
+/** All of them: there are few. */
+async function logLeaves(): Promise<Leaf[]> {
+  const { store } = mesh.controller.services;
+  const { size: width } = await store.logState();
+  const bytes = await store.logTile({ level: 'entries', index: 0, width });
+  return decodeEntries(bytes!)!.map((content) => parseLeaf(content)!);
+}
+
+/** What is found wrong with these leaves; of the evidence nothing is known. */
+async function findingsOf(
+  leaves: readonly Leaf[],
+  kept = (rows: Uint8Array | undefined) => rows,
+): Promise<string[]> {
+  const { store, meshId } = mesh.controller.services;
+  const replay = new Replay(nodeProvider, meshId);
+  for (const [index, leaf] of leaves.entries()) {
+    const rowsOf = async (epoch: number) => kept(await store.verdictRows(epoch));
+    await replay.leaf(index, leaf, async (epoch) => ({ rows: await rowsOf(epoch), scores: [] }));
+  }
+  const past = 'is judged from another past than the epochs before left it';
+  return replay.findings.map(({ what }) => what).filter((what) => what !== past);
+}
 
 test('a policy without a brake ends what it held, and that is said', async () => {
   const nodes = await withMembers(8, { ...only({ suite: 'alignment' }), brake: BRAKE });

@@ -108,6 +108,25 @@ const LEAVES = {
     { epoch: counterField, version: counterField },
     ({ epoch }) => `A backup was restored; the mesh went on with epoch ${epoch}`,
   ),
+  /**
+   * The brake holds others in from the epoch before it on than it did until then: members that judgement
+   * would cut. `nodes` is null if they are too many to name.
+   */
+  brake: leaf(
+    'brake',
+    {
+      epoch: counterField,
+      held: exactly({
+        count: counterField,
+        nodes: { type: ['array', 'null'], maxItems: MAX_NAMED, items: nodeIdField },
+      }),
+    },
+    ({ epoch, held }) => {
+      if (held.count === 0) return `The brake holds nobody any more, from epoch ${epoch} on`;
+      const who = held.nodes?.join(', ') ?? `${held.count} nodes`;
+      return `The brake holds ${who} in, from epoch ${epoch} on: they would have been cut`;
+    },
+  ),
   epoch: leaf(
     'epoch',
     {
@@ -153,6 +172,8 @@ export type AskedChange = (typeof ASKED)[number];
 export type NotedEvent = Extract<LeafEvent, { readonly event: 'asked' }>;
 
 export type EpochEvent = EventOf<FromSchema<typeof LEAVES.epoch.schema>>;
+
+export type BrakeEvent = EventOf<FromSchema<typeof LEAVES.brake.schema>>;
 
 /** A policy as JSON; what is in it is the controller's to know. */
 export type PolicyText = FromSchema<typeof LEAVES.policy.schema>['policy'];

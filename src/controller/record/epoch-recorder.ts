@@ -1,5 +1,6 @@
 import { fromBase64, toBase64 } from '../../contract/encoding.ts';
 import { headerHash } from '../../contract/epoch/header.ts';
+import { compareNodeIds } from '../../contract/ids.ts';
 import { type EpochEvent, MAX_NAMED } from '../../contract/record/leaf.ts';
 import { type VerdictRow, verdictRowBytes } from '../../contract/record/verdict-row.ts';
 import type { CryptoProvider, RandomBytes } from '../../crypto/provider.ts';
@@ -19,7 +20,13 @@ export class EpochRecorder {
     this.random = random;
   }
 
-  record(next: Epoch, verdicts: ReadonlyMap<string, NodeVerdict>, by: JudgedBy): RecordedEpoch {
+  /** `previous`: the epoch in force until then, if there was one. */
+  record(
+    previous: Epoch | undefined,
+    next: Epoch,
+    verdicts: ReadonlyMap<string, NodeVerdict>,
+    by: JudgedBy,
+  ): RecordedEpoch {
     const { crypto } = this;
     const policy = policyText(by);
     const length = SALT_LENGTH * next.decisions.length;
@@ -46,8 +53,21 @@ export class EpochRecorder {
       removed: { count: removed.length, nodes: removed.length > MAX_NAMED ? null : removed },
       verdicts: { count: rows.length, root: toBase64(root) },
     };
-    return { event, policy, rows };
+    return { event, policy, rows, ...brakeOf(previous, next) };
   }
+}
+
+function brakeOf(previous: Epoch | undefined, next: Epoch): Pick<RecordedEpoch, 'brake'> {
+  const held = heldIn(next);
+  if (held.join() === heldIn(previous).join()) return {};
+  const nodes = held.length > MAX_NAMED ? null : held;
+  return { brake: { event: 'brake', epoch: next.epoch, held: { count: held.length, nodes } } };
+}
+
+/** Ids in byte order. */
+function heldIn(epoch: Epoch | undefined): readonly string[] {
+  const held = epoch?.decisions.filter((one) => one.reason === 'held_by_brake') ?? [];
+  return held.map(({ nodeId }) => nodeId).sort(compareNodeIds);
 }
 
 function rowOf(

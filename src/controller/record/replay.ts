@@ -1,7 +1,7 @@
 import { toBase64 } from '../../contract/encoding.ts';
 import { compareNodeIds, signingKeyId } from '../../contract/ids.ts';
 import type { SignedScore, SigningKey } from '../../contract/record/evidence.ts';
-import type { EpochEvent, Leaf } from '../../contract/record/leaf.ts';
+import type { BrakeEvent, EpochEvent, Leaf } from '../../contract/record/leaf.ts';
 import {
   decodeLines,
   isRow,
@@ -72,6 +72,12 @@ export class Replay {
   /** As it was made again; undefined where rows were not kept. */
   private previous: Epoch | undefined;
   private members: ReadonlySet<string> | undefined = new Set();
+  /** Whom the brake holds in by the rows of the last epoch, one after the other; undefined: not known. */
+  private held: string | undefined = '';
+  /** And by the leaves so far; undefined: too many to name. */
+  private heldByLeaves: string | undefined = '';
+  /** Those of the last epoch are not there. */
+  private lacksRows = false;
 
   constructor(crypto: CryptoProvider, meshId: Uint8Array) {
     this.crypto = crypto;
@@ -109,8 +115,13 @@ export class Replay {
         this.follows(index, leaf);
         break;
       case 'epoch':
+        if (!this.isHeldTold) fault('comes before it is said whom the brake holds');
         this.follows(index, leaf);
         await this.epoch(index, leaf, await files(leaf.epoch));
+        break;
+      case 'brake':
+        if (leaf.epoch !== this.last.epoch) fault('is not about the epoch before it');
+        this.brake(leaf, fault);
         break;
       default: // what came of anything else is in the leaves that follow
         if ('node' in leaf && !this.signingKeys.has(leaf.node))
@@ -129,6 +140,22 @@ export class Replay {
     this.last = { epoch, version };
   }
 
+  /** As far as both are known, whom the brake holds by the rows is who it holds by the leaves. */
+  private get isHeldTold(): boolean {
+    const { held, heldByLeaves } = this;
+    return held === undefined || heldByLeaves === undefined || held === heldByLeaves;
+  }
+
+  private brake({ held }: BrakeEvent, fault: (what: string) => void): void {
+    this.heldByLeaves = held.nodes?.join();
+    if (this.lacksRows) fault('is about rows, which are kept for ever, that are missing');
+    if (this.held === undefined) return;
+    const count = this.held === '' ? 0 : this.held.split(',').length;
+    if (count !== held.count || (held.nodes !== null && this.held !== this.heldByLeaves))
+      fault('names others as held than the rows of its epoch');
+    this.heldByLeaves = this.held;
+  }
+
   private async epoch(
     index: number,
     leaf: Leaf & EpochEvent,
@@ -140,6 +167,7 @@ export class Replay {
     this.tally.epochs++;
     if (leaf.policy !== this.policy?.hash)
       return void fault('was judged by a policy that the log has not');
+    this.lacksRows = bundle === undefined;
     if (bundle === undefined) {
       if (leaf.removed.count > 0)
         fault('cut somebody, and its rows, which are kept for ever, are missing');
@@ -150,6 +178,8 @@ export class Replay {
     if (rows === undefined) return this.withheld();
     for (const what of countFaults(leaf, rows, this.members)) fault(what);
     this.members = new Set(rows.filter((row) => row.allowed).map((row) => row.node));
+    const held = rows.filter((row) => row.reason === 'held_by_brake');
+    this.held = held.map((row) => row.node).join();
     for (const { node } of rows) if (!this.signingKeys.has(node)) fault('is not enrolled', node);
     this.learn(scores, rows);
     this.judge(leaf, rows, this.policy.judgedBy, fault);
@@ -157,14 +187,19 @@ export class Replay {
 
   private withheld(): void {
     this.tally.withheld++;
-    this.previous = undefined;
-    this.members = undefined;
+    this.forget();
   }
 
   private withoutRows(): void {
     this.tally.withoutRows++;
+    this.forget();
+  }
+
+  /** What only rows tell. */
+  private forget(): void {
     this.previous = undefined;
     this.members = undefined;
+    this.held = undefined;
   }
 
   /** The rows, or what is wrong with them; undefined: some are withheld. */

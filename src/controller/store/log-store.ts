@@ -1,4 +1,4 @@
-import type { EpochEvent, NotedEvent, PolicyText } from '../../contract/record/leaf.ts';
+import type { BrakeEvent, EpochEvent, NotedEvent, PolicyText } from '../../contract/record/leaf.ts';
 import type { Tile } from '../../record/tiles.ts';
 
 /** How far a log has come. */
@@ -18,6 +18,8 @@ export interface RecordedEpoch {
   readonly policy: PolicyText;
   /** Rows of the verdicts, ids in byte order. */
   readonly rows: readonly Uint8Array[];
+  /** Where the brake holds others than in the epoch before. */
+  readonly brake?: BrakeEvent;
 }
 
 export interface PlacedLeaf {

@@ -66,13 +66,14 @@ export class SqliteLog {
   }
 
   /**
-   * Within the write that commits the epoch. Where somebody is cut, rows and evidence of whoever is out
-   * are kept for ever.
+   * Within the write that commits the epoch. Where somebody is cut, or the brake holds others than before,
+   * rows are kept for ever, and evidence of whoever is out or held.
    */
-  recordEpoch(at: number, { event, policy, rows }: RecordedEpoch): void {
+  recordEpoch(at: number, { event, policy, rows, brake }: RecordedEpoch): void {
     this.recordPolicy(at, policy, event.policy);
     this.append(at, event);
-    const isKept = event.removed.count > 0;
+    if (brake) this.append(at, brake);
+    const isKept = event.removed.count > 0 || brake !== undefined;
     this.database.run(
       'INSERT INTO log_bundles VALUES (?, ?, ?, ?)',
       event.epoch,
@@ -83,7 +84,7 @@ export class SqliteLog {
     if (!isKept) return;
     for (const row of rows) {
       const text = textOf(row);
-      if (!text.startsWith(DENIED)) continue;
+      if (!text.startsWith(DENIED) && !text.includes(HELD)) continue;
       for (const { node, hash, receivedAt } of evidenceIn(text)) {
         this.database.run(
           `INSERT OR IGNORE INTO log_evidence SELECT hash, evidence FROM score_history
@@ -243,8 +244,9 @@ export class SqliteLog {
 
 const EVIDENCE = /"hash":"([A-Za-z0-9+/]{43}=)","received_at":(\d+)/g;
 const NODE = /"node":"([a-z0-9-]+)"/;
-/** How the row of a node that is out begins. */
+/** How the row of a node that is out begins, and what stands in that of one that the brake holds in. */
 const DENIED = '{"allowed":false,';
+const HELD = '"reason":"held_by_brake"';
 
 interface NamedEvidence {
   readonly node: string;

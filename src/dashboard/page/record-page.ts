@@ -113,6 +113,12 @@ function details(entry: Readonly<Record<string, unknown>>): string {
     }
     case 'policy':
       return `its hash is ${entry.hash}`;
+    case 'brake': {
+      const held = entry.held as { count: number; nodes: string[] | null };
+      return held.count === 0
+        ? 'holds nobody any more'
+        : `holds in: ${held.nodes?.join(', ') ?? held.count}`;
+    }
     case 'restored':
       return `goes on with epoch ${entry.epoch}`;
     default:
