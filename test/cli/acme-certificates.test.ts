@@ -7,6 +7,7 @@ import type { AcmeOrder } from '../../src/cli/acme/order.ts';
 import { ownCertificate, type ServerCertificate } from '../../src/controller/own-certificate.ts';
 import { crypto, temporaryDirectory } from '../agent/support/rig.ts';
 import { SimClock } from '../lab/agent-clock.ts';
+import { freePort } from '../lab/free-ports.ts';
 
 const DAY = 86_400_000;
 /** Ours last ten years and a day, and are dated a day back. */
@@ -115,7 +116,7 @@ test('a kept one that is broken counts as none', async () => {
 });
 
 test('the authority is answered while it asks, and nobody listens after that', async () => {
-  const port = 18_480 + (process.pid % 1000);
+  const port = await freePort();
   const answers = new ChallengeAnswers({ host: '127.0.0.1', port });
   await answers.add('token', 'token.thumbprint');
   const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);

@@ -20,7 +20,7 @@ beforeAll(async () => {
       await startController({
         state: openState(join(directory, name)),
         listen: { host: '127.0.0.1', port: 0 },
-        settings: { epochOnLoopback: false },
+        settings: { epochOnLoopback: false, epochS: 3600 }, // epochs are counted: none begins by itself
         tls: 'own',
         crypto: defaultProvider(),
         random: (length) => new Uint8Array(randomBytes(length)),

@@ -291,6 +291,7 @@ describe('who asks about the epoch over the network', () => {
       listen: { host: '127.0.0.1', port: 0 },
       settings: {
         epochOnLoopback: false,
+        epochS: 3600, // they are counted: none begins by itself
         suites: [{ suite: 'alignment', minSamples: 1, signers: 'evaluators' }],
         evaluators: [crypto.ed25519Public(seed)],
       },

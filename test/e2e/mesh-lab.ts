@@ -175,7 +175,8 @@ export class MeshLab {
     timeoutMs = 30_000,
   ): Promise<void> {
     const deadline = performance.now() + timeoutMs;
-    while (!(await Promise.resolve(holds()).catch(() => false))) {
+    const isSo = async () => holds(); // also where it throws at once: a file that is not there yet
+    while (!(await isSo().catch(() => false))) {
       if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
       await delay(20);
     }

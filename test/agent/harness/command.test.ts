@@ -73,7 +73,8 @@ test('the end of the command decides, and helpers that it leaves behind end with
   expect(await commandSource(inherited, options)(never)).toEqual({ score: 0.9 });
   const apart = `sleep 300 >/dev/null & ${note('$!')}; echo 0.8`;
   expect(await commandSource(apart, options)(never)).toEqual({ score: 0.8 });
-  const escaped = `setsid sh -c '${note('$$')}; exec sleep 300' >/dev/null & sleep 0.3; echo 0.7`;
+  const hasNoted = `[ "$(wc -l <${join(directory.path, 'pids')})" -eq 3 ]`;
+  const escaped = `setsid sh -c '${note('$$')}; exec sleep 300' >/dev/null & until ${hasNoted}; do sleep 0.01; done; echo 0.7`;
   expect(await commandSource(escaped, options)(never)).toEqual({ score: 0.7 });
   const pids = noted();
   expect(pids).toHaveLength(3);
