@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { extname } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -63,8 +64,10 @@ export async function outputOf(
   if (signal.aborted) stopped();
   void clock.sleep(timeoutMs, done.signal).then(() => end('timeout'));
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
+  // Its last line of standard error may come behind the result: two pipes have no order.
+  const told = Promise.all([text(child.stdout), once(child.stderr, 'end')]);
   try {
-    const line = await Promise.race([text(child.stdout), gaveUp, failed]);
+    const [line] = (await Promise.race([told, gaveUp, failed])) ?? [];
     if (why === 'timeout') {
       throw new ScoreError('timeout', `the command took longer than ${timeoutMs / 1000} s`);
     }
