@@ -128,7 +128,7 @@ async function startLocked(
     url: options.controllerUrl,
     timeoutMs: Math.min(CALL_TIMEOUT_MS, options.pollMs),
   });
-  if (state.readEnrolment() === undefined) await surroundings.assertCanOpen?.();
+  if (options.token !== undefined) await surroundings.assertCanOpen?.();
   const enrolment = await enrolled(options, surroundings, client, keys, state, signal);
   rememberController(options.stateDirectory, options.controllerUrl);
   const identity = ownIdentity(crypto, enrolment, keys);

@@ -8,13 +8,13 @@ import { openBackend } from '../../src/agent/backend.ts';
 import { systemClock } from '../../src/agent/clock.ts';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { controllerFetch } from '../../src/agent/controller-fetch.ts';
-import type { AgentEvent } from '../../src/agent/events.ts';
 import { startNode } from '../../src/agent/node.ts';
 import { controllerFingerprint } from '../../src/contract/ids.ts';
 import { type Controller, openState, startController } from '../../src/controller/controller.ts';
 import { issueToken } from '../../src/controller/operations/tokens.ts';
 import { ownCertificate } from '../../src/controller/own-certificate.ts';
 import { orRefuse } from '../../src/controller/problem-error.ts';
+import { TunnelError } from '../../src/tunnel/create-tunnel.ts';
 import { until } from '../lab/netns.ts';
 import { crypto, temporaryDirectory } from './support/rig.ts';
 
@@ -131,13 +131,9 @@ test('a connection that says nothing does not hold up the end of the controller'
   controller = await started();
 });
 
-test('a node enrols, is pushed to and becomes a member over TLS that its token alone vouches for', async () => {
-  const { services } = controller;
-  const asked = { node_id: null, ttl_s: 60 };
-  const { token } = orRefuse(await issueToken(services, { kind: 'admin' }, asked));
-  const stop = new AbortController();
-  const events: AgentEvent[] = [];
-  const node = await startNode(
+/** A node with this token, in this test's directory. */
+function nodeWith(token: string, stop: AbortSignal, assertCanOpen = async () => {}) {
+  return startNode(
     {
       stateDirectory: join(directory.path, 'node'),
       nodeId: 'a',
@@ -158,12 +154,37 @@ test('a node enrols, is pushed to and becomes a member over TLS that its token a
       crypto,
       randomBytes: random,
       random: Math.random,
-      emit: (event) => void events.push(event),
+      emit: () => {},
+      assertCanOpen,
       openBackend: (rest) => openBackend({ ...rest, kind: 'userspace', name: 'a' }),
     },
-    stop.signal,
+    stop,
   );
+}
+
+async function newToken(): Promise<string> {
+  const asked = { node_id: null, ttl_s: 60 };
+  return orRefuse(await issueToken(controller.services, { kind: 'admin' }, asked)).token;
+}
+
+test('a node enrols, is pushed to and becomes a member over TLS that its token alone vouches for', async () => {
+  const stop = new AbortController();
+  const node = await nodeWith(await newToken(), stop.signal);
   await until(() => node.status().state === 'member' && node.status().push, 'a member with push');
   stop.abort();
   await node.ended;
+});
+
+test('a removed node that could have no tunnel does not spend the token that it comes back with', async () => {
+  const stop = new AbortController();
+  const node = await nodeWith(await newToken(), stop.signal);
+  stop.abort();
+  await node.ended;
+  await controller.services.governor.remove('a');
+  const cannot = async () => {
+    throw new TunnelError('name_in_use', 'there is one');
+  };
+  // Before the controller is asked, which would say that the name was used until now.
+  const again = nodeWith(await newToken(), new AbortController().signal, cannot);
+  await expect(again).rejects.toThrow('there is one');
 });
