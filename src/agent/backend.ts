@@ -1,4 +1,6 @@
 import { createTunnel, type Tunnel, TunnelError } from '../tunnel/create-tunnel.ts';
+import { explain } from '../tunnel/explain.ts';
+import { takeUdpPort } from './own-endpoint.ts';
 import type { Ping } from './probe.ts';
 import { type OpenDatagrams, systemDatagrams, userspaceDatagrams } from './tunnel-datagrams.ts';
 
@@ -62,13 +64,23 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
 export async function assertCanOpen({
   kind,
   name,
-}: Pick<BackendOptions, 'kind' | 'name'>): Promise<void> {
+  listenPort,
+}: Pick<BackendOptions, 'kind' | 'name' | 'listenPort'>): Promise<void> {
+  await assertPortFree(listenPort);
   if (kind === 'userspace') return;
   const { assertCanOpenTun } = await import('../tunnel/linux/open.ts');
   try {
     assertCanOpenTun(name);
   } catch (error) {
     if (kind === 'linux' || !isUnavailable(error)) throw error;
+  }
+}
+
+async function assertPortFree(port: number): Promise<void> {
+  try {
+    await takeUdpPort(port);
+  } catch (error) {
+    throw explain(error);
   }
 }
 

@@ -72,7 +72,7 @@ export class ConfigAgent {
       ...options,
       fetch: (oldSize, size) => client.getConsistency(signingSeed, oldSize, size),
     });
-    this.epochs = new EpochAgent(options);
+    this.epochs = new EpochAgent({ ...options, log: this.log });
     this.configs = new ConfigFetcher({ ...options, headers: this.headers, log: this.log });
     this.calls = new CallReports(options.counters, options.emit);
     const { crypto, identity, clock } = options;

@@ -6,6 +6,7 @@ import type { Envelope } from '../contract/envelope.ts';
 import { type EpochDocument, epochInPages } from '../contract/epoch.ts';
 import { SIGNATURE_TAGS } from '../contract/http-signature.ts';
 import { FIRST_PROTOCOL } from '../contract/protocol.ts';
+import { reachAnswerSchema } from '../contract/reach.ts';
 import { envelopeHash } from '../contract/receipt.ts';
 import { type Schema, violation } from '../contract/schema.ts';
 import type { CryptoProvider, RandomBytes } from '../crypto/provider.ts';
@@ -39,7 +40,7 @@ export class ControllerClient {
   private readonly crypto: CryptoProvider;
   private readonly calls: HttpCalls;
   private readonly signed: SignedCalls;
-  private signsReceipts = false;
+  private spoken = FIRST_PROTOCOL;
 
   constructor(options: ControllerClientOptions) {
     const { crypto, random, clock } = options;
@@ -65,7 +66,12 @@ export class ControllerClient {
 
   /** `protocol`: the number in a signed config. What that controller signs is not taken unsigned. */
   learnProtocol(protocol: number): void {
-    this.signsReceipts = protocol > FIRST_PROTOCOL;
+    this.spoken = protocol;
+  }
+
+  /** The newest of such numbers; that of the first version before there was one. */
+  get protocol(): number {
+    return this.spoken;
   }
 
   newNonce(): string {
@@ -97,7 +103,7 @@ export class ControllerClient {
     // A controller of protocol 1 signs none; its answer has this shape.
     const bad = violation(benchmarkAnswerSchema, body);
     const isOther = bad === undefined && (body as BenchmarkAnswer).node_id !== nodeId;
-    if (bad || isOther || receipt || this.signsReceipts) {
+    if (bad || isOther || receipt || this.spoken > FIRST_PROTOCOL) {
       const what = 'a success without the answer of a controller; is there a proxy on the way?';
       throw new CallError(0, 'unexpected_answer', what);
     }
@@ -201,6 +207,12 @@ export class ControllerClient {
     return ofController(endpointAnswerSchema, body) as EndpointAnswer;
   }
 
+  /** Tells what this node has of others. Rejects unless a controller has taken it. */
+  async putReach(nodeId: string, report: Envelope, signal: AbortSignal): Promise<void> {
+    const answer = await this.send('PUT', `/v1/nodes/${nodeId}/reach`, report, signal);
+    ofController(reachAnswerSchema, parse(answer));
+  }
+
   /** Takes this node out of the mesh for good. Rejects unless a controller says that it is. */
   async leave(nodeId: string, signingSeed: Uint8Array): Promise<RotateAnswer> {
     const target = `/v1/nodes/${nodeId}/leave`;
@@ -227,13 +239,18 @@ export class ControllerClient {
     return response.body;
   }
 
-  private post(
+  private post(target: string, body: object, until?: AbortSignal): Promise<string> {
+    return this.send('POST', target, body, until);
+  }
+
+  private send(
+    method: 'POST' | 'PUT',
     target: string,
     body: object,
     until = new AbortController().signal,
   ): Promise<string> {
     const init = {
-      method: 'POST',
+      method,
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(body),
     };

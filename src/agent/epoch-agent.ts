@@ -10,6 +10,7 @@ import { EpochFollower } from './epoch-follower.ts';
 import type { EmitEvent } from './events.ts';
 import { HeaderChain } from './header-chain.ts';
 import { judgeLease, type Lease } from './lease.ts';
+import type { LogCheck } from './log-check.ts';
 import type { Membership } from './membership.ts';
 import type { NodeState } from './node-state.ts';
 import { pinCheck } from './pins.ts';
@@ -24,6 +25,7 @@ export interface EpochAgentOptions {
   readonly crypto: CryptoProvider;
   readonly counters: Counters;
   readonly emit: EmitEvent;
+  readonly log: LogCheck;
 }
 
 /** Follows epochs by headers, leases and sealed keys. */
@@ -36,13 +38,14 @@ export class EpochAgent {
 
   constructor(options: EpochAgentOptions) {
     this.options = options;
-    const { client, signingSeed, membership, identity } = options;
+    const { client, signingSeed, membership, identity, log } = options;
     const { nodeId } = identity;
     const never = new AbortController().signal; // each call has its own time limit
     this.headers = new HeaderChain({
       ...options,
       fetch: (epoch) => client.getHeader(signingSeed, epoch),
       isInForce: () => membership.state === 'member',
+      fault: (before, header) => log.ofHeader(before?.document.log, header.document.log),
       onTaken: ({ document }) =>
         membership.removeAtOnce(document, document.changes.removed, nodeId).then(() => {}),
     });

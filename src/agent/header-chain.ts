@@ -17,6 +17,8 @@ export interface HeaderChainOptions {
   readonly fetch: (epoch: number | undefined) => Promise<unknown>;
   /** Whether there is a membership that a header could take away or change. */
   readonly isInForce: () => boolean;
+  /** Why a header that follows `before` is not to be taken; undefined: it may be. */
+  readonly fault: (before: Header | undefined, header: Header) => Promise<string | undefined>;
   /** Called with each header that is taken, in order: what it takes away waits for nothing. */
   readonly onTaken: (header: Header) => Promise<void>;
 }
@@ -106,7 +108,7 @@ export class HeaderChain {
     const header = this.open(value);
     if (header === undefined) return this.ignored('invalid', 'is not signed for this mesh');
     const { newest: held } = this;
-    if (held === undefined) return this.keep(header);
+    if (held === undefined) return this.keep(undefined, header);
     if (equalBytes(held.hash, header.hash)) return 'held';
     const known = this.past.get(header.document.version);
     if (known !== undefined && !equalBytes(known.hash, header.hash)) {
@@ -137,11 +139,13 @@ export class HeaderChain {
         return this.ignored('unlinked', `epoch ${last.document.epoch + 1} before it cannot be had`);
       }
       if (!follows(last, next)) return this.splitView(last, next);
+      const fault = await this.options.fault(last, next);
+      if (fault !== undefined) return this.ignored('invalid', fault);
       this.remember(next);
       await this.options.onTaken(next);
       last = next;
     }
-    return follows(last, header) ? this.keep(header) : this.splitView(last, header);
+    return follows(last, header) ? this.keep(last, header) : this.splitView(last, header);
   }
 
   private async fetched(epoch: number): Promise<Header | undefined> {
@@ -156,10 +160,12 @@ export class HeaderChain {
     counters.add('header_leaps');
     const { epoch, version } = header.document;
     emit({ event: 'header_leap', epoch, version, held: held.envelope, taken: header.envelope });
-    return this.keep(header);
+    return this.keep(undefined, header);
   }
 
-  private async keep(header: Header): Promise<HeaderOutcome> {
+  private async keep(before: Header | undefined, header: Header): Promise<HeaderOutcome> {
+    const fault = await this.options.fault(before, header);
+    if (fault !== undefined) return this.ignored('invalid', fault);
     await this.options.state.writeHeader(header.envelope); // before it has any effect
     this.remember(header);
     this.options.counters.add('headers');

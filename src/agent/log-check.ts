@@ -1,4 +1,5 @@
 import { fromBase64, toBase64 } from '../contract/encoding.ts';
+import type { HeaderLog } from '../contract/epoch/header.ts';
 import { consistencySchema } from '../contract/record/consistency.ts';
 import { type MeshCheckpoint, openMeshCheckpoint } from '../contract/record/mesh-checkpoint.ts';
 import { violation } from '../contract/schema.ts';
@@ -31,6 +32,8 @@ export class LogCheck {
   fork: string | undefined;
   private readonly options: LogCheckOptions;
   private proven: MeshCheckpoint | undefined;
+  /** Of the newest header. */
+  private ofHeaders: MeshCheckpoint | undefined;
   private isProving = false;
 
   constructor(options: LogCheckOptions) {
@@ -73,7 +76,7 @@ export class LogCheck {
    * roots are a fork, beside what was proven here or beside `held`. Anything else proves nothing.
    */
   async compare(told: MeshCheckpoint, held?: MeshCheckpoint): Promise<string | undefined> {
-    for (const one of [this.proven, held]) {
+    for (const one of [this.proven, this.ofHeaders, held]) {
       if (one?.series !== told.series || one.size !== told.size) continue;
       if (constantTimeEqual(one.root, told.root)) continue;
       return this.forked(told, `there are two logs of ${told.size} leaves`, one);
@@ -81,22 +84,51 @@ export class LogCheck {
     return undefined;
   }
 
+  /**
+   * Takes in what a header says of the log, against what the one before said: the proof comes with it. Why the
+   * header is not to be taken; undefined: it may be.
+   */
+  async ofHeader(
+    before: HeaderLog | undefined,
+    log: HeaderLog | undefined,
+  ): Promise<string | undefined> {
+    if (this.fork !== undefined) return this.fork;
+    if (log === undefined) {
+      return before && 'it has no checkpoint of the log, and the header before it has one';
+    }
+    const { crypto, identity } = this.options;
+    const told = openMeshCheckpoint(crypto, identity, log.checkpoint);
+    if (told === undefined) return 'its checkpoint is not signed by the mesh, or of another log';
+    const earlier = before && openMeshCheckpoint(crypto, identity, before.checkpoint);
+    if (earlier !== undefined && told.series <= earlier.series) {
+      const what = `its log of ${told.size} leaves does not begin with the ${earlier.size} of the header before`;
+      if (!extendsIt(crypto, earlier, told, log.proof)) return this.forked(told, what, earlier);
+    }
+    const other = await this.compare(told);
+    if (other === undefined) this.ofHeaders = told;
+    return other;
+  }
+
   private async prove(from: MeshCheckpoint, to: MeshCheckpoint): Promise<void> {
     if (this.isProving) return; // the next config asks for what holds then
     this.isProving = true;
     const { crypto, fetch, counters } = this.options;
+    const { ofHeaders } = this;
+    // What the headers say of the log is no other story than what configs and leases say.
+    const between = ofHeaders?.series === to.series && isBetween(from, ofHeaders, to);
+    const steps = between ? [ofHeaders, to] : [to];
     try {
-      const answer = await fetch(from.size, to.size);
-      if (violation(consistencySchema, answer) !== undefined) throw new Error('is no proof');
-      const { proof } = answer as { readonly proof: readonly string[] };
-      const hashes = proof.map((hash) => fromBase64(hash, 32)!);
-      if (verifyConsistency(crypto, from.size, from.root, to.size, to.root, hashes)) {
-        await this.take(to);
-      } else {
-        await this.forked(
-          to,
-          `its ${to.size} leaves do not begin with the ${from.size} told before`,
-        );
+      for (const next of steps) {
+        const last = this.proven ?? from;
+        const answer = await fetch(last.size, next.size);
+        if (violation(consistencySchema, answer) !== undefined) throw new Error('is no proof');
+        const { proof } = answer as { readonly proof: readonly string[] };
+        if (!extendsIt(crypto, last, next, proof)) {
+          const what = `its ${next.size} leaves do not begin with the ${last.size} told before`;
+          await this.forked(next, what, last);
+          return;
+        }
+        await this.take(next);
       }
     } catch {
       counters.add('log_unproven'); // no answer proves nothing, neither way
@@ -129,4 +161,20 @@ export class LogCheck {
     emit({ event: 'forked_log', detail: what });
     return what;
   }
+}
+
+function isBetween(from: MeshCheckpoint, one: MeshCheckpoint, to: MeshCheckpoint): boolean {
+  return from.size < one.size && one.size < to.size;
+}
+
+/** Whether the log of `next` begins with that of `last`, by hashes in base64. */
+function extendsIt(
+  crypto: CryptoProvider,
+  last: MeshCheckpoint,
+  next: MeshCheckpoint,
+  proof: readonly string[],
+): boolean {
+  if (next.series !== last.series || next.size < last.size) return false;
+  const hashes = proof.map((hash) => fromBase64(hash, 32)!);
+  return verifyConsistency(crypto, last.size, last.root, next.size, next.root, hashes);
 }

@@ -6,6 +6,7 @@ import { lockDirectory } from '../ground/lock.ts';
 import { TunnelError } from '../tunnel/create-tunnel.ts';
 import { ownIdentity } from './accepted-config.ts';
 import type { Backend, BackendOptions } from './backend.ts';
+import { CallReports } from './call-reports.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
 import { ConfigAgent } from './config-agent.ts';
 import { ControllerClient } from './controller-client.ts';
@@ -23,6 +24,7 @@ import { ensureNodeKeys, ensureWitnessKey, type NodeKeys } from './node-keys.ts'
 import { type Enrolment, type NodeState, openNodeState } from './node-state.ts';
 import { freeUdpPort, ownEndpoint, ownPlaces } from './own-endpoint.ts';
 import { Probe } from './probe.ts';
+import { ReachReporter } from './reach-reporter.ts';
 import type { SuiteSource } from './score-source.ts';
 import { EventFeed } from './socket/event-feed.ts';
 import { openNodeSocket } from './socket/node-socket.ts';
@@ -187,6 +189,18 @@ async function startLocked(
       clock,
     });
 
+  const reach = new ReachReporter({
+    client,
+    identity,
+    signingSeed: keys.signing,
+    status,
+    crypto,
+    clock,
+    random,
+    calls: new CallReports(counters, emit),
+    intervalMs: options.probeMs,
+  });
+
   // The port may have moved when the backend was opened.
   const port = () => state.readEnrolment()?.listen_port ?? enrolment.listen_port;
   const { advertise, controllerUrl } = options;
@@ -248,6 +262,7 @@ async function startLocked(
     writeStatusFile(join(options.stateDirectory, 'status.json'), status, clock, emit, until),
     reportReadiness(status, clock, emit, until),
     announcer.run(until),
+    reach.run(until),
     tunnelEnd(backend, until),
     compareHeaders(configAgent, membership, surroundings, counters, backend, until),
   ];

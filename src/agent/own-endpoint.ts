@@ -88,11 +88,18 @@ export async function sourceTowards(host: string, port: number): Promise<string 
 }
 
 /** A UDP port that was free a moment ago. */
-export async function freeUdpPort(): Promise<number> {
+export function freeUdpPort(): Promise<number> {
+  return takeUdpPort(0);
+}
+
+/** Takes a UDP port (0: any) and gives it back. Rejects where it cannot be had. */
+export async function takeUdpPort(wanted: number): Promise<number> {
   const socket = createSocket('udp4');
-  socket.bind(0);
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
+  try {
+    socket.bind(wanted);
+    await once(socket, 'listening');
+    return socket.address().port;
+  } finally {
+    socket.close();
+  }
 }

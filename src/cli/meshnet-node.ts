@@ -147,12 +147,13 @@ function namesOf({ hosts, dns }: NodeCommandOptions): Pick<NodeOptions, 'names'>
 function backendOf({
   backend,
   interface: name,
+  listenPort,
 }: NodeCommandOptions): Required<Pick<NodeSurroundings, 'assertCanOpen' | 'openBackend'>> {
   if (backend === 'auto' || backend === 'linux' || backend === 'userspace') {
     // Not when the device is opened: by then fetch has WebAssembly of its own.
     defaultTransport(warner('meshnet node'));
     return {
-      assertCanOpen: () => assertCanOpen({ kind: backend, name }),
+      assertCanOpen: () => assertCanOpen({ kind: backend, name, listenPort }),
       openBackend: (options) => openBackend({ ...options, kind: backend, name }),
     };
   }

@@ -11,6 +11,7 @@ export const PAYLOAD_TYPES = {
   enrolment: 'application/vnd.aligned-meshnet.enrolment.v1+json',
   enrolmentAnswer: 'application/vnd.aligned-meshnet.enrolment-answer.v1+json',
   benchmark: 'application/vnd.aligned-meshnet.benchmark.v1+json',
+  reach: 'application/vnd.aligned-meshnet.reach.v1+json',
   /** For nodes of protocol 1. */
   configOfProtocol1: 'application/vnd.aligned-meshnet.config.v1+json',
   config: 'application/vnd.aligned-meshnet.config.v2+json',

@@ -16,12 +16,15 @@ export function exactly<
   } as const satisfies Schema;
 }
 
-/** An object that has all of `required`; of whatever else it has nothing is known. */
-export function atLeast<const Required extends Properties>(required: Required) {
+/** An object that has all of `required`, may have any of `optional`; of whatever else it has nothing is known. */
+export function atLeast<
+  const Required extends Properties,
+  const Optional extends Properties = Readonly<Record<never, Schema>>,
+>(required: Required, optional?: Optional) {
   return {
     type: 'object',
     required: Object.keys(required) as readonly (keyof Required & string)[],
-    properties: required,
+    properties: { ...required, ...optional } as Required & Optional,
   } as const satisfies Schema;
 }
 

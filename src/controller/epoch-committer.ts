@@ -135,7 +135,7 @@ export class EpochCommitter {
       startedAt,
       secret: random(32),
     });
-    const next = { ...decided, header: headers.sign(this.epoch, decided, directory.nodes) };
+    const next = { ...decided, header: await headers.sign(this.epoch, decided, directory.nodes) };
     return { next, verdicts, record: this.recorder.record(this.epoch, next, verdicts, by) };
   }
 

@@ -1,4 +1,4 @@
-import { toBase64 } from '../contract/encoding.ts';
+import { parseJson, toBase64 } from '../contract/encoding.ts';
 import { PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
 import {
   type HeaderChanges,
@@ -12,6 +12,7 @@ import { TO_MEMBERS } from '../contract/fields.ts';
 import { FIRST_PROTOCOL } from '../contract/protocol.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { type Epoch, type EpochHeader, membersOf } from './epoch.ts';
+import type { PublishedLog } from './record/published-log.ts';
 import type { Settings } from './settings.ts';
 import type { NodeRecord } from './store/store.ts';
 
@@ -22,6 +23,7 @@ export interface EpochHeadersOptions {
   readonly signingSeed: Uint8Array;
   /** What was spoken with a node last; undefined if it was not heard. */
   readonly protocolOf: (nodeId: string) => number | undefined;
+  readonly log: Pick<PublishedLog, 'extending'>;
 }
 
 /** Makes and signs the header of each epoch before it is committed. */
@@ -35,12 +37,13 @@ export class EpochHeaders {
   }
 
   /** The header of `next`, which follows `previous`. `nodes`: everybody that `next` judges. */
-  sign(
+  async sign(
     previous: Epoch | undefined,
     next: Epoch,
     nodes: ReadonlyMap<string, NodeRecord>,
-  ): EpochHeader {
+  ): Promise<EpochHeader> {
     const { crypto, settings, meshId, signingSeed } = this.options;
+    const log = await this.options.log.extending(checkpointIn(previous?.header));
     const before = this.treeOf(previous?.header);
     const tree = before.replacedBy(
       [...membersOf(next)].map(([nodeId, since]) => this.entryOf(nodes.get(nodeId)!, since)),
@@ -59,6 +62,7 @@ export class EpochHeaders {
       members_root: toBase64(tree.root),
       keys: this.keysOf(tree),
       changes: listed(tree, before, next.removed),
+      log,
     };
     const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.header, document);
     const members = tree.leaves.map((leaf) => leaf.entry);
@@ -101,6 +105,13 @@ export class EpochHeaders {
 /** Name (32 bytes) of an epoch's header. */
 export function epochHeaderHash(crypto: CryptoProvider, { envelope }: EpochHeader): Uint8Array {
   return headerHash(crypto, Buffer.from(envelope.payload, 'base64'));
+}
+
+/** Of the log, in an earlier header. */
+function checkpointIn(header: EpochHeader | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const document = parseJson(Buffer.from(header.envelope.payload, 'base64'));
+  return (document as HeaderDocument).log?.checkpoint;
 }
 
 function listed(

@@ -18,6 +18,9 @@ export const SCORE_BURST = 10;
 /** Of a suite that is expected every ten seconds; above so many (signer, node, suite) the oldest is forgotten. */
 export const SCORES = { burst: SCORE_BURST, intervalMs: 1000, maxKeys: 100_000 };
 
+/** What a node tells of others: so many at once, and again at this interval. */
+export const REACH_REPORTS = { burst: 4, intervalMs: 5000, maxKeys: 100_000 };
+
 /** Calls with one access token, whatever they are. */
 export const ACCESS_CALLS = { burst: 100, intervalMs: 100, maxKeys: 10_000 };
 

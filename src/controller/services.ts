@@ -13,9 +13,10 @@ import { EpochSeals } from './epoch-seals.ts';
 import { EpochViews } from './epoch-view.ts';
 import type { EmitControllerEvent, StampedEvent } from './events.ts';
 import { Governor } from './governor.ts';
-import { ACCESS_CALLS, MOVES, SCORES } from './limits.ts';
+import { ACCESS_CALLS, MOVES, REACH_REPORTS, SCORES } from './limits.ts';
 import { MembershipDeltas } from './membership-deltas.ts';
 import { Presence } from './presence.ts';
+import { ReachReports } from './reach-reports.ts';
 import { Receipts } from './receipts.ts';
 import { Cosigning } from './record/cosigning.ts';
 import { PublishedLog } from './record/published-log.ts';
@@ -66,6 +67,8 @@ export interface Services extends Given {
   readonly documents: EpochDocuments;
   readonly streams: StreamHub;
   readonly presence: Presence;
+  /** Who reaches whom, as nodes tell it. */
+  readonly reach: ReachReports;
   readonly spine: EventSpine;
   readonly emit: EmitControllerEvent;
   readonly counters: EventCounters;
@@ -76,6 +79,8 @@ export interface Services extends Given {
   readonly scoreAllowances: Allowances;
   /** Moves of an endpoint by node. */
   readonly moves: Allowances;
+  /** Reports of who is reached, by node. */
+  readonly reachAllowances: Allowances;
   /** Calls by id of the access token. */
   readonly accessCalls: Allowances;
   /** A clock in ms that nobody sets, for what is counted by time. */
@@ -105,16 +110,21 @@ export function createServices(options: ServicesOptions): Services {
   const counters = new EventCounters();
   const recent = new RecentEvents();
   const presence = new Presence(() => clock.now());
+  const reach = new ReachReports(() => clock.now());
   const directory = new NodeDirectory(given.store, crypto);
   const cosigning = new Cosigning(witnesses, settings.witness);
   const common = { ...given, directory, meshId, emit, cosigning };
+  const log = new PublishedLog(common);
   const governor = new Governor({
     ...common,
     presence,
     overload,
-    headers: new EpochHeaders({ ...common, protocolOf: (nodeId) => presence.protocolOf(nodeId) }),
+    headers: new EpochHeaders({
+      ...common,
+      log,
+      protocolOf: (nodeId) => presence.protocolOf(nodeId),
+    }),
   });
-  const log = new PublishedLog(common);
   const receipts = new Receipts(common);
   const streams = new StreamHub({ ...common, silenceS: settings.lifetimeS });
   if (onEvent) spine.subscribeImmediately({ name: 'listener', handle: onEvent });
@@ -126,6 +136,7 @@ export function createServices(options: ServicesOptions): Services {
   });
   spine.subscribeImmediately(counters);
   spine.subscribeImmediately(recent);
+  spine.subscribeImmediately(reach);
   return {
     ...common,
     certificateRole: certificateRole ?? (() => undefined),
@@ -142,6 +153,7 @@ export function createServices(options: ServicesOptions): Services {
     documents: new EpochDocuments({ ...common, governor, counters }),
     streams,
     presence,
+    reach,
     spine,
     counters,
     recent,
@@ -149,6 +161,7 @@ export function createServices(options: ServicesOptions): Services {
     budget: new AddressBudget(monotonic),
     scoreAllowances: new Allowances(SCORES),
     moves: new Allowances(MOVES),
+    reachAllowances: new Allowances(REACH_REPORTS),
     accessCalls: new Allowances(ACCESS_CALLS),
     monotonic,
   };

@@ -10,6 +10,7 @@ const FIELDS = [
   'score',
   'observedAt',
   'latestAt',
+  'reach',
 ] as const satisfies readonly (keyof NodeView)[];
 
 export function toColumns(nodes: readonly NodeView[]): Columns<NodeView> {

@@ -5,10 +5,10 @@ import { policyInForce, setPolicy } from '../controller/operations/policy.ts';
 import { newestCheckpoint } from '../controller/operations/read-log.ts';
 import type { Services } from '../controller/services.ts';
 import { parseTilePath } from '../record/tiles.ts';
-import type { NodeHistory } from './documents.ts';
+import { MOST_PAIRS, type NodeHistory } from './documents.ts';
 import type { EpochLog } from './epoch-log.ts';
 import { alertsOf, evaluatorViews, runsOf, witnessViews } from './health.ts';
-import { meshView, nodeDetail } from './mesh-view.ts';
+import { meshView, nodeDetail, pairView } from './mesh-view.ts';
 import { NodeProofs } from './node-proofs.ts';
 import { PolicyReplay } from './policy-replay.ts';
 import type { DashboardSource } from './source.ts';
@@ -23,7 +23,7 @@ export function controllerSource(
   log: EpochLog,
   version: string,
 ): DashboardSource {
-  const { governor, store, streams, counters, documents, spine, log: published } = services;
+  const { governor, store, streams, counters, documents, spine, reach, log: published } = services;
   const proofs = new NodeProofs(services);
   const replay = new PolicyReplay(services);
   const startedAt = performance.now();
@@ -34,7 +34,18 @@ export function controllerSource(
     replay: (document, signal) => replay.run(document, signal),
     proof: (node, epoch, holder, signal) => proofs.make(node, epoch, holder, signal),
     setPolicy: (holder, change) => setPolicy(services, holder, change),
-    mesh: async () => meshView(await documents.present(), governor.notReady),
+    mesh: async () => {
+      const document = await documents.present();
+      const members = new Set(
+        document.nodes.flatMap(({ node_id, allowed }) => (allowed ? node_id : [])),
+      );
+      return meshView(
+        document,
+        governor.notReady,
+        reach.byNode((id) => members.has(id)),
+      );
+    },
+    reach: () => ({ pairs: reach.latest(MOST_PAIRS).map(pairView) }),
     epochs: (limit) => log.latestEpochs(limit),
     changes: (limit) => log.latestChanges(limit),
     marks: (limit) => log.latestMarks(limit),
@@ -47,6 +58,8 @@ export function controllerSource(
       return {
         id,
         present: nodeDetail(document, id) ?? null,
+        reaches: reach.toldBy(id).map(pairView),
+        reachedBy: reach.toldOf(id, MOST_PAIRS).map(pairView),
         scores: scores.map(({ suite, signer, score, samples, observedAt }) => ({
           suite,
           signer,

@@ -28,6 +28,8 @@ export interface NodeView {
   readonly observedAt: number | null;
   /** When the latest was, if that is another time. */
   readonly latestAt: number | null;
+  /** How many of the members that asked it for an echo have had one; null: none has asked. */
+  readonly reach: 'all' | 'some' | 'none' | null;
 }
 
 /** Many of a kind: each field once, with its values in the same order. */
@@ -104,11 +106,36 @@ export interface VerdictPoint {
   readonly explanation: string;
 }
 
+/** What one node has of another, as it told it. */
+export interface PairView {
+  readonly by: string;
+  readonly node: string;
+  readonly echo: 'answered' | 'unanswered' | 'not_asked';
+  /** When it was asked; where it was not, when that was told. */
+  readonly echoAt: number;
+  readonly rttMs: number | null;
+  /** Of the last handshake of the two; null: none. */
+  readonly handshakeAt: number | null;
+  /** Endpoint at which it was heard last; null: nowhere. */
+  readonly path: string | null;
+}
+
+/** `/api/reach`: the latest that nodes told of one another, up to `MOST_PAIRS`. */
+export interface ReachView {
+  readonly pairs: readonly PairView[];
+}
+
+/** All pairs of sixteen nodes, both ways. */
+export const MOST_PAIRS = 240;
+
 /** `/api/nodes/{id}`: newest first. */
 export interface NodeHistory {
   readonly id: string;
   /** Null: it is not enrolled. */
   readonly present: NodeDetail | null;
+  /** What it told of others, and others of it. */
+  readonly reaches: readonly PairView[];
+  readonly reachedBy: readonly PairView[];
   readonly scores: readonly ScorePoint[];
   readonly verdicts: readonly VerdictPoint[];
 }

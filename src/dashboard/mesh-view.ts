@@ -1,12 +1,24 @@
 import type { EpochDocument, NodeStatus } from '../contract/epoch.ts';
+import type { Reach, Told } from '../controller/reach-reports.ts';
 import { fromColumns, isSameNode, toColumns } from './columns.ts';
-import type { EpochView, MeshDelta, MeshView, NodeDetail, NodeView } from './documents.ts';
+import type {
+  EpochView,
+  MeshDelta,
+  MeshView,
+  NodeDetail,
+  NodeView,
+  PairView,
+} from './documents.ts';
 
 /**
  * The controller's document as the page keeps it: with times instead of ages, so that what does not
  * happen is not told again every second. Pure.
  */
-export function meshView(document: EpochDocument, notReady: string | undefined): MeshView {
+export function meshView(
+  document: EpochDocument,
+  notReady: string | undefined,
+  reach: ReadonlyMap<string, Reach> = new Map(),
+): MeshView {
   const { now, brake } = document;
   const epoch: EpochView = {
     meshId: document.mesh_id,
@@ -23,10 +35,14 @@ export function meshView(document: EpochDocument, notReady: string | undefined):
     exclusions: document.exclusions,
     notReady: notReady ?? null,
   };
-  return { now, epoch, nodes: toColumns(document.nodes.map((node) => nodeView(node, now))) };
+  const nodes = document.nodes.map((node) => ({
+    ...nodeView(node, now),
+    reach: reach.get(node.node_id) ?? null,
+  }));
+  return { now, epoch, nodes: toColumns(nodes) };
 }
 
-function nodeView(node: NodeStatus, now: number): NodeView {
+function nodeView(node: NodeStatus, now: number): Omit<NodeView, 'reach'> {
   const { reason, score } = node;
   const observedAt = timeOf(node.age_s, now);
   const times = node.suites.map(({ age_s }) => timeOf(age_s, now) ?? Number.NEGATIVE_INFINITY);
@@ -59,6 +75,12 @@ export function nodeDetail(
     rules: node.rules,
     backInEpochs: node.back_in_epochs,
   };
+}
+
+export function pairView(told: Told): PairView {
+  const { by, node_id, echo, echoAt, rtt_ms, handshake_age_s, receivedAt, path } = told;
+  const handshakeAt = timeOf(handshake_age_s, receivedAt);
+  return { by, node: node_id, echo, echoAt, rttMs: rtt_ms, handshakeAt, path };
 }
 
 function timeOf(age: number | null, now: number): number | null {

@@ -21,6 +21,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /api/live': { id: 'followMesh', caller: 'reader', media: 'text/event-stream' },
   'GET /api/nodes/:id': { id: 'showNode', caller: 'reader' },
   'GET /api/nodes/:id/proof': { id: 'proveVerdict', caller: 'reader', refusals: [404] },
+  'GET /api/reach': { id: 'showReach', caller: 'reader' },
   'GET /api/epochs': { id: 'showEpochs', caller: 'reader' },
   'GET /api/changes': { id: 'showChanges', caller: 'reader' },
   'GET /api/health': { id: 'showHealth', caller: 'reader' },

@@ -52,6 +52,12 @@ export function readRoutes(
     handler: ({ params }) => source().node(params.id),
   });
 
+  app.get('/api/reach', {
+    onSend: compress,
+    schema: { summary: 'Who reaches whom, as nodes tell it' },
+    handler: async () => source().reach(),
+  });
+
   app.get<OfNode & { Querystring: { epoch: string } }>('/api/nodes/:id/proof', {
     schema: {
       summary: 'What shows a verdict to anybody, as meshnet log check reads it',

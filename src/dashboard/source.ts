@@ -10,6 +10,7 @@ import type {
   MarkView,
   MeshView,
   NodeHistory,
+  ReachView,
   ReplayView,
 } from './documents.ts';
 
@@ -32,6 +33,7 @@ export interface DashboardSource {
   whoIs(holder: HolderCaller): Promise<Checked<AccessSelf>>;
   mesh(): Promise<MeshView>;
   node(id: string): Promise<NodeHistory>;
+  reach(): ReachView;
   epochs(limit: number): readonly EpochPoint[];
   changes(limit: number): readonly ChangeView[];
   marks(limit: number): readonly MarkView[];

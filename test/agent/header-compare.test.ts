@@ -78,6 +78,7 @@ async function member(
     emit: (event) => void events.push(event),
     fetch: async () => undefined,
     isInForce: () => true,
+    fault: async () => undefined,
     onTaken: async () => {},
   });
   expect(await headers.take(held)).toBe('taken');

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/agent/clock.ts';
 import { ControllerClient } from '../../src/agent/controller-client.ts';
 import { enrol } from '../../src/agent/enrol.ts';
@@ -184,6 +186,22 @@ test.each([
   expect(err).toMatch(why);
   const { out } = await meshnet('node', 'list', '--socket', socket, '--json');
   expect(json(out)).not.toContainEqual(expect.objectContaining({ node_id: 'node-t' }));
+});
+
+test('a node whose UDP port is taken spends no token, and says which port', async () => {
+  const taken = createSocket('udp4').bind(0);
+  onTestFinished(() => void taken.close());
+  await once(taken, 'listening');
+  const { port } = taken.address();
+  const created = await meshnet('token', 'create', '--node', 'node-u', '--socket', socket);
+  const token = ['--name', 'node-u', '--token', created.out.trim()];
+  const state = ['--state', join(directory, 'portless'), '--controller', controller.url];
+  const tunnel = ['--backend', 'userspace', '--listen-port', String(port)];
+  const { code, err } = await meshnet('node', ...state, ...token, ...tunnel);
+  expect(code).not.toBe(0);
+  expect(err).toContain(`EADDRINUSE 0.0.0.0:${port}`);
+  const { out } = await meshnet('node', 'list', '--socket', socket, '--json');
+  expect(json(out)).not.toContainEqual(expect.objectContaining({ node_id: 'node-u' }));
 });
 
 test('a node that is not enrolled and has no token, or a wrong one, says so', async () => {

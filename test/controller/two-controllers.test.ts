@@ -5,6 +5,7 @@ import { EpochHeaders } from '../../src/controller/epoch-headers.ts';
 import type { ControllerEvent } from '../../src/controller/events.ts';
 import { Governor } from '../../src/controller/governor.ts';
 import { Presence } from '../../src/controller/presence.ts';
+import { PublishedLog } from '../../src/controller/record/published-log.ts';
 import { completeSettings } from '../../src/controller/settings.ts';
 import { SqliteStore } from '../../src/controller/store/sqlite-store.ts';
 import { defaultProvider } from '../../src/crypto/select.ts';
@@ -42,6 +43,7 @@ function controller(seed: number): OneOfTwo {
     meshId,
     signingSeed,
     protocolOf: () => undefined,
+    log: new PublishedLog({ crypto, store, meshId, signingSeed }),
   });
   const cosigning = { bar: undefined };
   const made = { random, meshId, overload, headers, emit, cosigning };

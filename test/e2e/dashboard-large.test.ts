@@ -41,7 +41,8 @@ class Thousand implements Pick<DashboardSource, 'mesh' | 'node' | 'epochs' | 'ch
       explanation: '',
     };
     const present = nodeDetail(this.document, id) ?? null;
-    return { id, present, scores: [], verdicts: present === null ? [] : [verdict] };
+    const verdicts = present === null ? [] : [verdict];
+    return { id, present, reaches: [], reachedBy: [], scores: [], verdicts };
   }
   epochs = () => [];
   changes = () => [];

@@ -71,6 +71,20 @@ requires('chromium')('the dashboard in a browser', () => {
     await demo.ended;
   });
 
+  /** What the page shows of the echoes of one node to another. */
+  const reaches = async (page: Page, from: string, to: string, what: string | RegExp) => {
+    const table = page.getByRole('region', { name: 'Who reaches whom' });
+    const heads = table.getByRole('columnheader');
+    await heads.filter({ hasText: to }).waitFor({ timeout: 40_000 });
+    const column = (await heads.allTextContents()).indexOf(to);
+    const row = table.getByRole('row').filter({ has: page.getByRole('rowheader', { name: from }) });
+    const cell = row
+      .getByRole('cell')
+      .nth(column - 1)
+      .filter({ hasText: what });
+    await cell.waitFor({ timeout: 40_000 });
+  };
+
   const see = (page: Page, text: string | RegExp) =>
     page.getByText(text).first().waitFor({ timeout: 40_000 });
 
@@ -97,7 +111,17 @@ requires('chromium')('the dashboard in a browser', () => {
     await recovery.event(({ event }) => event === 'epoch'); // then there is a page
     await page.goto(address);
     await card(page, 'node-c', 'denied').waitFor();
+    await reaches(page, 'node-a', 'node-b', / ms$/);
+    await reaches(page, 'node-a', 'node-c', 'no answer');
+    await reaches(page, 'node-c', 'node-a', 'no answer');
     await card(page, 'node-c', 'member').waitFor({ timeout: 60_000 });
+    await reaches(page, 'node-a', 'node-c', / ms$/);
+    await page.goto(`${address}#/node/node-c`);
+    const row = page
+      .getByRole('row')
+      .filter({ has: page.getByRole('rowheader', { name: 'node-a' }) });
+    await row.filter({ hasText: /ms, asked \d+ s ago.*127\.0\.0\.1:\d+/ }).waitFor();
+    await page.goto(address);
     const happened = page.getByRole('listitem').filter({ hasText: 'node-c' });
     await happened.filter({ hasText: /let in: .*at least 0\.70/ }).waitFor();
     expect(complaints).toEqual([]);

@@ -37,31 +37,47 @@ const changesSchema = atLeast({
 
 export type HeaderChanges = FromSchema<typeof changesSchema>;
 
+/** What a header says of the mesh's log. */
+const headerLogSchema = atLeast({
+  /** The log as it was before this epoch: a signed note without cosignatures. */
+  checkpoint: { type: 'string', maxLength: 4096 },
+  /**
+   * Base64 of the hashes which show that it begins with the log of the header before (RFC 6962). Empty where
+   * that has none, or one of another name.
+   */
+  proof: { type: 'array', maxItems: 64, items: bytes32Field },
+});
+
+export type HeaderLog = FromSchema<typeof headerLogSchema>;
+
 /**
  * What an epoch is: one per (epoch, version), signed once, the same bytes for everyone. Payload of the
  * envelope at `GET /v1/header`, and of the event `header` on every stream. Fields that a reader does not
  * know are for later readers: the hash covers them, too.
  */
-export const headerSchema = atLeast({
-  mesh_id: bytes32Field,
-  audience: { type: 'string', const: TO_MEMBERS },
-  epoch: counterField,
-  version: counterField,
-  /** Base64 of the hash of the header before; null for the first, and after a restored backup. */
-  previous: { ...bytes32Field, type: ['string', 'null'] },
-  /** Controller's wall clock at the commit, ms since 1970. */
-  issued_at: timeField,
-  epoch_s: secondsField,
-  lifetime_s: secondsField,
-  grace_s: secondsField,
-  /** Number of members. */
-  count: { type: 'integer', minimum: 0, maximum: MAX_PEERS },
-  /** Base64 of the root of the membership tree. */
-  members_root: bytes32Field,
-  /** Where the keys of the epoch are: in configs, while a member speaks protocol 1, or sealed under seals. */
-  keys: { type: 'string', enum: ['config', ...SEAL_KINDS] },
-  changes: changesSchema,
-});
+export const headerSchema = atLeast(
+  {
+    mesh_id: bytes32Field,
+    audience: { type: 'string', const: TO_MEMBERS },
+    epoch: counterField,
+    version: counterField,
+    /** Base64 of the hash of the header before; null for the first, and after a restored backup. */
+    previous: { ...bytes32Field, type: ['string', 'null'] },
+    /** Controller's wall clock at the commit, ms since 1970. */
+    issued_at: timeField,
+    epoch_s: secondsField,
+    lifetime_s: secondsField,
+    grace_s: secondsField,
+    /** Number of members. */
+    count: { type: 'integer', minimum: 0, maximum: MAX_PEERS },
+    /** Base64 of the root of the membership tree. */
+    members_root: bytes32Field,
+    /** Where the keys of the epoch are: in configs, while a member speaks protocol 1, or sealed under seals. */
+    keys: { type: 'string', enum: ['config', ...SEAL_KINDS] },
+    changes: changesSchema,
+  },
+  { log: headerLogSchema },
+);
 
 export type HeaderDocument = FromSchema<typeof headerSchema>;
 

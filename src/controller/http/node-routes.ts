@@ -11,11 +11,13 @@ import { enrolmentRequestSchema } from '../../contract/enrolment.ts';
 import { envelopeSchema } from '../../contract/envelope.ts';
 import { SIGNATURE_TAGS } from '../../contract/http-signature.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../../contract/protocol.ts';
+import { reachAnswerSchema } from '../../contract/reach.ts';
 import { announceEndpoint, type EndpointCall } from '../operations/announce-endpoint.ts';
 import { enrol } from '../operations/enrol.ts';
 import { leave } from '../operations/leave.ts';
 import { openStream } from '../operations/open-stream.ts';
 import { readConfig } from '../operations/read-config.ts';
+import { reportReach } from '../operations/report-reach.ts';
 import { reportScore } from '../operations/report-score.ts';
 import { reportSeen } from '../operations/report-seen.ts';
 import { orRefuse } from '../problem-error.ts';
@@ -53,6 +55,21 @@ export function nodeRoutes(app: FastifyInstance, services: Services): void {
       const { node_id: nodeId } = request.params;
       const call = { nodeId, request: networkRequest(request), where: whereOf(request.query) };
       return orRefuse(await announceEndpoint(services, call));
+    },
+  });
+
+  app.put<NodeParams>('/v1/nodes/:node_id/reach', {
+    schema: {
+      summary:
+        'Tell what the node that signs the body has of others: for people, nothing is decided by it',
+      params: nodeParams,
+      body: envelopeSchema,
+      response: { 200: reachAnswerSchema },
+    },
+    handler: async (request) => {
+      const { from } = arrivalOf(request);
+      const call = { nodeId: request.params.node_id, body: request.body, from };
+      return orRefuse(await reportReach(services, call));
     },
   });
 

@@ -38,6 +38,11 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     caller: 'node',
     refusals: [401, 403, 404],
   },
+  'PUT /v1/nodes/:node_id/reach': {
+    id: 'reportReach',
+    caller: 'anybody',
+    refusals: [401, 404, 409],
+  },
   'POST /v1/nodes/:node_id/leave': { id: 'leave', caller: 'node', refusals: [401, 403, 404, 409] },
   'POST /v1/benchmarks/:node_id': {
     id: 'reportScore',

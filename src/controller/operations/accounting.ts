@@ -36,3 +36,10 @@ export function settle<T>(
   else if (outcome.ok && keyid !== undefined) budget.vouch(from, keyid);
   return outcome;
 }
+
+/** The key that an envelope, unchecked, says it is signed by. */
+export function signerNamed(envelope: unknown): string | undefined {
+  const { signatures } = (envelope ?? {}) as { signatures?: unknown };
+  const [first] = Array.isArray(signatures) ? (signatures as { keyid?: unknown }[]) : [];
+  return typeof first?.keyid === 'string' ? first.keyid : undefined;
+}

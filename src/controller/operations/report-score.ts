@@ -16,7 +16,7 @@ import { envelopeHash } from '../../contract/receipt.ts';
 import { reportIntervalOf, SCORE_BURST } from '../limits.ts';
 import { suitesOf } from '../policy.ts';
 import type { Services } from '../services.ts';
-import { settle, withinBudget } from './accounting.ts';
+import { settle, signerNamed, withinBudget } from './accounting.ts';
 
 /** An observation may lie this far ahead of the controller's clock, ms. */
 const MAX_AHEAD = 30_000;
@@ -142,13 +142,6 @@ async function take(services: Services, call: ScoreCall): Promise<Checked<Benchm
   governor.reported(nodeId);
   const answer = { node_id: nodeId, suite, sequence, received_at: receivedAt };
   return accepted({ ...answer, ...receipts.sign(hash, 'accepted') });
-}
-
-/** The key that an envelope says it is signed by. */
-function signerNamed(envelope: unknown): string | undefined {
-  const { signatures } = (envelope ?? {}) as { signatures?: unknown };
-  const [first] = Array.isArray(signatures) ? (signatures as { keyid?: unknown }[]) : [];
-  return typeof first?.keyid === 'string' ? first.keyid : undefined;
 }
 
 const EXPECTED = {

@@ -4,8 +4,9 @@ import { clockTime, count, duration, score } from './format.ts';
 import { html } from './html.ts';
 import { NodeMatrix } from './node-matrix.ts';
 import { NodeTable } from './node-table.ts';
+import { isUnreached, ReachTable, reachWord } from './reach.ts';
 import { useAnswer, useNow, usePageState } from './state.ts';
-import { MARKS, margin, type Standing, standing, WORDS } from './verdict.ts';
+import { MARKS, margin, type Standing, standing, UNREACHED, WORDS } from './verdict.ts';
 
 /** Up to so many nodes have room for name and score; more are squares. */
 const CARDS = 40;
@@ -19,10 +20,12 @@ export function MeshPage() {
   const view = epoch!;
   const standings = new Map<string, Standing>();
   const has = { member: 0, close: 0, denied: 0, waiting: 0 };
+  let unreached = 0;
   for (const node of nodes.values()) {
     const how = standing(node, view, now);
     standings.set(node.id, how);
     has[how]++;
+    if (isUnreached(node)) unreached++;
   }
   const ranked = useRanking(standings, now);
   if (nodes.size === 0)
@@ -33,6 +36,7 @@ export function MeshPage() {
     <p class="summary">
       <b>${count(has.member + has.close, 'member')}</b>, <b>${count(has.denied, 'node')}</b> denied,
       ${' '}${count(has.close, 'member')} close to the line${has.waiting > 0 ? `, ${has.waiting} not yet decided` : ''}.
+      ${unreached > 0 ? ` ${count(unreached, 'member')} out of reach of others.` : ''}
       ${' '}A member scores at least ${view.threshold} and its score is at most ${duration(view.freshnessS * 1000)} old.
     </p>
     ${
@@ -44,8 +48,10 @@ export function MeshPage() {
     }
     <p class="legend">
       ${(['member', 'close', 'denied', 'waiting'] as const).map((kind) => html`<span class=${`mark ${kind}`}>${MARKS[kind]}</span> ${WORDS[kind]} ${' '}`)}
+      <span class="mark unreached">${UNREACHED}</span> out of reach of others
     </p>
     <${Changes} epoch=${view} />
+    <${ReachTable} ids=${ids} />
     <${NodeTable} ids=${ranked} nodes=${nodes} standings=${standings} now=${now} />
   `;
 }
@@ -72,11 +78,11 @@ function useRanking(standings: ReadonlyMap<string, Standing>, now: number): read
 
 function Card({ node, standing }: { node: NodeView; standing: Standing }) {
   const words = WORDS[standing];
-  const title = `${node.id}: ${words}, score ${score(node.score)}`;
+  const title = `${node.id}: ${words}, score ${score(node.score)}, reached by ${reachWord(node)}`;
   return html`<li>
     <a class=${standing} href=${`#/node/${encodeURIComponent(node.id)}`} title=${title}>
       <span aria-hidden="true">${MARKS[standing]}</span>
-      <b>${node.id}</b> <i>${score(node.score)}</i> <span class="unseen">${words}</span>
+      <b>${node.id}</b> <i>${score(node.score)}</i>${isUnreached(node) && html` <span class="unreached" title="out of reach of others">${UNREACHED}</span>`} <span class="unseen">${words}</span>
     </a>
   </li>`;
 }

@@ -3,6 +3,7 @@ import { printable } from '../../contract/printable.ts';
 import type { NodeView } from '../documents.ts';
 import { count, score } from './format.ts';
 import { html } from './html.ts';
+import { isUnreached, reachWord } from './reach.ts';
 import { themeColour } from './theme.ts';
 import { MARKS, type Standing, WORDS } from './verdict.ts';
 
@@ -38,7 +39,7 @@ export function NodeMatrix({ ids, nodes, standings }: NodeMatrixProps) {
       scheme.removeEventListener('change', changed);
     };
   }, []);
-  const kinds = ids.map((id) => standings.get(id)!);
+  const kinds = ids.map((id): Kind => [standings.get(id)!, isUnreached(nodes.get(id)!)]);
   const side = ids.length > MANY ? SMALL : LARGE;
   const columns = Math.max(1, Math.floor((width + GAP) / side));
   useEffect(() => {
@@ -57,7 +58,7 @@ export function NodeMatrix({ ids, nodes, standings }: NodeMatrixProps) {
     element.title =
       node === undefined
         ? ''
-        : `${printable(node.id)}: ${WORDS[standings.get(node.id)!]}, score ${score(node.score)}`;
+        : `${printable(node.id)}: ${WORDS[standings.get(node.id)!]}, score ${score(node.score)}, reached by ${reachWord(node)}`;
   };
   const open = (event: MouseEvent) => {
     const node = nodeAt(event);
@@ -69,9 +70,12 @@ export function NodeMatrix({ ids, nodes, standings }: NodeMatrixProps) {
   </div>`;
 }
 
+/** How a node stands, and whether it is out of reach of others. */
+type Kind = readonly [standing: Standing, isUnreached: boolean];
+
 function draw(
   canvas: HTMLCanvasElement,
-  kinds: readonly Standing[],
+  kinds: readonly Kind[],
   side: number,
   columns: number,
 ): void {
@@ -83,18 +87,20 @@ function draw(
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   const squares = new Map(
-    [...new Set(kinds)].map((kind) => [kind, square(kind, side - GAP, scale)]),
+    new Map(kinds.map((kind) => [kind.join(), kind]))
+      .entries()
+      .map(([name, kind]) => [name, square(kind, side - GAP, scale)] as const),
   );
   const context = canvas.getContext('2d')!;
   for (const [i, kind] of kinds.entries()) {
     const x = (i % columns) * side;
     const y = Math.floor(i / columns) * side;
-    context.drawImage(squares.get(kind)!, Math.round(x * scale), Math.round(y * scale));
+    context.drawImage(squares.get(kind.join())!, Math.round(x * scale), Math.round(y * scale));
   }
 }
 
 /** One of a kind, to be copied. */
-function square(kind: Standing, size: number, scale: number): HTMLCanvasElement {
+function square([kind, isUnreached]: Kind, size: number, scale: number): HTMLCanvasElement {
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = Math.round(size * scale);
   const context = canvas.getContext('2d')!;
@@ -110,5 +116,11 @@ function square(kind: Standing, size: number, scale: number): HTMLCanvasElement 
   context.textAlign = 'center';
   context.textBaseline = 'middle';
   context.fillText(MARKS[kind], size / 2, size / 2 + 1);
+  if (isUnreached) {
+    context.fillStyle = themeColour('denied');
+    context.beginPath();
+    context.arc(size - size / 6, size / 6, size / 6, 0, 2 * Math.PI);
+    context.fill();
+  }
   return canvas;
 }

@@ -6,6 +6,7 @@ import { html } from './html.ts';
 import { lookingSeries } from './looking-series.ts';
 import { Plot, type PlotColours } from './plot.ts';
 import { ProofButton } from './proof-button.ts';
+import { NodeReach } from './reach.ts';
 import { useAnswer, useNow, usePageState } from './state.ts';
 import { MARKS, standing, WORDS } from './verdict.ts';
 
@@ -23,7 +24,7 @@ export function NodePage({ id }: { id: string }) {
     <h1>${id}</h1>
     ${node ? html`<${Present} node=${node} detail=${answer?.present ?? undefined} epoch=${epoch} />` : html`<p>It is no longer enrolled. This is what is remembered.</p>`}
     ${failure && html`<p class="failure">${failure}</p>`}
-    ${answer && html`<${Scores} history=${answer} epoch=${epoch} /><${Verdicts} history=${answer} />`}
+    ${answer && html`${node && html`<${NodeReach} id=${id} history=${answer} />`}<${Scores} history=${answer} epoch=${epoch} /><${Verdicts} history=${answer} />`}
   `;
 }
 

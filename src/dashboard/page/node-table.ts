@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import type { NodeView } from '../documents.ts';
 import { count, duration, score } from './format.ts';
 import { html } from './html.ts';
+import { isUnreached, reachWord } from './reach.ts';
 import { MARKS, type Standing } from './verdict.ts';
 
 /** Rows that are drawn at once. */
@@ -33,7 +34,7 @@ export function NodeTable({ ids, nodes, standings, now }: NodeTableProps) {
     <label>Name contains <input type="search" value=${filter} onInput=${search} /></label>
     <div class="scroll" tabindex="0" role="region" aria-labelledby="all">
       <table>
-        <thead><tr><th scope="col">Node</th><th scope="col">Verdict</th><th scope="col">Score</th><th scope="col">Age</th><th scope="col">Since epoch</th><th scope="col">Why</th></tr></thead>
+        <thead><tr><th scope="col">Node</th><th scope="col">Verdict</th><th scope="col">Score</th><th scope="col">Age</th><th scope="col">Since epoch</th><th scope="col">Reached by</th><th scope="col">Why</th></tr></thead>
         <tbody>
           ${shown.map((id) => html`<${Row} key=${id} node=${nodes.get(id)} standing=${standings.get(id)} now=${now} />`)}
         </tbody>
@@ -62,6 +63,6 @@ function Row({ node, standing, now }: RowProps) {
   return html`<tr class=${standing}>
     <th scope="row"><a href=${`#/node/${encodeURIComponent(node.id)}`}>${node.id}</a></th>
     <td class="verdict"><span class=${`mark ${standing}`} aria-hidden="true">${MARKS[standing]}</span> ${node.allowed ? 'member' : standing === 'waiting' ? 'waits' : 'denied'}</td>
-    <td>${score(node.score)}</td><td>${age}</td><td>${node.sinceEpoch ?? '–'}</td><td class="why">${node.explanation ?? 'Passed.'}</td>
+    <td>${score(node.score)}</td><td>${age}</td><td>${node.sinceEpoch ?? '–'}</td><td class=${isUnreached(node) ? 'out' : ''}>${reachWord(node)}</td><td class="why">${node.explanation ?? 'Passed.'}</td>
   </tr>`;
 }

@@ -10,6 +10,8 @@ export const MARKS: Readonly<Record<Standing, string>> = {
   denied: '✕',
   waiting: '…',
 };
+/** Of a member that others do not reach, beside the mark of how it stands. */
+export const UNREACHED = '⊘';
 export const WORDS: Readonly<Record<Standing, string>> = {
   member: 'member',
   close: 'member, close to the line',

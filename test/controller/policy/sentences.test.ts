@@ -38,9 +38,9 @@ test('k of n counts epochs', () => {
 
 test('CUSUM adds up what is missing', () => {
   const [first, second] = said({ kind: 'cusum', ref: 0.7, h: 0.15 }, [0.6, 0.6]);
-  expect(first).toContain('; 0.10 of 0.15 missing to 0.70 in sum: 0.60');
+  expect(first).toContain('; together 0.10 short of 0.70 (cut at 0.15): 0.60');
   expect(second).toContain('score_below_threshold');
-  expect(second).toContain('; 0.15 of 0.15 missing to 0.70 in sum: 0.60, 0.60.');
+  expect(second).toContain('; together 0.15 short of 0.70 (cut at 0.15): 0.60, 0.60.');
 });
 
 test('confidence names its bound, also when a node is let in again', () => {
@@ -57,7 +57,7 @@ test('each kind says in a line when it cuts', () => {
   expect(line({ kind: 'k_of_n', of: 1, failed: 1 })).not.toContain('cut');
   expect(line({ kind: 'k_of_n', of: 5, failed: 3 })).toContain('cut after 3 of 5 epochs failed');
   expect(line({ kind: 'cusum', ref: 0.75, h: 0.3 })).toContain(
-    'cut when what is missing to 0.75 adds up to 0.30',
+    'cut when scores together are 0.30 short of 0.75',
   );
   expect(line({ kind: 'confidence', level: 0.95 })).toContain(
     'cut when under it with 95 % confidence',

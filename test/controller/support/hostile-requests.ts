@@ -40,6 +40,7 @@ const PATHS = [
   '/v1/tokens',
   '/v1/nodes/a',
   '/v1/nodes/a/reset-sequence',
+  '/v1/nodes/a/reach',
   '/healthz',
   '/readyz',
   '/metrics',
@@ -90,6 +91,7 @@ export class HostileRequests {
       () => this.envelope(),
       () => this.signedLie(),
       () => this.signedLie(),
+      () => this.reachLie(),
       () => this.enrolment(),
       () => this.signedRequest(),
       () => this.replay(),
@@ -213,10 +215,37 @@ export class HostileRequests {
       if (name !== 'sequence' || !/^[2-9]$/.test(value)) fields[name] = value;
       if (this.random() < 0.1) delete fields[name];
     }
-    const json = `{${Object.entries(fields).map(([name, value]) => `"${name}":${value}`)}}`;
-    const payload = encoder.encode(json);
+    const payload = encoder.encode(objectOf(fields));
     const envelope = signPayload(crypto, node.signing, PAYLOAD_TYPES.benchmark, payload);
     return this.request('signed lie', 'POST', `/v1/benchmarks/${node.nodeId}`, text(envelope));
+  }
+
+  /** What a node tells of others, with anything in the place of one of its fields or of what it tells. */
+  private reachLie(): HostileRequest {
+    const { nodes, meshId, now } = this.options;
+    const node = this.pick(nodes);
+    const wild = () => this.pick([...NUMBERS, ...TEXTS.map((one) => JSON.stringify(one)), 'null']);
+    const told: Record<string, string> = {
+      node_id: JSON.stringify(this.pick(nodes).nodeId),
+      echo: '"answered"',
+      echo_age_s: '1',
+      rtt_ms: '0.5',
+      handshake_age_s: '1',
+      path: '"192.0.2.1:51820"',
+    };
+    told[this.pick(Object.keys(told))] = wild();
+    const fields: Record<string, string> = {
+      mesh_id: JSON.stringify(toBase64(meshId)),
+      audience: '"controller"',
+      node_id: JSON.stringify(node.nodeId),
+      reported_at: String(now()),
+      others: `[${Array.from({ length: this.below(40) }, () => objectOf(told))}]`,
+    };
+    if (this.random() < 0.5) fields[this.pick(Object.keys(fields))] = wild();
+    const payload = encoder.encode(objectOf(fields));
+    const envelope = signPayload(crypto, node.signing, PAYLOAD_TYPES.reach, payload);
+    const path = `/v1/nodes/${this.pick(nodes).nodeId}/reach`;
+    return this.request('reach lie', 'PUT', path, JSON.stringify(envelope));
   }
 
   /** With a token that is good, and everything else by an impostor. */
@@ -257,4 +286,9 @@ export class HostileRequests {
     const path = `/v1/benchmarks/${nodes[0]!.nodeId}`;
     return this.request('replay', 'POST', path, JSON.stringify(spent.benchmark));
   }
+}
+
+/** JSON of an object whose values are JSON already, or are not. */
+function objectOf(fields: Readonly<Record<string, string>>): string {
+  return `{${Object.entries(fields).map(([name, value]) => `"${name}":${value}`)}}`;
 }

@@ -9,6 +9,7 @@ import {
 } from '../../../src/contract/http-signature.ts';
 import { parseJoinToken } from '../../../src/contract/join-token.ts';
 import { type KeyRecord, signKeyRecord } from '../../../src/contract/key-record.ts';
+import type { ReachDocument, Reached } from '../../../src/contract/reach.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import { seededBytes } from '../../lab/random.ts';
 
@@ -88,6 +89,26 @@ export class TestNode {
       ...fields,
     };
     return signEnvelope(crypto, seed, PAYLOAD_TYPES.benchmark, document);
+  }
+
+  /** What this node tells of others at `at`, ms since 1970. */
+  reach(
+    meshId: Uint8Array,
+    at: number,
+    others: readonly (Partial<Reached> & Pick<Reached, 'node_id'>)[],
+    fields: Partial<ReachDocument> = {},
+    seed = this.signing,
+  ): Envelope {
+    const unknown = { echo_age_s: null, rtt_ms: null, handshake_age_s: null, path: null };
+    const document: ReachDocument = {
+      mesh_id: toBase64(meshId),
+      audience: 'controller',
+      node_id: this.nodeId,
+      reported_at: at,
+      others: others.map((one) => ({ echo: 'not_asked', ...unknown, ...one })),
+      ...fields,
+    };
+    return signEnvelope(crypto, seed, PAYLOAD_TYPES.reach, document);
   }
 
   /** Headers that sign a GET of `url`; `at`: ms since 1970. */

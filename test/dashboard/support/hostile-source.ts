@@ -1,5 +1,6 @@
 import type { PolicyAnswer, PolicyOutlook } from '../../../src/contract/policy.ts';
 import { accepted } from '../../../src/contract/problems.ts';
+import type { PairView } from '../../../src/dashboard/documents.ts';
 import { meshView, nodeDetail } from '../../../src/dashboard/mesh-view.ts';
 import type { DashboardSource } from '../../../src/dashboard/source.ts';
 import { largeMesh } from './large-mesh.ts';
@@ -47,6 +48,18 @@ const trial = {
   curve: [0.5, 0.6, 0.7].map((threshold) => ({ threshold, cuts: 1, nodesCut: 1 })),
 };
 
+const hostilePairs: PairView[] = HOSTILE.flatMap((by, i) =>
+  HOSTILE.map((node, j) => ({
+    by,
+    node,
+    echo: (['answered', 'unanswered', 'not_asked'] as const)[(i + j) % 3]!,
+    echoAt: AT,
+    rttMs: i,
+    handshakeAt: AT,
+    path: at(i + j),
+  })),
+);
+
 /** All that a page shows, of hostile text; who looks is an admin with such a name. */
 export function hostileSource(logFile: DashboardSource['logFile']): DashboardSource {
   const document = hostileDocument();
@@ -82,9 +95,12 @@ export function hostileSource(logFile: DashboardSource['logFile']): DashboardSou
     signIn: async () => accepted({ kind: 'holder', tokenId: 'x' }),
     whoIs: async () => accepted({ name: at(0), role: 'admin', expires_at: null } as never),
     mesh: async () => meshView(document, `${at(0)} ${at(2)}`),
+    reach: () => ({ pairs: hostilePairs }),
     node: async (id) => ({
       id,
       present: nodeDetail(document, id) ?? null,
+      reaches: hostilePairs.filter(({ by }) => by === id),
+      reachedBy: hostilePairs.filter(({ node }) => node === id),
       scores: HOSTILE.flatMap((suite, i) =>
         HOSTILE.map((signer, j) => ({
           suite,

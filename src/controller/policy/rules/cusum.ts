@@ -35,12 +35,12 @@ export const cusum: CutRule<CusumParameters, GivenCusum> = {
     const amount = nextSum(sum, value, parameters);
     return { cuts: amount >= parameters.h - ROUNDING && value < parameters.ref, amount };
   },
-  line: ({ ref, h }) => `when what is missing to ${decimals(ref, 2)} adds up to ${decimals(h, 2)}`,
+  line: ({ ref, h }) => `when scores together are ${decimals(h, 2)} short of ${decimals(ref, 2)}`,
   counted({ values, threshold }, amount, { ref, h }) {
     if (amount === 0) return '';
     const sum = amount >= h ? decimals(h, 2) : beside(amount, h, 2);
     const list = shown(values, values.length, threshold);
-    return `; ${sum} of ${decimals(h, 2)} missing to ${decimals(ref, 2)} in sum: ${list}`;
+    return `; together ${sum} short of ${decimals(ref, 2)} (cut at ${decimals(h, 2)}): ${list}`;
   },
 };
 
