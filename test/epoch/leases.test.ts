@@ -154,6 +154,10 @@ test('pushed keys are put in force without asking for anything', async () => {
   for (const agent of agents) await until('the stream is open', () => agent.agent.streaming);
   await mesh.rotate();
   await pollAll(); // all are in step
+  const { size } = await mesh.controller.services.store.logState();
+  for (const agent of agents) {
+    await until('all of the log is proven', () => agent.agent.log.size === size);
+  }
   const asked = agents.map((agent) => agent.requests.length);
   const { epoch } = header();
   await mesh.rotate();
@@ -163,6 +167,7 @@ test('pushed keys are put in force without asking for anything', async () => {
       () => agent.membership.inForce?.document.epoch === epoch + 1,
     );
   }
+
   expect(agents.map((agent) => agent.requests.length)).toEqual(asked);
   expect(pskOf(0, 1)).toBe(pskOf(1, 0));
 });
