@@ -45,7 +45,8 @@ export class EpochAgent {
       ...options,
       fetch: (epoch) => client.getHeader(signingSeed, epoch),
       isInForce: () => membership.state === 'member',
-      fault: (before, header) => log.ofHeader(before?.document.log, header.document.log),
+      fault: (before, header) =>
+        log.ofHeader(before?.document.checkpoint, header.document.checkpoint),
       onTaken: ({ document }) =>
         membership.removeAtOnce(document, document.changes.removed, nodeId).then(() => {}),
     });

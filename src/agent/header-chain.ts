@@ -1,6 +1,6 @@
 import { compareVersions } from '../contract/config.ts';
 import { equalBytes, toBase64 } from '../contract/encoding.ts';
-import { type Header, openHeader } from '../contract/epoch/header.ts';
+import { type Header, openHeader, unpackHeader } from '../contract/epoch/header.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { isTooFar, type OwnIdentity } from './accepted-config.ts';
 import type { Counters } from './counters.ts';
@@ -79,6 +79,12 @@ export class HeaderChain {
         await this.splitView(known, header);
       }
     });
+  }
+
+  /** The same for one that was packed. */
+  comparePacked(packed: Uint8Array): Promise<void> {
+    const { crypto, identity } = this.options;
+    return this.compare(unpackHeader(crypto, identity.controllerKey, packed));
   }
 
   /** Once all headers that came so far have been judged. */

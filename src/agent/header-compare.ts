@@ -1,4 +1,5 @@
-import { concat, equalBytes, parseJson, u64be } from '../contract/encoding.ts';
+import { concat, equalBytes, u64be } from '../contract/encoding.ts';
+import { packHeader } from '../contract/epoch/header.ts';
 import type { AgentClock, RandomNumber } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { HeaderChain } from './header-chain.ts';
@@ -10,7 +11,7 @@ export const COMPARE_PORT = 51_816;
 const MAGIC = new TextEncoder().encode('amhc1');
 /** `1 || u64be(version) || hash (32)`: the newest header that the sender holds. */
 const HOLDS = 1;
-/** `2 || envelope, JSON`: a header that the sender was given, signed. */
+/** `2 || signature (64) || payload`: a header that the sender was given. */
 const SHOWS = 2;
 const HOLDS_LENGTH = MAGIC.length + 1 + 8 + 32;
 /** Bytes of a datagram: never in fragments in a tunnel of the smallest MTU that IPv6 allows. */
@@ -27,7 +28,7 @@ const INTERVAL_MS = 10_000;
 const SHOW_INTERVAL_MS = 1000;
 
 export interface HeaderCompareOptions {
-  readonly headers: Pick<HeaderChain, 'held' | 'compare'>;
+  readonly headers: Pick<HeaderChain, 'held' | 'comparePacked'>;
   /** Tunnel addresses of the members in force. */
   readonly members: () => readonly string[];
   readonly clock: AgentClock;
@@ -111,17 +112,15 @@ export class HeaderCompare {
     const { headers, clock } = this.options;
     const now = clock.monotonic();
     if (now - (this.shownAt.get(to) ?? Number.NEGATIVE_INFINITY) < SHOW_INTERVAL_MS) return;
-    const { envelope } = headers.held!;
-    const json = new TextEncoder().encode(JSON.stringify(envelope));
-    const message = concat(MAGIC, Uint8Array.of(SHOWS), json);
+    const message = concat(MAGIC, Uint8Array.of(SHOWS), packHeader(headers.held!.envelope));
     if (message.length > MAX_DATAGRAM) return;
     if (this.shownAt.size >= 1024) this.shownAt.clear();
     this.shownAt.set(to, now);
     this.send(message, to);
   }
 
-  private shown(json: Uint8Array): void {
-    void this.options.headers.compare(parseJson(json)).catch(() => {
+  private shown(packed: Uint8Array): void {
+    void this.options.headers.comparePacked(packed).catch(() => {
       this.options.counters.add('disk_errors'); // the evidence could not be kept; it was reported
     });
   }

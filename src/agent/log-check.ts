@@ -1,5 +1,4 @@
 import { fromBase64, toBase64 } from '../contract/encoding.ts';
-import type { HeaderLog } from '../contract/epoch/header.ts';
 import { consistencySchema } from '../contract/record/consistency.ts';
 import { type MeshCheckpoint, openMeshCheckpoint } from '../contract/record/mesh-checkpoint.ts';
 import { violation } from '../contract/schema.ts';
@@ -64,9 +63,9 @@ export class LogCheck {
     const told = openMeshCheckpoint(crypto, identity, checkpoint);
     if (told === undefined) return 'its checkpoint is not signed by the mesh, or of another log';
     if (proven === undefined || told.series > proven.series) return void (await this.take(told));
-    const isBack = told.series < proven.series || told.size < proven.size;
-    if (isBack)
+    if (isBack(proven, told)) {
       return this.forked(told, `the log went back from ${proven.size} to ${told.size} leaves`);
+    }
     if (told.size > proven.size) return void this.prove(proven, told);
     return this.compare(told);
   }
@@ -85,26 +84,26 @@ export class LogCheck {
   }
 
   /**
-   * Takes in what a header says of the log, against what the one before said: the proof comes with it. Why the
-   * header is not to be taken; undefined: it may be.
+   * Takes in what a header says of the log, after the one before it. Why the header is not to be taken;
+   * undefined: it may be. That it goes on from what was proven is proven with the next config or lease.
    */
   async ofHeader(
-    before: HeaderLog | undefined,
-    log: HeaderLog | undefined,
+    before: string | undefined,
+    checkpoint: string | undefined,
   ): Promise<string | undefined> {
     if (this.fork !== undefined) return this.fork;
-    if (log === undefined) {
+    if (checkpoint === undefined) {
       return before && 'it has no checkpoint of the log, and the header before it has one';
     }
     const { crypto, identity } = this.options;
-    const told = openMeshCheckpoint(crypto, identity, log.checkpoint);
+    const told = openMeshCheckpoint(crypto, identity, checkpoint);
     if (told === undefined) return 'its checkpoint is not signed by the mesh, or of another log';
-    const earlier = before && openMeshCheckpoint(crypto, identity, before.checkpoint);
-    if (earlier !== undefined && told.series <= earlier.series) {
-      const what = `its log of ${told.size} leaves does not begin with the ${earlier.size} of the header before`;
-      if (!extendsIt(crypto, earlier, told, log.proof)) return this.forked(told, what, earlier);
+    const earlier = before && openMeshCheckpoint(crypto, identity, before);
+    if (earlier && isBack(earlier, told)) {
+      const what = `the log went back from ${earlier.size} to ${told.size} leaves`;
+      return this.forked(told, what, earlier);
     }
-    const other = await this.compare(told);
+    const other = await this.compare(told, earlier || undefined);
     if (other === undefined) this.ofHeaders = told;
     return other;
   }
@@ -161,6 +160,10 @@ export class LogCheck {
     emit({ event: 'forked_log', detail: what });
     return what;
   }
+}
+
+function isBack(before: MeshCheckpoint, told: MeshCheckpoint): boolean {
+  return told.series < before.series || (told.series === before.series && told.size < before.size);
 }
 
 function isBetween(from: MeshCheckpoint, one: MeshCheckpoint, to: MeshCheckpoint): boolean {

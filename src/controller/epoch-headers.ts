@@ -1,4 +1,4 @@
-import { parseJson, toBase64 } from '../contract/encoding.ts';
+import { toBase64 } from '../contract/encoding.ts';
 import { PAYLOAD_TYPES, signEnvelope } from '../contract/envelope.ts';
 import {
   type HeaderChanges,
@@ -23,7 +23,7 @@ export interface EpochHeadersOptions {
   readonly signingSeed: Uint8Array;
   /** What was spoken with a node last; undefined if it was not heard. */
   readonly protocolOf: (nodeId: string) => number | undefined;
-  readonly log: Pick<PublishedLog, 'extending'>;
+  readonly log: Pick<PublishedLog, 'ownCheckpoint'>;
 }
 
 /** Makes and signs the header of each epoch before it is committed. */
@@ -42,8 +42,7 @@ export class EpochHeaders {
     next: Epoch,
     nodes: ReadonlyMap<string, NodeRecord>,
   ): Promise<EpochHeader> {
-    const { crypto, settings, meshId, signingSeed } = this.options;
-    const log = await this.options.log.extending(checkpointIn(previous?.header));
+    const { crypto, settings, meshId, signingSeed, log } = this.options;
     const before = this.treeOf(previous?.header);
     const tree = before.replacedBy(
       [...membersOf(next)].map(([nodeId, since]) => this.entryOf(nodes.get(nodeId)!, since)),
@@ -62,7 +61,7 @@ export class EpochHeaders {
       members_root: toBase64(tree.root),
       keys: this.keysOf(tree),
       changes: listed(tree, before, next.removed),
-      log,
+      checkpoint: await log.ownCheckpoint(),
     };
     const envelope = signEnvelope(crypto, signingSeed, PAYLOAD_TYPES.header, document);
     const members = tree.leaves.map((leaf) => leaf.entry);
@@ -105,13 +104,6 @@ export class EpochHeaders {
 /** Name (32 bytes) of an epoch's header. */
 export function epochHeaderHash(crypto: CryptoProvider, { envelope }: EpochHeader): Uint8Array {
   return headerHash(crypto, Buffer.from(envelope.payload, 'base64'));
-}
-
-/** Of the log, in an earlier header. */
-function checkpointIn(header: EpochHeader | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  const document = parseJson(Buffer.from(header.envelope.payload, 'base64'));
-  return (document as HeaderDocument).log?.checkpoint;
 }
 
 function listed(

@@ -100,58 +100,51 @@ test('what is not of this mesh, or is missing where there was one, is not acted 
   expect(await check.contradiction(undefined)).toContain('has no checkpoint');
 });
 
-/** What a header says of `log` at `size`, after one that said `before`. */
-const inHeader = (log: typeof honest, before: number, size: number) => ({
-  checkpoint: log.at(size),
-  proof: before === 0 ? [] : [...log.proof(before, size)],
-});
-
-test('what headers say of the log goes together, and needs to ask for nothing', async () => {
-  proofs = () => Promise.reject(new Error('nothing is to be asked for'));
+test('what headers say of the log goes on, and that it does is proven with the next lease', async () => {
+  const asked: string[] = [];
+  proofs = async (oldSize, size) => {
+    asked.push(`${oldSize} to ${size}`);
+    return { proof: honest.proof(oldSize, size) };
+  };
   expect(await check.ofHeader(undefined, undefined)).toBeUndefined(); // of a controller before that
-  expect(await check.ofHeader(undefined, inHeader(honest, 0, 3))).toBeUndefined();
-  expect(await check.ofHeader(inHeader(honest, 0, 3), inHeader(honest, 3, 8))).toBeUndefined();
-  expect(await check.ofHeader(inHeader(honest, 3, 8), inHeader(honest, 8, 8))).toBeUndefined();
-  const restored = logOf('', 1_000_005);
-  expect(await check.ofHeader(inHeader(honest, 8, 8), inHeader(restored, 0, 9))).toBeUndefined();
-  expect(check.fork).toBeUndefined();
+  expect(await check.ofHeader(undefined, honest.at(3))).toBeUndefined();
+  await check.contradiction(honest.at(5));
+  expect(await check.ofHeader(honest.at(3), honest.at(8))).toBeUndefined();
+  expect(await check.ofHeader(honest.at(8), honest.at(8))).toBeUndefined();
+  expect(asked).toEqual([]);
+  await check.contradiction(honest.at(9));
+  await settled();
+  expect([asked, check.size]).toEqual([['5 to 8', '8 to 9'], 9]);
+  expect(await check.ofHeader(honest.at(8), honest.at(9))).toBeUndefined(); // as the lease said
+  expect(await check.ofHeader(honest.at(9), logOf('', 1_000_005).at(4))).toBeUndefined();
+  expect([asked.length, check.fork]).toEqual([2, undefined]);
 });
 
-test.each<[string, Parameters<LogCheck['ofHeader']>]>([
-  ['another log', [inHeader(honest, 0, 7), inHeader(other, 7, 9)]],
-  ['an older log', [inHeader(honest, 0, 7), inHeader(honest, 0, 5)]],
-  ['the log before a restore', [inHeader(logOf('', 1_000_005), 0, 7), inHeader(honest, 7, 9)]],
-  ['no proof', [inHeader(honest, 0, 7), inHeader(honest, 0, 9)]],
-])(
-  'a header that tells of %s is a fork: both checkpoints are kept',
-  async (_what, [before, log]) => {
-    expect(await check.ofHeader(undefined, before)).toBeUndefined();
-    expect(await check.ofHeader(before, log)).toContain('does not begin with the 7');
-    expect(kept).toEqual([
-      {
-        controller_key: controllerKey.toBase64(),
-        held: before!.checkpoint,
-        other: log!.checkpoint,
-      },
-    ]);
-    expect(await check.contradiction(honest.at(7))).toBe(check.fork);
-  },
-);
+test.each<[string, string, string]>([
+  ['an older log', honest.at(7), honest.at(5)],
+  ['another log of as many leaves', honest.at(7), other.at(7)],
+  ['the log before a restore', logOf('', 1_000_005).at(7), honest.at(9)],
+])('a header that tells of %s is a fork: both checkpoints are kept', async (_what, held, told) => {
+  expect(await check.ofHeader(undefined, held)).toBeUndefined();
+  expect(await check.ofHeader(held, told)).toMatch(/went back from 7|two logs of 7 leaves/);
+  expect(kept).toEqual([{ controller_key: controllerKey.toBase64(), held, other: told }]);
+  expect(await check.contradiction(held)).toBe(check.fork);
+});
 
 test('a header without a checkpoint after one with one, or with one of somebody else, is not taken', async () => {
-  const before = inHeader(honest, 0, 7);
-  expect(await check.ofHeader(before, undefined)).toContain('has no checkpoint');
-  const foreign = { ...before, checkpoint: before.checkpoint.replace(/log\/../, 'log/00') };
+  expect(await check.ofHeader(honest.at(7), undefined)).toContain('has no checkpoint');
+  const foreign = honest.at(7).replace(/log\/../, 'log/00');
   expect(await check.ofHeader(undefined, foreign)).toContain('not signed');
   expect(check.fork).toBeUndefined();
 });
 
 test('headers tell no other story than leases do', async () => {
   await check.contradiction(honest.at(7));
-  expect(await check.ofHeader(undefined, inHeader(other, 0, 7))).toContain('two logs of 7 leaves');
+  expect(await check.ofHeader(undefined, other.at(7))).toContain('two logs of 7 leaves');
+  state = memoryState();
   check = open();
   await check.contradiction(honest.at(7));
-  expect(await check.ofHeader(undefined, inHeader(other, 0, 9))).toBeUndefined(); // not held against it yet
+  expect(await check.ofHeader(undefined, other.at(9))).toBeUndefined(); // not held against it yet
   expect(await check.contradiction(honest.at(12))).toBeUndefined();
   await settled();
   expect(check.fork).toContain('9 leaves do not begin with the 7 told before');

@@ -1,6 +1,6 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { MAX_PEERS } from '../config.ts';
-import { fromBase64 } from '../encoding.ts';
+import { concat, fromBase64, toBase64 } from '../encoding.ts';
 import { type Envelope, openEnvelope, PAYLOAD_TYPES } from '../envelope.ts';
 import {
   bytes32Field,
@@ -11,6 +11,7 @@ import {
   timeField,
 } from '../fields.ts';
 import { atLeast, type FromSchema } from '../from-schema.ts';
+import { signingKeyId } from '../ids.ts';
 import { accepted, type Checked, rejected } from '../problems.ts';
 import type { Schema } from '../schema.ts';
 import { SEAL_KINDS } from './seal-kinds.ts';
@@ -36,19 +37,6 @@ const changesSchema = atLeast({
 });
 
 export type HeaderChanges = FromSchema<typeof changesSchema>;
-
-/** What a header says of the mesh's log. */
-const headerLogSchema = atLeast({
-  /** The log as it was before this epoch: a signed note without cosignatures. */
-  checkpoint: { type: 'string', maxLength: 4096 },
-  /**
-   * Base64 of the hashes which show that it begins with the log of the header before (RFC 6962). Empty where
-   * that has none, or one of another name.
-   */
-  proof: { type: 'array', maxItems: 64, items: bytes32Field },
-});
-
-export type HeaderLog = FromSchema<typeof headerLogSchema>;
 
 /**
  * What an epoch is: one per (epoch, version), signed once, the same bytes for everyone. Payload of the
@@ -76,7 +64,10 @@ export const headerSchema = atLeast(
     keys: { type: 'string', enum: ['config', ...SEAL_KINDS] },
     changes: changesSchema,
   },
-  { log: headerLogSchema },
+  {
+    /** The log as it was before this epoch: a signed note, without cosignatures. */
+    checkpoint: { type: 'string', maxLength: 4096 },
+  },
 );
 
 export type HeaderDocument = FromSchema<typeof headerSchema>;
@@ -98,6 +89,28 @@ const HASH_LABEL = new TextEncoder().encode('aligned-meshnet header v1\0');
 /** Name (32 bytes) of a header: SHA-256 of a label and the signed payload, whoever signed it. */
 export function headerHash(crypto: CryptoProvider, payload: Uint8Array): Uint8Array {
   return crypto.sha256(HASH_LABEL, payload);
+}
+
+const SIGNATURE_LENGTH = 64;
+
+/** A header with one signature in as few bytes as can be: the signature (64 bytes), the payload. */
+export function packHeader({ payload, signatures }: Envelope): Uint8Array {
+  return concat(fromBase64(signatures[0]!.sig, SIGNATURE_LENGTH)!, fromBase64(payload)!);
+}
+
+/** The envelope of what was packed, unverified. `signer`: whose signature it says it is (Ed25519). */
+export function unpackHeader(
+  crypto: CryptoProvider,
+  signer: Uint8Array,
+  packed: Uint8Array,
+): Envelope {
+  return {
+    payloadType: PAYLOAD_TYPES.header,
+    payload: toBase64(packed.subarray(SIGNATURE_LENGTH)),
+    signatures: [
+      { keyid: signingKeyId(crypto, signer), sig: toBase64(packed.subarray(0, SIGNATURE_LENGTH)) },
+    ],
+  };
 }
 
 /** A header that a controller of this mesh has signed. */

@@ -1,6 +1,3 @@
-import { toBase64 } from '../../contract/encoding.ts';
-import type { HeaderLog } from '../../contract/epoch/header.ts';
-import { openMeshCheckpoint } from '../../contract/record/mesh-checkpoint.ts';
 import { logOrigin } from '../../contract/record/origin.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { logKey, signCheckpoint } from '../../record/checkpoint.ts';
@@ -53,19 +50,9 @@ export class PublishedLog {
     return checkpoint + cosigned.map((one) => formatSignature(one.signature)).join('');
   }
 
-  /**
-   * The same without cosignatures, and that it begins with the log of `before`, a checkpoint that was signed
-   * earlier: in a log of another name nothing does.
-   */
-  async extending(before: string | undefined): Promise<HeaderLog> {
-    const { crypto, store, meshId, signingSeed } = this.options;
-    const state = await store.logState();
-    const { checkpoint } = this.signed(state);
-    const controllerKey = crypto.ed25519Public(signingSeed);
-    const earlier = before && openMeshCheckpoint(crypto, { meshId, controllerKey }, before);
-    if (!earlier || earlier.series !== state.series) return { checkpoint, proof: [] };
-    const proof = await store.consistencyProof(earlier.size, state.size);
-    return { checkpoint, proof: proof.map(toBase64) };
+  /** The same without cosignatures. */
+  async ownCheckpoint(): Promise<string> {
+    return this.signed(await this.options.store.logState()).checkpoint;
   }
 
   private signed({ series, size, root }: LogState): { checkpoint: string; text: string } {
