@@ -203,6 +203,9 @@ class Member {
     const view = views.of(governor.servable!.epoch)!;
     const text = JSON.stringify([view.header.envelope, await this.answer()]);
     for (const nodeId of talking) this.talkTo(nodeId);
+    // Of the lease, which it has already; the list of nodes that it names is the controller's to make.
+    const roster = toBase64(rosters.of(view, true).name);
+    const tunnelAddress = directory.nodes.get(this.nodeId)!.tunnelAddress;
     const before = process.cpuUsage();
     const [envelope, pushed] = JSON.parse(text) as [unknown, KeysAnswer];
     const header = openHeader(crypto, envelope, toBase64(meshId), [this.controllerKey]);
@@ -214,9 +217,9 @@ class Member {
         ...document,
         now: document.issued_at,
         allowed: true,
-        tunnel_address: directory.nodes.get(this.nodeId)!.tunnelAddress,
+        tunnel_address: tunnelAddress,
         tunnel_prefix: settings.tunnelPrefix,
-        roster: toBase64(rosters.of(view, true).name),
+        roster,
       } as unknown as LeaseDocument,
       askedAt: this.clock.boot(),
     };

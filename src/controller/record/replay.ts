@@ -13,7 +13,7 @@ import type { CryptoProvider } from '../../crypto/provider.ts';
 import { MerkleTree } from '../../record/merkle.ts';
 import { type Epoch, standingsOf } from '../epoch.ts';
 import type { Score } from '../policy.ts';
-import { decideAgain } from './decide-again.ts';
+import { type DecidedFrom, decideAgain, decideAlone, type VerdictAgain } from './decide-again.ts';
 import { type EvidenceAbout, evidenceAbout } from './evidence-about.ts';
 import { type JudgedBy, judgedBy, policyHash } from './policy-text.ts';
 
@@ -71,6 +71,8 @@ export class Replay {
   private lastAt = 0;
   /** As it was made again; undefined where rows were not kept. */
   private previous: Epoch | undefined;
+  /** Nodes of it of which evidence is missing, or could be told from their row alone: what it left of them is not known. */
+  private unsure: ReadonlySet<string> = new Set();
   private members: ReadonlySet<string> | undefined = new Set();
   /** Whom the brake holds in by the rows of the last epoch, one after the other; undefined: not known. */
   private held: string | undefined = '';
@@ -267,7 +269,7 @@ export class Replay {
       if (found.length > 0) scores.set(node, usable);
     }
     const expected = this.previous && standingsOf(this.previous);
-    const next = decideAgain(by, rows, {
+    const from: DecidedFrom = {
       scores,
       signersOf: (node) => {
         const own = [this.signingKeys.get(node)?.id ?? ''];
@@ -276,19 +278,21 @@ export class Replay {
       evaluators,
       previous: this.previous,
       epoch: leaf,
-    });
+    };
+    const next = decideAgain(by, rows, from);
+    const unsure = new Set(incomplete);
     for (const [i, row] of rows.entries()) {
-      const again = next.verdicts[i]!;
-      const remembered = expected?.get(row.node);
+      let again = next.verdicts[i]!;
+      if (incomplete.size > 0 && !incomplete.has(row.node) && !isAsIn(row, again)) {
+        again = decideAlone(by, row, from); // of others there is too little to tell what all did together
+        unsure.add(row.node);
+      }
+      const remembered = this.unsure.has(row.node) ? undefined : expected?.get(row.node);
       if (remembered !== undefined && !isSame(remembered, row.standing)) {
         fault('is judged from another past than the epochs before left it', row.node);
       } else if (incomplete.has(row.node)) {
         tally.withoutEvidence++;
-      } else if (
-        again.allowed !== row.allowed ||
-        again.reason !== row.reason ||
-        again.passed !== row.passed
-      ) {
+      } else if (!isAsIn(row, again)) {
         const was = `${row.allowed ? 'a member' : 'denied'} (${row.reason})`;
         const is = `${again.allowed ? 'a member' : 'denied'} (${again.reason})`;
         fault(`was ${was}, but from the evidence it is ${is}`, row.node);
@@ -300,6 +304,7 @@ export class Replay {
       }
     }
     this.previous = next.epoch;
+    this.unsure = unsure;
   }
 
   /** `unknown`: it is not kept. `ignored`: nobody whose word counts has signed it. */
@@ -314,6 +319,10 @@ export class Replay {
     const times = { observedAt: observed_at, receivedAt: received_at };
     return { suite, signer: known.signer, score, samples, ...times };
   }
+}
+
+function isAsIn(row: VerdictRow, { allowed, reason, passed }: VerdictAgain): boolean {
+  return allowed === row.allowed && reason === row.reason && passed === row.passed;
 }
 
 function countFaults(

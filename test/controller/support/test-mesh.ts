@@ -18,6 +18,7 @@ import {
   startController,
 } from '../../../src/controller/controller.ts';
 import type { GivenSettings } from '../../../src/controller/settings.ts';
+import type { HistoryLimits } from '../../../src/controller/store/history-limits.ts';
 import { defaultProvider } from '../../../src/crypto/select.ts';
 import { SimClock, settled } from './sim-clock.ts';
 import { TestNode } from './test-node.ts';
@@ -73,21 +74,29 @@ export class TestMesh {
   controller!: Controller;
   private readonly settings: GivenSettings;
 
-  private constructor(settings: GivenSettings, clock: SimClock) {
+  private readonly history: HistoryLimits | undefined;
+
+  private constructor(settings: GivenSettings, clock: SimClock, history?: HistoryLimits) {
     this.settings = settings;
+    this.history = history;
     this.clock = clock;
     this.state = mkdtempSync(join(tmpdir(), 'meshnet-controller-'));
   }
 
-  static async start(settings: GivenSettings = {}, clock = new SimClock()): Promise<TestMesh> {
-    const mesh = new TestMesh(settings, clock);
+  /** Without `history` nothing of the past is let go. */
+  static async start(
+    settings: GivenSettings = {},
+    clock = new SimClock(),
+    history?: HistoryLimits,
+  ): Promise<TestMesh> {
+    const mesh = new TestMesh(settings, clock, history);
     await mesh.open();
     return mesh;
   }
 
   async open(options: Partial<ControllerOptions> = {}): Promise<void> {
     this.controller = await startController({
-      state: openState(this.state),
+      state: openState(this.state, this.history),
       listen: { host: '127.0.0.1', port: 0 },
       settings: this.settings,
       crypto: defaultProvider(),
