@@ -21,6 +21,8 @@ import { publish, type Row } from '../lab/suite.ts';
 const values = programOptions({
   nodes: { type: 'string', default: '1000' },
   seconds: { type: 'string', default: '60' },
+  /** How many times slower the page's processor is to be. */
+  slower: { type: 'string', default: '1' },
 });
 
 const REPORT_MS = 10_000;
@@ -40,7 +42,10 @@ async function measure(count: number, seconds: number): Promise<Row> {
     await sleep(1100); // requests signed in the second of the start are refused
     const token = parseJoinToken(await controller.token())!;
     const nodes = await enrolled(controller, count);
-    const reporting = report(controller, nodes, token.fingerprint, stop.signal);
+    const reporting = Promise.all([
+      report(controller, nodes, token.fingerprint, stop.signal),
+      tellReach(controller, nodes, token.fingerprint, stop.signal),
+    ]);
     await sleep(REPORT_MS);
     await controller.admin('POST', '/v1/rotate');
     const controllerAlone = await cpuShare(() => cpuSeconds(controller.pid), seconds);
@@ -48,6 +53,8 @@ async function measure(count: number, seconds: number): Promise<Row> {
     browser = await launchBrowser();
     relay = await CountingRelay.to(port);
     const { page } = await openPage(browser, { viewport: { width: 1280, height: 900 } });
+    const session = await page.context().newCDPSession(page);
+    await session.send('Emulation.setCPUThrottlingRate', { rate: Number(values.slower) });
     await watchTasks(page);
     await page.goto(relay.url);
     await page.locator('tbody tr').first().waitFor({ timeout: 60_000 });
@@ -83,6 +90,7 @@ async function measure(count: number, seconds: number): Promise<Row> {
       'controller, not watched, %': round(100 * controllerAlone),
       'controller, watched, %': round(100 * controllerWatched),
       'page, %': round(100 * pageShare),
+      'page slowed, times': Number(values.slower),
       'longest task at first, ms': longestAtFirstMs,
       'tasks over 50 ms, then': tasks,
       'longest of them, ms': longestMs,
@@ -133,6 +141,28 @@ async function report(
     }
   });
   await Promise.all(lanes);
+}
+
+/** What each node has of eight others, as often as nodes of so many tell it. */
+async function tellReach(
+  controller: ControllerProcess,
+  nodes: readonly TestNode[],
+  meshId: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  const pause = Math.max(15_000 / nodes.length, 1000 / 64);
+  for (let i = 0; !signal.aborted; i = (i + 1) % nodes.length) {
+    const node = nodes[i]!;
+    const others = Array.from({ length: Math.min(8, nodes.length - 1) }, (_, j) => ({
+      node_id: nodes[(i + 1 + j * 7) % nodes.length]!.nodeId,
+      echo: Math.random() < 0.99 ? ('answered' as const) : ('unanswered' as const),
+      echo_age_s: 4 * j,
+      rtt_ms: 0.5,
+    }));
+    const body = node.reach(meshId, Date.now(), others);
+    await call(`${controller.url}/v1/nodes/${node.nodeId}/reach`, { method: 'PUT', body });
+    await sleep(pause);
+  }
 }
 
 /** Tasks that hold up the page for more than 50 ms, as the browser itself sees them. */

@@ -7,6 +7,7 @@ import type { DashboardSource } from '../../src/dashboard/source.ts';
 import { largeMesh, reported } from '../dashboard/support/large-mesh.ts';
 import { AxeBuilder, launchBrowser, openPage } from '../lab/browser.ts';
 import { CountingRelay } from '../lab/counting-relay.ts';
+import { keyboardFaults } from '../lab/keyboard.ts';
 import { requires } from '../lab/requirements.ts';
 
 /** Where pictures of the pages go, for docs/DEMO.md; unset: none are made. */
@@ -107,6 +108,11 @@ requires('chromium')('a mesh of a thousand nodes in a browser', () => {
     expect(complaints).toEqual([]);
     if (PICTURES === undefined || viewport !== DESKTOP) return;
     await page.screenshot({ path: join(PICTURES, `thousand-desktop-${colorScheme}.png`) });
+  });
+
+  test('the keyboard reaches every control, seen and named', async () => {
+    const { page } = await open(dashboard.url, { viewport: DESKTOP });
+    expect(await keyboardFaults(page)).toEqual([]);
   });
 
   test('every node is reached with the keyboard: pages of the table, or its name', async () => {

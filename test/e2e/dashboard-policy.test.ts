@@ -7,6 +7,7 @@ import { type Dashboard, startDashboard } from '../../src/dashboard/dashboard.ts
 import { EpochLog } from '../../src/dashboard/epoch-log.ts';
 import { TestMesh } from '../controller/support/test-mesh.ts';
 import { AxeBuilder, launchBrowser, openPage, signIn } from '../lab/browser.ts';
+import { keyboardFaults, tabTo } from '../lab/keyboard.ts';
 import { requires } from '../lab/requirements.ts';
 
 /** Where pictures of the pages go, for docs/DEMO.md; unset: none are made. */
@@ -94,6 +95,29 @@ requires('chromium')('the policy in a browser', () => {
     await mesh.rotate();
     expect(await mesh.members()).toEqual(['node-a', 'node-b', 'node-d']);
     expect(complaints).toEqual([]);
+  });
+
+  test('an admin tries and sets one with the keyboard alone', async () => {
+    const { page } = await open('admin');
+    await propose(page, 0.75);
+    await page.locator('h1').focus();
+    await tabTo(page, 'Replay over the past');
+    await page.keyboard.press('Enter');
+    await page.getByRole('row', { name: /^node-b / }).waitFor();
+    expect(await keyboardFaults(page)).toEqual([]);
+    await tabTo(page, 'Apply …');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByText('1 of 4 members is out then').waitFor();
+    expect(await keyboardFaults(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect(threshold()).toBe(0.7);
+    await tabTo(page, 'Apply …');
+    await page.keyboard.press('Enter');
+    await tabTo(page, 'Apply, and cut 1 node');
+    await page.keyboard.press('Enter');
+    await page.getByText('Set: judged by it from the next epoch on.').waitFor();
+    expect(threshold()).toBe(0.75);
   });
 
   test('what would cut more than the brake believes is set only by saying that it is meant', async () => {

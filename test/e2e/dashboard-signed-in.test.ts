@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ControllerProcess } from '../controller/support/controller-process.ts';
 import { AxeBuilder, launchBrowser, openPage, signIn } from '../lab/browser.ts';
 import { freePort } from '../lab/free-ports.ts';
+import { keyboardFaults, tabTo } from '../lab/keyboard.ts';
 import { requires } from '../lab/requirements.ts';
 
 /** Where pictures of the pages go, for docs/DEMO.md; unset: none are made. */
@@ -60,6 +61,22 @@ requires('chromium')('the dashboard beyond loopback', () => {
     await page.reload(); // and is still signed in
     await page.getByRole('link', { name: /^a .* not yet decided$/ }).waitFor();
     expect(complaints).toEqual([]);
+  });
+
+  test('is signed in to and left with the keyboard alone', async () => {
+    const { page } = await open();
+    expect(await keyboardFaults(page)).toEqual([]);
+    await tabTo(page, 'Access token');
+    await page.keyboard.type((await tokenOf('kim')).token);
+    await page.keyboard.press('Enter');
+    await page.getByRole('link', { name: /^a / }).waitFor();
+    await tabTo(page, 'kim');
+    await page.keyboard.press('Enter');
+    await page.getByText('with the role view').waitFor();
+    expect(await keyboardFaults(page)).toEqual([]);
+    await tabTo(page, 'Sign out');
+    await page.keyboard.press('Enter');
+    await heading(page, 'Sign in').waitFor();
   });
 
   test('tells who signs in with what is no token so, and forgets it', async () => {
