@@ -30,15 +30,16 @@ export async function reportReach(
 
 function take(services: Services, { nodeId, body }: ReachCall): Checked<ReachAnswer> {
   const { clock, directory, reach, reachAllowances } = services;
-  const read = verified(services, nodeId, body);
-  if (!read.ok) return read;
-  const { reported_at: reportedAt, others } = read.value;
   const receivedAt = clock.now();
-  const dated = checkDate(reportedAt, receivedAt, reach.latestOf(nodeId)?.reportedAt);
-  if (!dated.ok) return dated;
+  // Before anything is verified; only what is, takes one.
   if (!reachAllowances.has(nodeId, receivedAt)) {
     return rejected('too_many_requests', { detail: 'A node may tell this every five seconds.' });
   }
+  const read = verified(services, nodeId, body);
+  if (!read.ok) return read;
+  const { reported_at: reportedAt, others } = read.value;
+  const dated = checkDate(reportedAt, receivedAt, reach.latestOf(nodeId)?.reportedAt);
+  if (!dated.ok) return dated;
   reachAllowances.take(nodeId, receivedAt);
   const told = new Map(others.map((one) => [one.node_id, one]));
   const known = [...told.values()].filter(
