@@ -2,10 +2,11 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { toBase64 } from '../../src/contract/encoding.ts';
 import { EventSpine } from '../../src/controller/spine.ts';
 import { webhookSubscriber } from '../../src/controller/subscribers/webhook.ts';
+import { TestMesh } from './support/test-mesh.ts';
 
 const secret = new Uint8Array(32).fill(6);
 const meshId = toBase64(new Uint8Array(32).fill(7));
@@ -111,4 +112,28 @@ test('who is never there loses events, and holds up nobody', async () => {
   await spine.drained(10_000);
   expect(delivery().handled).toBe(0);
   expect(delivery().failed).toBeGreaterThan(200);
+});
+
+test('no epoch waits for a receiver that hangs', async () => {
+  const hanging = createServer(() => {}); // it takes the request, and never answers
+  hanging.listen(0, '127.0.0.1');
+  await once(hanging, 'listening');
+  const url = `http://127.0.0.1:${(hanging.address() as AddressInfo).port}/hook`;
+  const asked = once(hanging, 'request');
+  const mesh = await TestMesh.start();
+  onTestFinished(async () => {
+    hanging.closeAllConnections();
+    hanging.close();
+    await mesh.stop();
+  });
+  await mesh.restart({ webhooks: [{ url, secret }] });
+  const a = await mesh.enrol('a', 1);
+  const { governor } = mesh.controller.services;
+  const before = governor.current!.epoch;
+  for (const score of [0.9, 0.2, 0.9]) {
+    await mesh.report(score, a);
+    await mesh.rotate();
+  }
+  expect(governor.current!.epoch).toBe(before + 3);
+  await asked;
 });

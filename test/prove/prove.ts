@@ -23,6 +23,7 @@ process.exitCode = await chooseProgram(
       'scale.ts',
       'what grows with the members: enrolment, the way of a removal to all streams, reading the epoch',
     ),
+    idle: program('idle.ts', 'what a device costs that has nothing to do, by its peers'),
     crowd: program('crowd.ts', 'many nodes in one process rotate at the same time'),
   },
   process.argv.slice(2),
