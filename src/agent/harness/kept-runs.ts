@@ -84,12 +84,18 @@ export class KeptRuns {
     if (result !== null || !isRunning(pid)) return false;
     if (started_at === this.knownAt) return true;
     // From before this node was started: by now the number may be another process's.
+    if (!this.isHeld()) return false;
+    this.knownAt = started_at;
+    return true;
+  }
+
+  /** Whether a run has the file, if only so far that nothing stands in it. */
+  private isHeld(): boolean {
     try {
       lockFile(this.options.file, { program: 'meshnet node' }).release();
       return false;
     } catch (error) {
       if (!(error instanceof LockedError)) throw error;
-      this.knownAt = started_at;
       return true;
     }
   }
@@ -114,7 +120,10 @@ export class KeptRuns {
         this.knownAt = this.run.started_at;
         return;
       }
-      if (wasGone) throw new ScoreError('not_started', 'the run could not be begun');
+      // Where another one was first, its word is yet to come.
+      if (wasGone && !this.isHeld()) {
+        throw new ScoreError('not_started', 'the run could not be begun');
+      }
       await clock.sleep(START_POLL, signal);
     }
   }
