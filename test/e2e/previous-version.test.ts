@@ -22,13 +22,16 @@ afterEach(() => lab?.close());
 const members = ({ nodes }: EpochDocument) =>
   nodes.filter((node) => node.allowed).map((node) => node.node_id);
 
+/** What a call comes to where the machine is slow. */
+const SLOW = ['timeout', 'unreachable', 'overloaded'];
+
 /** What a node was refused, or would not take; a machine that is slow just now is neither. */
 const refusals = ({ heard }: LabNode) =>
   heard
     .map(({ event }) => event)
     .filter((event) =>
       event.event === 'controller'
-        ? !event.ok && event.code !== 'timeout' && event.code !== 'unreachable'
+        ? !event.ok && !SLOW.includes(event.code)
         : event.event === 'ignored' || (event.event === 'endpoint' && !event.ok),
     );
 
