@@ -48,12 +48,12 @@ function Present({ node, detail, epoch }: PresentProps) {
 function Suites({ detail, now }: { detail: NodeDetail; now: number }) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label="Suites"><table>
-      <thead><tr><th scope="col">Suite</th><th scope="col">Score</th><th scope="col">Samples</th><th scope="col">Age</th><th scope="col">Passed</th><th scope="col">Rule</th></tr></thead>
+      <thead><tr><th scope="col">Suite</th><th scope="col">Score</th><th scope="col">Samples</th><th scope="col">Age</th><th scope="col">Passed</th></tr></thead>
       <tbody>${detail.suites.map(
         (suite, i) => html`<tr>
         <th scope="row">${suite.suite}</th><td>${score(suite.score)}</td><td>${suite.samples ?? '–'}</td>
-        <td>${suite.observedAt === null ? '–' : duration(now - suite.observedAt)}</td><td>${suite.passed ? 'yes' : 'no'}</td><td class="why">${detail.rules[i]}</td>
-      </tr>`,
+        <td>${suite.observedAt === null ? '–' : duration(now - suite.observedAt)}</td><td>${suite.passed ? 'yes' : 'no'}</td>
+      </tr>${detail.rules[i] !== undefined && html`<tr class="rule"><td class="why" colspan="5">${detail.rules[i]}</td></tr>`}`,
       )}</tbody>
     </table></div>`;
 }
