@@ -429,4 +429,8 @@ func (s *scenario) putUnderLoad(n *node) {
 			n.bind.Deliver(flooder, message)
 		}
 	}
+	// Its queue may be full of the flood, and what finds no room there is lost: until it answers no more of it.
+	for answered := -1; n.countLog(line) != answered; time.Sleep(20 * time.Millisecond) {
+		answered = n.countLog(line)
+	}
 }
