@@ -21,6 +21,9 @@ import type { Sessions } from './sessions.ts';
 const NEVER = Number.POSITIVE_INFINITY;
 /** How often the data path's activity is looked at for the timers, ms. */
 const SAMPLE_INTERVAL = 250;
+/** Own tuning: above so many peers, quiet ones are looked at every so many samples. */
+const FEW_PEERS = 512;
+const QUIET_TURNS = 8;
 /** An initiator renews when packets still come in this late in a session (paper 6.2). */
 const RENEW_ON_RECEIVE_AFTER = REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
 
@@ -132,7 +135,7 @@ export class Clockwork {
   poll(now: number): void {
     if (now - this.sampledAt >= SAMPLE_INTERVAL) {
       this.sampledAt = now;
-      for (const peer of this.options.peers.all()) this.sample(peer, now);
+      this.sampleAll(now);
     }
     this.reschedule();
     for (const peer of this.deadlines.takeDue(now)) {
@@ -294,6 +297,17 @@ export class Clockwork {
     const isDoubtful = peer.generation > 0 && tried >= UNPROVEN_DENSE;
     const longPause = unprovenPause(this.options.rotation.epoch);
     return peer.initiationSentAt + (isDoubtful ? Math.max(pause, longPause) : pause);
+  }
+
+  /** Of many peers the quiet ones have their turns: nothing goes on with them that could not wait for that. */
+  private sampleAll(now: number): void {
+    const { peers } = this.options;
+    const turns = peers.size > FEW_PEERS ? QUIET_TURNS : 1;
+    const turn = Math.floor(now / SAMPLE_INTERVAL) % turns;
+    let quiet = 0;
+    for (const peer of peers.all()) {
+      if (!peer.isQuiet || quiet++ % turns === turn) this.sample(peer, now);
+    }
   }
 
   /** Lets the timers know what the data path did since the last sample. */
