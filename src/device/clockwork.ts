@@ -68,6 +68,8 @@ export class Clockwork {
   private readonly active = new Set<Peer>();
   private readonly sampled: PeerActivity = newActivity();
   private sampledAt = Number.NEGATIVE_INFINITY;
+  /** Whose turn it was among the quiet: counted, for the time between two samples may be any. */
+  private turn = 0;
 
   /** All that a peer has to wait for, in the order in which it is done when due together. */
   private readonly duties: readonly Duty[] = [
@@ -303,7 +305,7 @@ export class Clockwork {
   private sampleAll(now: number): void {
     const { peers } = this.options;
     const turns = peers.size > FEW_PEERS ? QUIET_TURNS : 1;
-    const turn = Math.floor(now / SAMPLE_INTERVAL) % turns;
+    const turn = turns === 1 ? 0 : this.turn++ % turns;
     let quiet = 0;
     for (const peer of peers.all()) {
       if (!peer.isQuiet || quiet++ % turns === turn) this.sample(peer, now);

@@ -35,11 +35,9 @@ function take(services: Services, { nodeId, body }: ReachCall): Checked<ReachAns
   if (!reachAllowances.has(nodeId, receivedAt)) {
     return rejected('too_many_requests', { detail: 'A node may tell this every five seconds.' });
   }
-  const read = verified(services, nodeId, body);
+  const read = verified(services, nodeId, body, receivedAt);
   if (!read.ok) return read;
   const { reported_at: reportedAt, others } = read.value;
-  const dated = checkDate(reportedAt, receivedAt, reach.latestOf(nodeId)?.reportedAt);
-  if (!dated.ok) return dated;
   reachAllowances.take(nodeId, receivedAt);
   const told = new Map(others.map((one) => [one.node_id, one]));
   const known = [...told.values()].filter(
@@ -50,9 +48,10 @@ function take(services: Services, { nodeId, body }: ReachCall): Checked<ReachAns
 }
 
 function verified(
-  { directory, crypto, meshId }: Services,
+  { directory, crypto, meshId, reach }: Services,
   nodeId: string,
   body: unknown,
+  now: number,
 ): Checked<ReachDocument> {
   const read = readEnvelope(body, PAYLOAD_TYPES.reach, reachSchema);
   if (!read.ok) return read;
@@ -71,6 +70,9 @@ function verified(
     const detail = 'It was removed from the mesh, or never enrolled.';
     return rejected('unknown_node', { field: 'node_id', expected: 'an enrolled node', detail });
   }
+  // A replay costs no verification.
+  const dated = checkDate(document.reported_at, now, reach.latestOf(nodeId)?.reportedAt);
+  if (!dated.ok) return dated;
   if (verifiedSigner(crypto, read.value, [node.signing]) === undefined) {
     const expected = 'a signature by the node itself';
     return rejected('envelope_signature', { field: 'signatures', expected });
